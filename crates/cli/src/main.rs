@@ -1,0 +1,2 @@
+//! The `3pm` binary.
+fn main() {}
