@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {Errors} from "./Errors.sol";
+import {Grammar} from "./Grammar.sol";
+import {NameRegistry} from "./NameRegistry.sol";
+import {TypedData} from "./TypedData.sol";
+import {Act, FlagInput, ReleaseInput, ReleaseKey, ReleaseView, RevocationInput, Status} from "./Types.sol";
+
+/// What the members of a package said about its releases: recorded, vetoed, flagged, revoked.
+/// Immutable, and without authority of its own: who may say what is `NameRegistry`'s answer.
+contract PackageRegistry is Errors {
+    using SafeCast for uint256;
+
+    uint256 public constant MAX_DEADLINE_AHEAD = 30 days;
+    uint256 public constant MAX_FLAG = 7 days;
+
+    NameRegistry public immutable nameRegistry;
+
+    /// Stored in a record's `settled`.
+    uint8 private constant OPEN = 1;
+    uint8 private constant VETOED = 2;
+    uint8 private constant REVOKED = 3;
+
+    /// Four slots, written once; only `settled` ever changes. A tombstone has nothing but `settled`.
+    struct Record {
+        bytes32 sha512Hi;
+        bytes32 sha512Lo;
+        bytes32 contentHash;
+        uint8 releaseDelayHours;
+        uint8 settled;
+        uint24 epoch;
+        uint16 signers;
+        uint40 publishedAt;
+        bytes20 gitSha;
+    }
+
+    /// The releases of a name so far.
+    struct Head {
+        uint64 nextNonce; // highest used + 1
+        uint64 releases;
+    }
+
+    mapping(bytes32 id => mapping(bytes32 versionHash => Record)) private _records; // slot 0
+    mapping(bytes32 id => Head) private _heads; // slot 1
+    /// Two bits for each nonce, 128 to a word: used, and withdrawn by somebody.
+    mapping(bytes32 id => mapping(uint256 word => uint256)) private _nonces; // slot 2
+    mapping(bytes32 id => mapping(uint256 nonce => mapping(address member => bool))) public isWithdrawn; // slot 3
+    mapping(bytes32 id => mapping(bytes32 versionHash => uint256)) private _flaggedUntil; // slot 4
+
+    event PackagePublished(
+        bytes32 indexed id,
+        bytes32 indexed versionHash,
+        string packageName,
+        string version,
+        bytes32 sha512Hi,
+        bytes32 sha512Lo,
+        bytes32 contentHash,
+        bytes32 gitSha,
+        string ciRunUrl,
+        uint32 epoch,
+        uint256 nonce,
+        uint16 signers,
+        uint64 activeAt
+    );
+    event PackageRevoked(
+        bytes32 indexed id, bytes32 indexed versionHash, string packageName, string version, uint8 reason, string note
+    );
+    event PackageVetoed(
+        bytes32 indexed id, bytes32 indexed versionHash, string packageName, string version, address[] by
+    );
+    event PackageFlagged(
+        bytes32 indexed id,
+        bytes32 indexed versionHash,
+        string packageName,
+        string version,
+        address[] by,
+        string note,
+        uint64 flaggedUntil
+    );
+    event SignatureWithdrawal(bytes32 indexed id, uint256 indexed nonce, address[] by);
+
+    constructor(address nameRegistry_) {
+        nameRegistry = NameRegistry(nameRegistry_);
+    }
+
+    // -------------------------------------------------------------- M of N say
+
+    function publish(ReleaseInput calldata r, uint16 signers, bytes calldata signatures) external {
+        uint16[] memory delays = _authorize(_id(r.packageName), r.epoch, signers, TypedData.hash(r), signatures);
+        _record(r, signers, delays[0]);
+    }
+
+    /// One signature for releases of one or several packages; `signers[i]` are those of `rs[i]`. A member who
+    /// signed for an earlier release of the batch has no second signature in `signatures`.
+    function publishBatch(ReleaseInput[] calldata rs, uint16[] calldata signers, bytes calldata signatures) external {
+        if (rs.length != signers.length) revert BatchLength(rs.length, signers.length);
+        Act[] memory acts = new Act[](rs.length);
+        for (uint256 i; i < rs.length; ++i) {
+            acts[i] = Act(_id(rs[i].packageName), rs[i].epoch, signers[i]);
+        }
+        uint16[] memory delays = nameRegistry.authorize(acts, TypedData.hash(rs), signatures);
+        for (uint256 i; i < rs.length; ++i) {
+            _record(rs[i], signers[i], delays[i]);
+        }
+    }
+
+    /// Takes a release back for good. Without a record it is a tombstone: that version is never to be trusted.
+    function revoke(RevocationInput calldata r, uint16 signers, bytes calldata signatures) external {
+        (bytes32 id, bytes32 versionHash) = _key(r.packageName, r.version);
+        _checkDeadline(r.deadline, MAX_DEADLINE_AHEAD);
+        if (!Grammar.isVersion(r.version)) revert BadVersion(r.version);
+        _authorize(id, r.epoch, signers, TypedData.hash(r), signatures);
+        Record storage record = _records[id][versionHash];
+        if (record.settled > OPEN) revert AlreadySettled();
+        record.settled = REVOKED;
+        emit PackageRevoked(id, versionHash, r.packageName, r.version, r.reason, r.note);
+    }
+
+    // --------------------------------------------------------- One member says
+
+    /// Takes its own signature under a nonce back, for good and at every epoch.
+    function withdraw(string calldata packageName, uint256 nonce, uint16 signers, bytes calldata signatures) external {
+        bytes32 id = _id(packageName);
+        (uint256 word, uint256 shift) = _nonceBits(nonce);
+        if ((_nonces[id][word] >> shift) & 1 == 1) revert NonceUsed(nonce);
+        address[] memory by =
+            nameRegistry.attest(id, signers, TypedData.hashWithdrawal(packageName, nonce), signatures);
+        for (uint256 i; i < by.length; ++i) {
+            isWithdrawn[id][nonce][by[i]] = true;
+        }
+        _nonces[id][word] |= 2 << shift;
+        emit SignatureWithdrawal(id, nonce, by);
+    }
+
+    /// Stops a release for good while it cools.
+    function veto(string calldata packageName, string calldata version, uint16 signers, bytes calldata signatures)
+        external
+    {
+        (bytes32 id, bytes32 versionHash) = _key(packageName, version);
+        Record storage record = _open(id, versionHash);
+        uint256 activeAt = _activeAt(record);
+        if (block.timestamp >= activeAt) revert NotCooling(activeAt);
+        address[] memory by = nameRegistry.attest(id, signers, TypedData.hashVeto(packageName, version), signatures);
+        record.settled = VETOED;
+        emit PackageVetoed(id, versionHash, packageName, version, by);
+    }
+
+    /// Warns of a release until the flag's own deadline.
+    function flag(FlagInput calldata f, uint16 signers, bytes calldata signatures) external {
+        (bytes32 id, bytes32 versionHash) = _key(f.packageName, f.version);
+        _open(id, versionHash);
+        _checkDeadline(f.deadline, MAX_FLAG);
+        address[] memory by = nameRegistry.attest(id, signers, TypedData.hash(f), signatures);
+        if (f.deadline > _flaggedUntil[id][versionHash]) _flaggedUntil[id][versionHash] = f.deadline;
+        emit PackageFlagged(id, versionHash, f.packageName, f.version, by, f.note, uint64(f.deadline));
+    }
+
+    // ------------------------------------------------------------------- Reads
+
+    function getRelease(string calldata packageName, string calldata version)
+        public
+        view
+        returns (ReleaseView memory v)
+    {
+        (bytes32 id, bytes32 versionHash) = _key(packageName, version);
+        Record memory record = _records[id][versionHash];
+        v.status = _statusOf(id, versionHash);
+        if (record.publishedAt == 0) return v;
+        v.sha512Hi = record.sha512Hi;
+        v.sha512Lo = record.sha512Lo;
+        v.contentHash = record.contentHash;
+        v.gitSha = record.gitSha;
+        v.publishedAt = record.publishedAt;
+        v.activeAt = uint64(record.publishedAt + uint256(record.releaseDelayHours) * 1 hours);
+        v.signerBitmap = record.signers;
+        v.epoch = record.epoch;
+        v.threshold = nameRegistry.thresholdAt(id, record.epoch);
+        v.signers = nameRegistry.signersAt(id, record.epoch, record.signers);
+        v.flaggedUntil = uint64(_flaggedUntil[id][versionHash]);
+    }
+
+    function getReleases(ReleaseKey[] calldata keys) external view returns (ReleaseView[] memory vs) {
+        vs = new ReleaseView[](keys.length);
+        for (uint256 i; i < vs.length; ++i) {
+            vs[i] = getRelease(keys[i].packageName, keys[i].version);
+        }
+    }
+
+    /// The highest nonce used + 1; 0 for none. Lower ones may be free as well.
+    function getNonce(string calldata packageName) external view returns (uint256) {
+        return _heads[_id(packageName)].nextNonce;
+    }
+
+    function isNonceUsed(bytes32 id, uint256 nonce) external view returns (bool) {
+        (uint256 word, uint256 shift) = _nonceBits(nonce);
+        return (_nonces[id][word] >> shift) & 1 == 1;
+    }
+
+    /// How many releases were recorded, tombstones not counted. Never falls.
+    function releaseCount(bytes32 id) external view returns (uint64) {
+        return _heads[id].releases;
+    }
+
+    function digestOf(ReleaseInput calldata r) external view returns (bytes32) {
+        return TypedData.digest(address(this), TypedData.hash(r));
+    }
+
+    function digestOfBatch(ReleaseInput[] calldata rs) external view returns (bytes32) {
+        return TypedData.digest(address(this), TypedData.hash(rs));
+    }
+
+    function digestOfRevocation(RevocationInput calldata r) external view returns (bytes32) {
+        return TypedData.digest(address(this), TypedData.hash(r));
+    }
+
+    function digestOfWithdrawal(string calldata packageName, uint256 nonce) external view returns (bytes32) {
+        return TypedData.digest(address(this), TypedData.hashWithdrawal(packageName, nonce));
+    }
+
+    function digestOfVeto(string calldata packageName, string calldata version) external view returns (bytes32) {
+        return TypedData.digest(address(this), TypedData.hashVeto(packageName, version));
+    }
+
+    function digestOfFlag(FlagInput calldata f) external view returns (bytes32) {
+        return TypedData.digest(address(this), TypedData.hash(f));
+    }
+
+    // -------------------------------------------------------------- Inner parts
+
+    function _authorize(bytes32 id, uint32 epoch, uint16 signers, bytes32 structHash, bytes calldata signatures)
+        private
+        returns (uint16[] memory)
+    {
+        Act[] memory acts = new Act[](1);
+        acts[0] = Act(id, epoch, signers);
+        return nameRegistry.authorize(acts, structHash, signatures);
+    }
+
+    function _record(ReleaseInput calldata r, uint16 signers, uint256 delayHours) private {
+        (bytes32 id, bytes32 versionHash) = _key(r.packageName, r.version);
+        _checkDeadline(r.deadline, MAX_DEADLINE_AHEAD);
+        if (!Grammar.isVersion(r.version)) revert BadVersion(r.version);
+        _useNonce(id, r.nonce, r.epoch, signers);
+
+        Record storage record = _records[id][versionHash];
+        if (record.settled != 0) revert VersionExists();
+        record.sha512Hi = r.sha512Hi;
+        record.sha512Lo = r.sha512Lo;
+        record.contentHash = r.contentHash;
+        record.releaseDelayHours = delayHours.toUint8();
+        record.settled = OPEN;
+        record.epoch = uint256(r.epoch).toUint24();
+        record.signers = signers;
+        record.publishedAt = block.timestamp.toUint40();
+        record.gitSha = bytes20(r.gitSha);
+
+        emit PackagePublished(
+            id,
+            versionHash,
+            r.packageName,
+            r.version,
+            r.sha512Hi,
+            r.sha512Lo,
+            r.contentHash,
+            r.gitSha,
+            r.ciRunUrl,
+            r.epoch,
+            r.nonce,
+            signers,
+            uint64(block.timestamp + delayHours * 1 hours)
+        );
+    }
+
+    function _useNonce(bytes32 id, uint256 nonce, uint32 epoch, uint16 signers) private {
+        (uint256 word, uint256 shift) = _nonceBits(nonce);
+        uint256 bits = _nonces[id][word];
+        if ((bits >> shift) & 1 == 1) revert NonceUsed(nonce);
+        if ((bits >> shift) & 2 == 2) _checkNotWithdrawn(id, nonce, epoch, signers);
+        _nonces[id][word] = bits | (1 << shift);
+        Head storage head = _heads[id];
+        if (nonce >= head.nextNonce) head.nextNonce = uint64(nonce + 1);
+        ++head.releases;
+    }
+
+    function _checkNotWithdrawn(bytes32 id, uint256 nonce, uint32 epoch, uint16 signers) private view {
+        address[] memory members = nameRegistry.membersAt(id, epoch);
+        for (uint256 i; i < members.length; ++i) {
+            if ((signers >> i) & 1 == 1 && isWithdrawn[id][nonce][members[i]]) revert SignatureWithdrawn(i);
+        }
+    }
+
+    function _checkDeadline(uint256 deadline, uint256 ahead) private view {
+        if (deadline <= block.timestamp) revert Expired(deadline);
+        if (deadline > block.timestamp + ahead) revert DeadlineTooFar(deadline, block.timestamp + ahead);
+    }
+
+    /// The record of a release that was neither vetoed nor revoked.
+    function _open(bytes32 id, bytes32 versionHash) private view returns (Record storage record) {
+        record = _records[id][versionHash];
+        if (record.settled == 0) revert NoRecord();
+        if (record.settled != OPEN) revert AlreadySettled();
+    }
+
+    function _statusOf(bytes32 id, bytes32 versionHash) private view returns (Status) {
+        Record storage record = _records[id][versionHash];
+        if (record.settled == 0) return Status.None;
+        if (record.settled == REVOKED) return Status.Revoked;
+        if (record.settled == VETOED) return Status.Vetoed;
+        if (block.timestamp < _activeAt(record)) return Status.Cooling;
+        return block.timestamp < _flaggedUntil[id][versionHash] ? Status.Flagged : Status.Active;
+    }
+
+    function _activeAt(Record storage record) private view returns (uint256) {
+        return record.publishedAt + uint256(record.releaseDelayHours) * 1 hours;
+    }
+
+    function _nonceBits(uint256 nonce) private pure returns (uint256 word, uint256 shift) {
+        if (nonce > type(uint64).max - 1) revert NonceTooHigh(nonce);
+        return (nonce >> 7, (nonce & 127) * 2);
+    }
+
+    function _key(string calldata packageName, string calldata version) private pure returns (bytes32, bytes32) {
+        return (_id(packageName), keccak256(bytes(version)));
+    }
+
+    function _id(string calldata packageName) private pure returns (bytes32) {
+        return keccak256(bytes(packageName));
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Errors} from "./Errors.sol";
+
+/// Who signed: the only place where signatures are checked. Does not know what was signed.
+library Signatures {
+    /// Half the order of secp256k1: a higher s is the same signature spelled twice.
+    uint256 private constant HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0;
+    bytes4 private constant ERC1271_MAGIC = 0x1626ba7e;
+
+    /// A walk through one `signatures` blob: `uint16 length || bytes` for every signer, in rising order of
+    /// their bits. Who has signed once need not sign again for a further act under the same digest.
+    struct Walk {
+        bytes32 digest;
+        uint256 read; // bytes
+        uint256 known; // of `signed`
+        address[] signed;
+    }
+
+    function begin(bytes32 digest, uint256 most) internal pure returns (Walk memory) {
+        return Walk(digest, 0, 0, new address[](most));
+    }
+
+    /// Reverts unless `signers` names at least `need` seats of `members` and every seat it names signed.
+    function quorum(Walk memory walk, address[] memory members, uint16 signers, uint256 need, bytes calldata signatures)
+        internal
+        view
+    {
+        if (signers >> members.length != 0) revert Errors.BadBitmap(signers, members.length);
+        uint256 have;
+        for (uint256 i; i < members.length; ++i) {
+            if ((signers >> i) & 1 == 0) continue;
+            ++have;
+            if (isKnown(walk, members[i])) continue;
+            bytes calldata signature = next(walk, i, signatures);
+            if (!isValid(members[i], walk.digest, signature)) revert Errors.BadSignature(i);
+            walk.signed[walk.known++] = members[i];
+        }
+        if (have < need) revert Errors.TooFewSigners(have, need);
+    }
+
+    function end(Walk memory walk, bytes calldata signatures) internal pure {
+        if (walk.read != signatures.length) revert Errors.TrailingBytes(walk.read, signatures.length);
+    }
+
+    /// ECDSA first, also for accounts with code; a contract wallet (ERC-1271) only when that does not match.
+    /// An EIP-7702 delegation is no contract wallet: the account's key decides alone.
+    function isValid(address signer, bytes32 digest, bytes calldata signature) internal view returns (bool) {
+        return isEcdsa(signer, digest, signature) || (isContractWallet(signer) && isErc1271(signer, digest, signature));
+    }
+
+    function isKnown(Walk memory walk, address member) private pure returns (bool) {
+        for (uint256 i; i < walk.known; ++i) {
+            if (walk.signed[i] == member) return true;
+        }
+        return false;
+    }
+
+    function next(Walk memory walk, uint256 index, bytes calldata signatures) private pure returns (bytes calldata) {
+        uint256 start = walk.read + 2;
+        if (start > signatures.length) revert Errors.BadSignature(index);
+        uint256 stop = start + uint16(bytes2(signatures[start - 2:start]));
+        if (stop > signatures.length) revert Errors.BadSignature(index);
+        walk.read = stop;
+        return signatures[start:stop];
+    }
+
+    /// 65 bytes `r || s || v`, or 64 as in EIP-2098; low s only.
+    function isEcdsa(address signer, bytes32 digest, bytes calldata signature) private pure returns (bool) {
+        if (signature.length != 65 && signature.length != 64) return false;
+        bytes32 r = bytes32(signature[:32]);
+        uint256 s = uint256(bytes32(signature[32:64]));
+        uint8 v;
+        if (signature.length == 65) {
+            v = uint8(signature[64]);
+        } else {
+            v = 27 + uint8(s >> 255);
+            s &= type(uint256).max >> 1;
+        }
+        if (s > HALF_ORDER) return false;
+        address recovered = ecrecover(digest, v, r, bytes32(s));
+        return recovered == signer && recovered != address(0);
+    }
+
+    function isContractWallet(address signer) private view returns (bool) {
+        bytes3 head;
+        assembly ("memory-safe") {
+            mstore(0, 0)
+            extcodecopy(signer, 0, 0, 3)
+            head := mload(0)
+        }
+        return signer.code.length != 0 && head != 0xef0100;
+    }
+
+    /// The full first word is compared, and no more than that word is copied.
+    function isErc1271(address signer, bytes32 digest, bytes calldata signature) private view returns (bool matches) {
+        bytes memory question = abi.encodeWithSelector(ERC1271_MAGIC, digest, signature);
+        bytes4 magic = ERC1271_MAGIC;
+        assembly ("memory-safe") {
+            mstore(0, 0)
+            let ok := staticcall(gas(), signer, add(question, 32), mload(question), 0, 32)
+            matches := and(and(ok, gt(returndatasize(), 31)), eq(mload(0), magic))
+        }
+    }
+}

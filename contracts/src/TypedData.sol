@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import {Base64} from "solady/utils/Base64.sol";
+import {Config, FlagInput, ReleaseInput, ReportInput, RevocationInput} from "./Types.sol";
+
+/// The messages that members and the registrar sign (EIP-712), each from the arguments it arrives in.
+/// Checks nothing.
+library TypedData {
+    bytes32 private constant DOMAIN =
+        keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)");
+    bytes32 private constant CONFIG = keccak256(
+        "Config(string packageName,address[] members,uint8 threshold,uint16 releaseDelayHours,uint16 configDelayHours,uint16 recoveryDays,address guardian,bytes32 legacyRoot,uint32 epoch,uint256 deadline)"
+    );
+    bytes32 private constant CANCEL = keccak256("Cancel(bytes32 change)");
+    bytes32 private constant REGISTRAR_PROOF = keccak256("RegistrarProof(bytes32 commitment)");
+    bytes32 private constant REGISTRAR_ROTATION = keccak256("RegistrarRotation(address registrar,uint256 nonce)");
+    bytes32 private constant NPM_KEY_ADDITION =
+        keccak256("NpmKeyAddition(bytes32 x,bytes32 y,uint64 validFrom,uint64 validTo,uint256 nonce)");
+    bytes32 private constant NPM_KEY_REMOVAL = keccak256("NpmKeyRemoval(uint256 keyIndex,uint256 nonce)");
+    bytes32 private constant RELEASE = keccak256(
+        "Release(string packageName,string version,string integrity,bytes32 contentHash,bytes32 gitSha,string ciRunUrl,uint32 epoch,uint256 nonce,uint256 deadline)"
+    );
+    bytes32 private constant RELEASE_BATCH = keccak256(
+        "ReleaseBatch(Release[] releases)Release(string packageName,string version,string integrity,bytes32 contentHash,bytes32 gitSha,string ciRunUrl,uint32 epoch,uint256 nonce,uint256 deadline)"
+    );
+    bytes32 private constant REVOCATION = keccak256(
+        "Revocation(string packageName,string version,uint8 reason,string note,uint32 epoch,uint256 deadline)"
+    );
+    bytes32 private constant WITHDRAWAL = keccak256("Withdrawal(string packageName,uint256 nonce)");
+    bytes32 private constant VETO = keccak256("Veto(string packageName,string version)");
+    bytes32 private constant FLAG =
+        keccak256("Flag(string packageName,string version,string note,uint256 deadline)");
+    bytes32 private constant REPORT =
+        keccak256("Report(string packageName,string version,string integrity,bytes32 report,string location,bytes32 previous)");
+
+    /// What a signer signs: `structHash` in the domain of `verifyingContract`, on this chain.
+    function digest(address verifyingContract, bytes32 structHash) internal view returns (bytes32) {
+        bytes32 separator = keccak256(abi.encode(DOMAIN, keccak256("3pm"), keccak256("1"), block.chainid, verifyingContract));
+        return keccak256(abi.encodePacked("\x19\x01", separator, structHash));
+    }
+
+    /// The one spelling of a SHA-512 that npm knows: `sha512-` and 88 characters of base64.
+    function integrity(bytes32 hi, bytes32 lo) internal pure returns (bytes memory) {
+        return bytes.concat("sha512-", bytes(Base64.encode(abi.encodePacked(hi, lo))));
+    }
+
+    function hash(Config calldata c) internal pure returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                CONFIG,
+                keccak256(bytes(c.packageName)),
+                keccak256(abi.encodePacked(c.members)),
+                c.threshold,
+                c.releaseDelayHours,
+                c.configDelayHours,
+                c.recoveryDays,
+                c.guardian,
+                c.legacyRoot,
+                c.epoch,
+                c.deadline
+            )
+        );
+    }
+
+    function hashCancel(bytes32 change) internal pure returns (bytes32) {
+        return keccak256(abi.encode(CANCEL, change));
+    }
+
+    function hashRegistrarProof(bytes32 commitment) internal pure returns (bytes32) {
+        return keccak256(abi.encode(REGISTRAR_PROOF, commitment));
+    }
+
+    function hashRegistrarRotation(address registrar, uint256 nonce) internal pure returns (bytes32) {
+        return keccak256(abi.encode(REGISTRAR_ROTATION, registrar, nonce));
+    }
+
+    function hashNpmKeyAddition(bytes32 x, bytes32 y, uint64 validFrom, uint64 validTo, uint256 nonce)
+        internal
+        pure
+        returns (bytes32)
+    {
+        return keccak256(abi.encode(NPM_KEY_ADDITION, x, y, validFrom, validTo, nonce));
+    }
+
+    function hashNpmKeyRemoval(uint256 keyIndex, uint256 nonce) internal pure returns (bytes32) {
+        return keccak256(abi.encode(NPM_KEY_REMOVAL, keyIndex, nonce));
+    }
+
+    function hash(ReleaseInput calldata r) internal pure returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                RELEASE,
+                keccak256(bytes(r.packageName)),
+                keccak256(bytes(r.version)),
+                keccak256(integrity(r.sha512Hi, r.sha512Lo)),
+                r.contentHash,
+                r.gitSha,
+                keccak256(bytes(r.ciRunUrl)),
+                r.epoch,
+                r.nonce,
+                r.deadline
+            )
+        );
+    }
+
+    function hash(ReleaseInput[] calldata rs) internal pure returns (bytes32) {
+        bytes32[] memory hashes = new bytes32[](rs.length);
+        for (uint256 i; i < rs.length; ++i) hashes[i] = hash(rs[i]);
+        return keccak256(abi.encode(RELEASE_BATCH, keccak256(abi.encodePacked(hashes))));
+    }
+
+    function hash(RevocationInput calldata r) internal pure returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                REVOCATION,
+                keccak256(bytes(r.packageName)),
+                keccak256(bytes(r.version)),
+                r.reason,
+                keccak256(bytes(r.note)),
+                r.epoch,
+                r.deadline
+            )
+        );
+    }
+
+    function hashWithdrawal(string calldata packageName, uint256 nonce) internal pure returns (bytes32) {
+        return keccak256(abi.encode(WITHDRAWAL, keccak256(bytes(packageName)), nonce));
+    }
+
+    function hashVeto(string calldata packageName, string calldata version) internal pure returns (bytes32) {
+        return keccak256(abi.encode(VETO, keccak256(bytes(packageName)), keccak256(bytes(version))));
+    }
+
+    function hash(FlagInput calldata f) internal pure returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                FLAG, keccak256(bytes(f.packageName)), keccak256(bytes(f.version)), keccak256(bytes(f.note)), f.deadline
+            )
+        );
+    }
+
+    function hash(ReportInput calldata r) internal pure returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                REPORT,
+                keccak256(bytes(r.packageName)),
+                keccak256(bytes(r.version)),
+                keccak256(integrity(r.sha512Hi, r.sha512Lo)),
+                r.report,
+                keccak256(bytes(r.location)),
+                r.previous
+            )
+        );
+    }
+}
