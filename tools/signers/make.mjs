@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
-import { encodeAbiParameters, keccak256, toHex } from 'viem';
+import { concatHex, encodeAbiParameters, getCreate2Address, keccak256, numberToHex, toHex } from 'viem';
 
 const ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
 const sha256 = (...parts) => createHash('sha256').update(Buffer.concat(parts.map((p) => Buffer.from(p)))).digest();
@@ -19,6 +19,17 @@ const signerOf = (label) => '0x' + keccak256(toHex(`3pm fixture signer ${label}`
 const digestOf = (label) => keccak256(toHex(`3pm fixture digest ${label}`));
 const challengeOf = (signer, digest) => bytesOf(keccak256(encodeAbiParameters(
   [{ type: 'address' }, { type: 'bytes32' }], [signer, digest])));
+
+// Where a factory at this address would put the clone of a key: OpenZeppelin's minimal proxy (ERC-1167) with the
+// key's words behind it, salt zero.
+const factory = '0x' + '11'.repeat(20);
+const implementations = { Passkey: '0x' + '22'.repeat(20), SshSk: '0x' + '33'.repeat(20) };
+function cloneOf({ kind, x, y, relyingParty, need }) {
+  const words = concatHex([x, y, relyingParty, numberToHex(need, { size: 32 })]);
+  const bytecode = concatHex(['0x61', numberToHex(128 + 0x2d, { size: 2 }), '0x3d81600a3d39f3363d3d373d3d3d363d73',
+    implementations[kind], '0x5af43d82803e903d91602b57fd5bf3', words]);
+  return getCreate2Address({ from: factory, salt: numberToHex(0, { size: 32 }), bytecode }).toLowerCase();
+}
 
 // The contracts take low s only; authenticators give either.
 function lowS(s) {
@@ -162,7 +173,7 @@ function sshKeys() {
   return found;
 }
 
-const cases = [...await passkeys(), ...sshKeys()];
+const cases = [...await passkeys(), ...sshKeys()].map((made) => ({ ...made, clone: cloneOf(made) }));
 writeFileSync(new URL('../../fixtures/signers.json', import.meta.url), JSON.stringify({
-  source: 'Chromium (virtual authenticators) and ssh-keygen (software security key), written by tools/signers/make.mjs', cases }, null, 2) + '\n');
+  source: 'Chromium (virtual authenticators) and ssh-keygen (software security key), written by tools/signers/make.mjs', factory, implementations, cases }, null, 2) + '\n');
 console.log(`${cases.length} signatures: ${cases.map((c) => c.name).join('; ')}`);
