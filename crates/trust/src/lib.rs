@@ -13,6 +13,7 @@ pub mod name;
 pub mod policy;
 pub mod record;
 pub mod signature;
+pub mod signer;
 pub mod text;
 pub mod verdict;
 pub mod version;
