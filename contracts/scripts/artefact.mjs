@@ -2,7 +2,7 @@
 // immutableReferences, storageLayout }`. Rust reads these files, so they are committed; `check`
 // rebuilds them and fails when a byte differs. Does not deploy anything.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -10,7 +10,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const folder = join(root, "artifacts");
 const contracts = ["NameRegistry", "PackageRegistry", "SafetyRegistry", "PasskeySigner", "SshSkSigner", "SignerFactory"];
 
-/** Names instead of AST numbers, which move whenever any other file changes. */
+/** Without the AST numbers they are listed under, which move whenever a file changes. */
 function immutables(deployed) {
   const places = Object.values(deployed.immutableReferences ?? {}).flat();
   return places.map(({ start, length }) => ({ start, length })).sort((a, b) => a.start - b.start);
@@ -21,32 +21,34 @@ function storage(layout) {
   return layout.storage.map(({ label, slot, offset, type }) => ({ label, slot, offset, type: layout.types[type].label }));
 }
 
-function built() {
-  execFileSync(join(root, "node_modules", ".bin", "forge"), ["build", "src"], { cwd: root, stdio: ["ignore", "ignore", "inherit"] });
-  const files = new Map();
-  for (const name of contracts) {
-    let text;
-    try {
-      text = readFileSync(join(root, "out", `${name}.sol`, `${name}.json`), "utf8");
-    } catch (error) {
-      if (error.code === "ENOENT") continue; // not written yet
-      throw error;
-    }
-    const { abi, bytecode, deployedBytecode, storageLayout } = JSON.parse(text);
-    files.set(`${name}.json`, `${JSON.stringify({
-      contractName: name,
-      abi,
-      bytecode: bytecode.object,
-      deployedBytecode: deployedBytecode.object,
-      immutableReferences: immutables(deployedBytecode),
-      storageLayout: storage(storageLayout),
-    }, null, 1)}\n`);
-  }
-  return files;
+/**
+ * Each contract is compiled alone, into a folder of its own and for the rules of Prague: what the compiler
+ * emits depends on which other files it sees, and must run where there is no P-256 precompile.
+ */
+function build(name) {
+  const out = join("out", "artefact", name);
+  const flags = ["--force", "--evm-version", "prague", "--out", out, "--cache-path", join("cache", "artefact", name)];
+  const source = [join("src", `${name}.sol`), join("src", "signers", `${name}.sol`)].find((path) => existsSync(join(root, path)));
+  execFileSync(join(root, "node_modules", ".bin", "forge"), ["build", source, ...flags], {
+    cwd: root,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  const { abi, bytecode, deployedBytecode, storageLayout } = JSON.parse(
+    readFileSync(join(root, out, `${name}.sol`, `${name}.json`), "utf8"),
+  );
+  const artefact = {
+    contractName: name,
+    abi,
+    bytecode: bytecode.object,
+    deployedBytecode: deployedBytecode.object,
+    immutableReferences: immutables(deployedBytecode),
+    storageLayout: storage(storageLayout),
+  };
+  return `${JSON.stringify(artefact, null, 1)}\n`;
 }
 
 const [mode] = process.argv.slice(2);
-const fresh = built();
+const fresh = new Map(contracts.map((name) => [`${name}.json`, build(name)]));
 if (mode === "write") {
   mkdirSync(folder, { recursive: true });
   for (const [name, text] of fresh) writeFileSync(join(folder, name), text);

@@ -7,12 +7,16 @@ library Grammar {
     uint256 internal constant MAX_NAME = 214;
     uint256 internal constant MAX_VERSION = 64;
 
-    // Sets of ASCII characters: bit c is set when the character c is in the set.
+    uint256 private constant DASH = 0x2d;
+    uint256 private constant DOT = 0x2e;
+    uint256 private constant ZERO = 0x30;
+
+    // Sets of characters: bit c is set when the ASCII character c is in the set.
     uint256 private constant DIGITS = 0x3ff << 48;
     uint256 private constant LETTERS = (0x3ffffff << 65) | (0x3ffffff << 97);
-    uint256 private constant IDENTIFIER = DIGITS | LETTERS | (1 << 0x2d); // and -
-    // and _ . ~ ! ' ( ) *
-    uint256 private constant NAME = IDENTIFIER | (1 << 0x5f) | (1 << 0x2e) | (1 << 0x7e) | (1 << 0x21) | (1 << 0x27)
+    uint256 private constant IDENTIFIER = DIGITS | LETTERS | (1 << DASH);
+    // and _ ~ ! ' ( ) *
+    uint256 private constant NAME = IDENTIFIER | (1 << DOT) | (1 << 0x5f) | (1 << 0x7e) | (1 << 0x21) | (1 << 0x27)
         | (1 << 0x28) | (1 << 0x29) | (1 << 0x2a);
 
     /// npm's rule for every name that was ever published: `name` or scope and `name`, 1 to 214 bytes of
@@ -35,46 +39,52 @@ library Grammar {
     function isVersion(string calldata text) internal pure returns (bool) {
         bytes calldata b = bytes(text);
         if (b.length > MAX_VERSION) return false;
-        uint256 cursor;
-        for (uint256 part; part < 3; ++part) {
-            uint256 start = cursor;
-            while (cursor < b.length && _in(DIGITS, b[cursor])) ++cursor;
-            if (!_isNumber(b[start:cursor])) return false;
-            if (part < 2) {
-                if (cursor == b.length || b[cursor] != ".") return false;
-                ++cursor;
+        unchecked {
+            uint256 end;
+            for (uint256 part; part < 3; ++part) {
+                uint256 start = part == 0 ? 0 : end + 1;
+                if (part != 0 && _at(b, end) != DOT) return false;
+                end = _run(DIGITS, b, start);
+                if (!_isNumber(b, start, end)) return false;
             }
+            if (end == b.length) return true;
+            if (_at(b, end) != DASH) return false;
+            do {
+                uint256 start = end + 1;
+                end = _run(IDENTIFIER, b, start);
+                if (end == start) return false;
+                if (_run(DIGITS, b, start) == end && !_isNumber(b, start, end)) return false;
+            } while (_at(b, end) == DOT);
+            return end == b.length;
         }
-        if (cursor == b.length) return true;
-        if (b[cursor] != "-") return false;
-        do {
-            uint256 start = ++cursor;
-            bool numeric = true;
-            while (cursor < b.length && _in(IDENTIFIER, b[cursor])) {
-                if (!_in(DIGITS, b[cursor])) numeric = false;
-                ++cursor;
-            }
-            if (cursor == start || (numeric && !_isNumber(b[start:cursor]))) return false;
-        } while (cursor < b.length && b[cursor] == ".");
-        return cursor == b.length;
     }
 
     function _isPart(bytes calldata part) private pure returns (bool) {
-        if (part.length == 0) return false;
-        bool dots = part.length < 3; // "." and ".."
-        for (uint256 i; i < part.length; ++i) {
-            if (!_in(NAME, part[i])) return false;
-            if (part[i] != ".") dots = false;
+        bool isPath = part.length < 3 && _run(1 << DOT, part, 0) == part.length; // nothing, "." and ".."
+        return !isPath && _run(NAME, part, 0) == part.length;
+    }
+
+    /// Between two places there are only digits: at least one, and no zero before others.
+    function _isNumber(bytes calldata b, uint256 start, uint256 end) private pure returns (bool) {
+        unchecked {
+            return end == start + 1 || (end > start && _at(b, start) != ZERO);
         }
-        return !dots;
     }
 
-    /// Digits are given; none is no number, and neither is a leading zero before others.
-    function _isNumber(bytes calldata digits) private pure returns (bool) {
-        return digits.length == 1 || (digits.length > 1 && digits[0] != "0");
+    /// The first place from `cursor` on that is past the end or holds a character outside `set`.
+    function _run(uint256 set, bytes calldata b, uint256 cursor) private pure returns (uint256) {
+        unchecked {
+            while (cursor < b.length && (set >> _at(b, cursor)) & 1 == 1) ++cursor;
+            return cursor;
+        }
     }
 
-    function _in(uint256 set, bytes1 character) private pure returns (bool) {
-        return (set >> uint8(character)) & 1 == 1;
+    /// The character at `cursor`; zero, which is in no set, past the end.
+    function _at(bytes calldata b, uint256 cursor) private pure returns (uint256 character) {
+        assembly ("memory-safe") {
+            if lt(cursor, b.length) {
+                character := byte(0, calldataload(add(b.offset, cursor)))
+            }
+        }
     }
 }

@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Anchor} from "./Anchor.sol";
 import {Grammar} from "./Grammar.sol";
+import {Integrity} from "./Integrity.sol";
 import {LockedToken} from "./LockedToken.sol";
 import {NpmSignature} from "./NpmSignature.sol";
 import {Signatures} from "./Signatures.sol";
@@ -26,6 +27,8 @@ contract NameRegistry is LockedToken {
     uint256 public constant MAX_DEADLINE_AHEAD = 30 days;
     uint256 public constant RECOVERY_WAIT = 60 days;
     uint256 public constant NPM_KEY_WAIT = 30 days;
+    /// Acts are noted no more often than this, so that a busy team does not pay for it with every release.
+    uint256 public constant ACT_GRAIN = 7 days;
 
     /// How long a claim stays provisional, in seconds.
     uint64 public immutable claimWindow;
@@ -39,7 +42,7 @@ contract NameRegistry is LockedToken {
         uint16 recoveryDays;
         uint32 epoch;
         uint40 finalAt; // zero for a name nobody claimed
-        uint40 lastActAt; // of M members, or the start of the current configuration
+        uint40 lastActAt; // of M members, to the ACT_GRAIN, or the start of the current configuration
         uint64 anchorBlock; // of the claim
         bool recoveryPending;
         address guardian;
@@ -116,7 +119,7 @@ contract NameRegistry is LockedToken {
     ) external {
         bytes32 change = _checkProposal(c, signers, signatures);
         string memory version = NpmSignature.versionOf(_commitment(change, anchorBlock));
-        if (!_isNpmSignature(c.packageName, version, TypedData.integrity(integrityHi, integrityLo), keyIndex, r, s)) {
+        if (!_isNpmSignature(c.packageName, version, Integrity.spell(integrityHi, integrityLo), keyIndex, r, s)) {
             revert BadClaimProof();
         }
         _admit(c, change, anchorBlock);
@@ -182,10 +185,19 @@ contract NameRegistry is LockedToken {
 
     // --------------------------------------------------------------- Authority
 
-    /// For contracts that record what teams say: reverts unless, for every act, enough of its members signed
-    /// `structHash` in the caller's own EIP-712 domain. A member signs once, however many acts it is part of.
-    /// Returns the release delay of every name.
-    function authorize(Act[] calldata acts, bytes32 structHash, bytes calldata signatures)
+    /// For contracts that record what teams say: reverts unless enough members of `id` signed `structHash` in the
+    /// caller's own EIP-712 domain. Returns the release delay of the name.
+    function authorize(bytes32 id, uint32 epoch, uint16 signers, bytes32 structHash, bytes calldata signatures)
+        external
+        returns (uint16 releaseDelayHours)
+    {
+        Signatures.Walk memory walk = Signatures.begin(TypedData.digest(msg.sender, structHash), MAX_MEMBERS);
+        releaseDelayHours = _authorize(walk, id, epoch, signers, signatures);
+        Signatures.end(walk, signatures);
+    }
+
+    /// The same for several names under one `structHash`. A member signs once, however many acts it is part of.
+    function authorizeBatch(Act[] calldata acts, bytes32 structHash, bytes calldata signatures)
         external
         returns (uint16[] memory releaseDelayHours)
     {
@@ -193,13 +205,7 @@ contract NameRegistry is LockedToken {
         Signatures.Walk memory walk =
             Signatures.begin(TypedData.digest(msg.sender, structHash), acts.length * MAX_MEMBERS);
         for (uint256 i; i < acts.length; ++i) {
-            Act calldata act = acts[i];
-            Name storage n = _names[act.id];
-            _checkFinal(n);
-            if (act.epoch != n.epoch) revert WrongEpoch(act.epoch, n.epoch);
-            Signatures.quorum(walk, _seated(act.id, n, act.signers), act.signers, n.threshold, signatures);
-            _acted(act.id, n);
-            releaseDelayHours[i] = n.releaseDelayHours;
+            releaseDelayHours[i] = _authorize(walk, acts[i].id, acts[i].epoch, acts[i].signers, signatures);
         }
         Signatures.end(walk, signatures);
     }
@@ -315,7 +321,7 @@ contract NameRegistry is LockedToken {
         bytes32 r,
         bytes32 s
     ) external view returns (bool) {
-        return _isNpmSignature(packageName, version, TypedData.integrity(sha512Hi, sha512Lo), keyIndex, r, s);
+        return _isNpmSignature(packageName, version, Integrity.spell(sha512Hi, sha512Lo), keyIndex, r, s);
     }
 
     function digestOf(Config calldata c) public view returns (bytes32) {
@@ -387,7 +393,10 @@ contract NameRegistry is LockedToken {
         }
         change = digestOf(c);
         Signatures.Walk memory walk = Signatures.begin(change, count);
-        Signatures.quorum(walk, c.members, signers, c.threshold, signatures);
+        Signatures.checkBitmap(signers, count, c.threshold);
+        for (uint256 i; signers >> i != 0; ++i) {
+            if ((signers >> i) & 1 == 1) Signatures.checkSeat(walk, i, c.members[i], signatures);
+        }
         Signatures.end(walk, signatures);
     }
 
@@ -400,8 +409,38 @@ contract NameRegistry is LockedToken {
         bytes calldata signatures
     ) private view {
         Signatures.Walk memory walk = Signatures.begin(digest, MAX_MEMBERS);
-        Signatures.quorum(walk, _seated(id, n, signers), signers, need, signatures);
+        _checkSeats(walk, id, n, signers, need, signatures);
         Signatures.end(walk, signatures);
+    }
+
+    function _checkSeats(
+        Signatures.Walk memory walk,
+        bytes32 id,
+        Name storage n,
+        uint16 signers,
+        uint256 need,
+        bytes calldata signatures
+    ) private view {
+        Signatures.checkBitmap(signers, n.members, need);
+        Seat[16] storage seats = _seats[id][n.epoch];
+        for (uint256 i; signers >> i != 0; ++i) {
+            if ((signers >> i) & 1 == 1) Signatures.checkSeat(walk, i, seats[i].member, signatures);
+        }
+    }
+
+    function _authorize(
+        Signatures.Walk memory walk,
+        bytes32 id,
+        uint32 epoch,
+        uint16 signers,
+        bytes calldata signatures
+    ) private returns (uint16) {
+        Name storage n = _names[id];
+        _checkFinal(n);
+        if (epoch != n.epoch) revert WrongEpoch(epoch, n.epoch);
+        _checkSeats(walk, id, n, signers, n.threshold, signatures);
+        _acted(id, n);
+        return n.releaseDelayHours;
     }
 
     function _checkFinal(Name storage n) private view {
@@ -461,7 +500,7 @@ contract NameRegistry is LockedToken {
         if (state == PackageState.Provisional) revert ClaimProvisional(n.finalAt);
         _checkNext(n, c);
         if (n.pendingChange != 0) revert ChangePending(n.pendingChange);
-        uint256 silentUntil = uint256(n.lastActAt) + uint256(n.recoveryDays) * 1 days;
+        uint256 silentUntil = n.lastActAt + ACT_GRAIN + uint256(n.recoveryDays) * 1 days;
         if (block.timestamp < silentUntil) revert NotReady(silentUntil);
         n.recoveryPending = true;
         _schedule(id, n, c, change, RECOVERY_WAIT);
@@ -476,7 +515,7 @@ contract NameRegistry is LockedToken {
     /// M members were heard of: no recovery goes on.
     function _acted(bytes32 id, Name storage n) private {
         if (n.recoveryPending) _drop(id, n);
-        n.lastActAt = uint40(block.timestamp);
+        if (block.timestamp > n.lastActAt + ACT_GRAIN) n.lastActAt = uint40(block.timestamp);
     }
 
     function _drop(bytes32 id, Name storage n) private {
@@ -538,14 +577,5 @@ contract NameRegistry is LockedToken {
     function _ownerOf(uint256 tokenId) internal view override returns (address) {
         Name storage n = _names[bytes32(tokenId)];
         return n.members == 0 ? address(0) : _seats[bytes32(tokenId)][n.epoch][0].member;
-    }
-
-    /// The current seats, of which only those of `signers` are read.
-    function _seated(bytes32 id, Name storage n, uint16 signers) private view returns (address[] memory members) {
-        members = new address[](n.members);
-        Seat[16] storage seats = _seats[id][n.epoch];
-        for (uint256 i; i < members.length; ++i) {
-            if ((signers >> i) & 1 == 1) members[i] = seats[i].member;
-        }
     }
 }

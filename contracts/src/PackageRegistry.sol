@@ -15,6 +15,7 @@ contract PackageRegistry is Errors {
 
     uint256 public constant MAX_DEADLINE_AHEAD = 30 days;
     uint256 public constant MAX_FLAG = 7 days;
+    uint256 public constant MAX_NONCE = type(uint64).max - 1;
 
     NameRegistry public immutable nameRegistry;
 
@@ -22,6 +23,10 @@ contract PackageRegistry is Errors {
     uint8 private constant OPEN = 1;
     uint8 private constant VETOED = 2;
     uint8 private constant REVOKED = 3;
+
+    /// The marks of a nonce.
+    uint256 private constant USED = 1;
+    uint256 private constant WITHDRAWN = 2;
 
     /// Four slots, written once; only `settled` ever changes. A tombstone has nothing but `settled`.
     struct Record {
@@ -36,16 +41,17 @@ contract PackageRegistry is Errors {
         bytes20 gitSha;
     }
 
-    /// The releases of a name so far.
+    /// The releases of a name so far, with the marks of the 64 nonces among which the highest used one is.
     struct Head {
         uint64 nextNonce; // highest used + 1
         uint64 releases;
+        uint128 marks;
     }
 
     mapping(bytes32 id => mapping(bytes32 versionHash => Record)) private _records; // slot 0
     mapping(bytes32 id => Head) private _heads; // slot 1
-    /// Two bits for each nonce, 128 to a word: used, and withdrawn by somebody.
-    mapping(bytes32 id => mapping(uint256 word => uint256)) private _nonces; // slot 2
+    /// Two bits for each nonce, 64 nonces to a group: used, and withdrawn by somebody. The group of `Head` is there.
+    mapping(bytes32 id => mapping(uint256 group => uint128)) private _marks; // slot 2
     mapping(bytes32 id => mapping(uint256 nonce => mapping(address member => bool))) public isWithdrawn; // slot 3
     mapping(bytes32 id => mapping(bytes32 versionHash => uint256)) private _flaggedUntil; // slot 4
 
@@ -88,8 +94,10 @@ contract PackageRegistry is Errors {
     // -------------------------------------------------------------- M of N say
 
     function publish(ReleaseInput calldata r, uint16 signers, bytes calldata signatures) external {
-        uint16[] memory delays = _authorize(_id(r.packageName), r.epoch, signers, TypedData.hash(r), signatures);
-        _record(r, signers, delays[0]);
+        (bytes32 id, bytes32 versionHash) = _key(r.packageName, r.version);
+        uint256 delay =
+            nameRegistry.authorize(id, r.epoch, signers, TypedData.hash(r, id, versionHash), signatures);
+        _record(r, id, versionHash, signers, delay);
     }
 
     /// One signature for releases of one or several packages; `signers[i]` are those of `rs[i]`. A member who
@@ -100,9 +108,9 @@ contract PackageRegistry is Errors {
         for (uint256 i; i < rs.length; ++i) {
             acts[i] = Act(_id(rs[i].packageName), rs[i].epoch, signers[i]);
         }
-        uint16[] memory delays = nameRegistry.authorize(acts, TypedData.hash(rs), signatures);
+        uint16[] memory delays = nameRegistry.authorizeBatch(acts, _hashBatch(rs), signatures);
         for (uint256 i; i < rs.length; ++i) {
-            _record(rs[i], signers[i], delays[i]);
+            _record(rs[i], acts[i].id, keccak256(bytes(rs[i].version)), signers[i], delays[i]);
         }
     }
 
@@ -111,7 +119,7 @@ contract PackageRegistry is Errors {
         (bytes32 id, bytes32 versionHash) = _key(r.packageName, r.version);
         _checkDeadline(r.deadline, MAX_DEADLINE_AHEAD);
         if (!Grammar.isVersion(r.version)) revert BadVersion(r.version);
-        _authorize(id, r.epoch, signers, TypedData.hash(r), signatures);
+        nameRegistry.authorize(id, r.epoch, signers, TypedData.hash(r), signatures);
         Record storage record = _records[id][versionHash];
         if (record.settled > OPEN) revert AlreadySettled();
         record.settled = REVOKED;
@@ -123,14 +131,15 @@ contract PackageRegistry is Errors {
     /// Takes its own signature under a nonce back, for good and at every epoch.
     function withdraw(string calldata packageName, uint256 nonce, uint16 signers, bytes calldata signatures) external {
         bytes32 id = _id(packageName);
-        (uint256 word, uint256 shift) = _nonceBits(nonce);
-        if ((_nonces[id][word] >> shift) & 1 == 1) revert NonceUsed(nonce);
+        if (isNonceUsed(id, nonce)) revert NonceUsed(nonce);
         address[] memory by =
             nameRegistry.attest(id, signers, TypedData.hashWithdrawal(packageName, nonce), signatures);
         for (uint256 i; i < by.length; ++i) {
             isWithdrawn[id][nonce][by[i]] = true;
         }
-        _nonces[id][word] |= 2 << shift;
+        Head memory head = _heads[id];
+        _setMark(id, head, nonce, WITHDRAWN);
+        _heads[id] = head;
         emit SignatureWithdrawal(id, nonce, by);
     }
 
@@ -193,9 +202,8 @@ contract PackageRegistry is Errors {
         return _heads[_id(packageName)].nextNonce;
     }
 
-    function isNonceUsed(bytes32 id, uint256 nonce) external view returns (bool) {
-        (uint256 word, uint256 shift) = _nonceBits(nonce);
-        return (_nonces[id][word] >> shift) & 1 == 1;
+    function isNonceUsed(bytes32 id, uint256 nonce) public view returns (bool) {
+        return (_marksOf(id, _heads[id], nonce) >> _shiftOf(nonce)) & USED != 0;
     }
 
     /// How many releases were recorded, tombstones not counted. Never falls.
@@ -204,11 +212,12 @@ contract PackageRegistry is Errors {
     }
 
     function digestOf(ReleaseInput calldata r) external view returns (bytes32) {
-        return TypedData.digest(address(this), TypedData.hash(r));
+        (bytes32 id, bytes32 versionHash) = _key(r.packageName, r.version);
+        return TypedData.digest(address(this), TypedData.hash(r, id, versionHash));
     }
 
     function digestOfBatch(ReleaseInput[] calldata rs) external view returns (bytes32) {
-        return TypedData.digest(address(this), TypedData.hash(rs));
+        return TypedData.digest(address(this), _hashBatch(rs));
     }
 
     function digestOfRevocation(RevocationInput calldata r) external view returns (bytes32) {
@@ -229,17 +238,18 @@ contract PackageRegistry is Errors {
 
     // -------------------------------------------------------------- Inner parts
 
-    function _authorize(bytes32 id, uint32 epoch, uint16 signers, bytes32 structHash, bytes calldata signatures)
-        private
-        returns (uint16[] memory)
-    {
-        Act[] memory acts = new Act[](1);
-        acts[0] = Act(id, epoch, signers);
-        return nameRegistry.authorize(acts, structHash, signatures);
+    function _hashBatch(ReleaseInput[] calldata rs) private pure returns (bytes32) {
+        bytes32[] memory hashes = new bytes32[](rs.length);
+        for (uint256 i; i < rs.length; ++i) {
+            (bytes32 id, bytes32 versionHash) = _key(rs[i].packageName, rs[i].version);
+            hashes[i] = TypedData.hash(rs[i], id, versionHash);
+        }
+        return TypedData.hashBatch(hashes);
     }
 
-    function _record(ReleaseInput calldata r, uint16 signers, uint256 delayHours) private {
-        (bytes32 id, bytes32 versionHash) = _key(r.packageName, r.version);
+    function _record(ReleaseInput calldata r, bytes32 id, bytes32 versionHash, uint16 signers, uint256 delayHours)
+        private
+    {
         _checkDeadline(r.deadline, MAX_DEADLINE_AHEAD);
         if (!Grammar.isVersion(r.version)) revert BadVersion(r.version);
         _useNonce(id, r.nonce, r.epoch, signers);
@@ -273,15 +283,31 @@ contract PackageRegistry is Errors {
         );
     }
 
+    /// A nonce is good once. One in a higher group than all before takes the head there.
     function _useNonce(bytes32 id, uint256 nonce, uint32 epoch, uint16 signers) private {
-        (uint256 word, uint256 shift) = _nonceBits(nonce);
-        uint256 bits = _nonces[id][word];
-        if ((bits >> shift) & 1 == 1) revert NonceUsed(nonce);
-        if ((bits >> shift) & 2 == 2) _checkNotWithdrawn(id, nonce, epoch, signers);
-        _nonces[id][word] = bits | (1 << shift);
-        Head storage head = _heads[id];
+        Head memory head = _heads[id];
+        uint256 marks = _marksOf(id, head, nonce);
+        uint256 shift = _shiftOf(nonce);
+        if ((marks >> shift) & USED != 0) revert NonceUsed(nonce);
+        if ((marks >> shift) & WITHDRAWN != 0) _checkNotWithdrawn(id, nonce, epoch, signers);
+        if (_groupOf(nonce) > _groupOf(head)) {
+            _marks[id][_groupOf(head)] = head.marks;
+            head.marks = uint128(marks);
+        }
         if (nonce >= head.nextNonce) head.nextNonce = uint64(nonce + 1);
         ++head.releases;
+        _setMark(id, head, nonce, USED);
+        _heads[id] = head;
+    }
+
+    function _setMark(bytes32 id, Head memory head, uint256 nonce, uint256 mark) private {
+        uint128 marks = uint128(_marksOf(id, head, nonce) | (mark << _shiftOf(nonce)));
+        if (_groupOf(nonce) == _groupOf(head)) head.marks = marks;
+        else _marks[id][_groupOf(nonce)] = marks;
+    }
+
+    function _marksOf(bytes32 id, Head memory head, uint256 nonce) private view returns (uint256) {
+        return _groupOf(nonce) == _groupOf(head) ? head.marks : _marks[id][_groupOf(nonce)];
     }
 
     function _checkNotWithdrawn(bytes32 id, uint256 nonce, uint32 epoch, uint16 signers) private view {
@@ -316,9 +342,17 @@ contract PackageRegistry is Errors {
         return record.publishedAt + uint256(record.releaseDelayHours) * 1 hours;
     }
 
-    function _nonceBits(uint256 nonce) private pure returns (uint256 word, uint256 shift) {
-        if (nonce > type(uint64).max - 1) revert NonceTooHigh(nonce);
-        return (nonce >> 7, (nonce & 127) * 2);
+    function _groupOf(uint256 nonce) private pure returns (uint256) {
+        if (nonce > MAX_NONCE) revert NonceTooHigh(nonce);
+        return nonce >> 6;
+    }
+
+    function _groupOf(Head memory head) private pure returns (uint256) {
+        return head.nextNonce == 0 ? 0 : (head.nextNonce - 1) >> 6;
+    }
+
+    function _shiftOf(uint256 nonce) private pure returns (uint256) {
+        return (nonce & 63) * 2;
     }
 
     function _key(string calldata packageName, string calldata version) private pure returns (bytes32, bytes32) {

@@ -10,7 +10,7 @@ library Signatures {
     bytes4 private constant ERC1271_MAGIC = 0x1626ba7e;
 
     /// A walk through one `signatures` blob: `uint16 length || bytes` for every signer, in rising order of
-    /// their bits. Who has signed once need not sign again for a further act under the same digest.
+    /// their seats. Who has signed once need not sign again for a further act under the same digest.
     struct Walk {
         bytes32 digest;
         uint256 read; // bytes
@@ -22,22 +22,21 @@ library Signatures {
         return Walk(digest, 0, 0, new address[](most));
     }
 
-    /// Reverts unless `signers` names at least `need` seats of `members` and every seat it names signed.
-    function quorum(Walk memory walk, address[] memory members, uint16 signers, uint256 need, bytes calldata signatures)
-        internal
-        view
-    {
-        if (signers >> members.length != 0) revert Errors.BadBitmap(signers, members.length);
+    /// Reverts unless `signers` names at least `need` of `members` seats and no other.
+    function checkBitmap(uint16 signers, uint256 members, uint256 need) internal pure {
+        if (signers >> members != 0) revert Errors.BadBitmap(signers, members);
         uint256 have;
-        for (uint256 i; i < members.length; ++i) {
-            if ((signers >> i) & 1 == 0) continue;
+        for (uint256 bits = signers; bits != 0; bits &= bits - 1) {
             ++have;
-            if (isKnown(walk, members[i])) continue;
-            bytes calldata signature = next(walk, i, signatures);
-            if (!isValid(members[i], walk.digest, signature)) revert Errors.BadSignature(i);
-            walk.signed[walk.known++] = members[i];
         }
         if (have < need) revert Errors.TooFewSigners(have, need);
+    }
+
+    /// Reverts unless the next signature is one of `member`.
+    function checkSeat(Walk memory walk, uint256 seat, address member, bytes calldata signatures) internal view {
+        if (isKnown(walk, member)) return;
+        if (!isValid(member, walk.digest, next(walk, seat, signatures))) revert Errors.BadSignature(seat);
+        walk.signed[walk.known++] = member;
     }
 
     function end(Walk memory walk, bytes calldata signatures) internal pure {
@@ -57,46 +56,62 @@ library Signatures {
         return false;
     }
 
-    function next(Walk memory walk, uint256 index, bytes calldata signatures) private pure returns (bytes calldata) {
-        uint256 start = walk.read + 2;
-        if (start > signatures.length) revert Errors.BadSignature(index);
-        uint256 stop = start + uint16(bytes2(signatures[start - 2:start]));
-        if (stop > signatures.length) revert Errors.BadSignature(index);
-        walk.read = stop;
-        return signatures[start:stop];
+    function next(Walk memory walk, uint256 seat, bytes calldata signatures)
+        private
+        pure
+        returns (bytes calldata signature)
+    {
+        unchecked {
+            uint256 start = walk.read + 2;
+            if (start > signatures.length) revert Errors.BadSignature(seat);
+            uint256 length = uint16(uint256(word(signatures, start - 2)) >> 240);
+            if (start + length > signatures.length) revert Errors.BadSignature(seat);
+            walk.read = start + length;
+            assembly ("memory-safe") {
+                signature.offset := add(signatures.offset, start)
+                signature.length := length
+            }
+        }
     }
 
     /// 65 bytes `r || s || v`, or 64 as in EIP-2098; low s only.
     function isEcdsa(address signer, bytes32 digest, bytes calldata signature) private pure returns (bool) {
-        if (signature.length != 65 && signature.length != 64) return false;
-        bytes32 r = bytes32(signature[:32]);
-        uint256 s = uint256(bytes32(signature[32:64]));
-        uint8 v;
+        uint256 s = uint256(word(signature, 32));
+        uint256 v;
         if (signature.length == 65) {
-            v = uint8(signature[64]);
-        } else {
-            v = 27 + uint8(s >> 255);
+            v = uint256(word(signature, 64)) >> 248;
+        } else if (signature.length == 64) {
+            v = 27 + (s >> 255);
             s &= type(uint256).max >> 1;
+        } else {
+            return false;
         }
         if (s > HALF_ORDER) return false;
-        address recovered = ecrecover(digest, v, r, bytes32(s));
+        address recovered = ecrecover(digest, uint8(v), word(signature, 0), bytes32(s));
         return recovered == signer && recovered != address(0);
     }
 
+    /// 32 bytes from `offset` on. What lies behind the end of `data` must be cut off by the caller.
+    function word(bytes calldata data, uint256 offset) private pure returns (bytes32 found) {
+        assembly ("memory-safe") {
+            found := calldataload(add(data.offset, offset))
+        }
+    }
+
     function isContractWallet(address signer) private view returns (bool) {
-        bytes3 head;
+        bytes32 head;
         assembly ("memory-safe") {
             mstore(0, 0)
             extcodecopy(signer, 0, 0, 3)
             head := mload(0)
         }
-        return signer.code.length != 0 && head != 0xef0100;
+        return signer.code.length != 0 && bytes3(head) != 0xef0100;
     }
 
     /// The full first word is compared, and no more than that word is copied.
     function isErc1271(address signer, bytes32 digest, bytes calldata signature) private view returns (bool matches) {
         bytes memory question = abi.encodeWithSelector(ERC1271_MAGIC, digest, signature);
-        bytes4 magic = ERC1271_MAGIC;
+        bytes32 magic = ERC1271_MAGIC;
         assembly ("memory-safe") {
             mstore(0, 0)
             let ok := staticcall(gas(), signer, add(question, 32), mload(question), 0, 32)

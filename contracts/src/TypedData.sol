@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
-import {Base64} from "solady/utils/Base64.sol";
+import {Integrity} from "./Integrity.sol";
 import {Config, FlagInput, ReleaseInput, ReportInput, RevocationInput} from "./Types.sol";
 
 /// The messages that members and the registrar sign (EIP-712), each from the arguments it arrives in.
@@ -38,11 +38,6 @@ library TypedData {
     function digest(address verifyingContract, bytes32 structHash) internal view returns (bytes32) {
         bytes32 separator = keccak256(abi.encode(DOMAIN, keccak256("3pm"), keccak256("1"), block.chainid, verifyingContract));
         return keccak256(abi.encodePacked("\x19\x01", separator, structHash));
-    }
-
-    /// The one spelling of a SHA-512 that npm knows: `sha512-` and 88 characters of base64.
-    function integrity(bytes32 hi, bytes32 lo) internal pure returns (bytes memory) {
-        return bytes.concat("sha512-", bytes(Base64.encode(abi.encodePacked(hi, lo))));
     }
 
     function hash(Config calldata c) internal pure returns (bytes32) {
@@ -87,13 +82,14 @@ library TypedData {
         return keccak256(abi.encode(NPM_KEY_REMOVAL, keyIndex, nonce));
     }
 
-    function hash(ReleaseInput calldata r) internal pure returns (bytes32) {
+    /// `id` and `versionHash` are the hashes of the name and the version, which the registry needs anyway.
+    function hash(ReleaseInput calldata r, bytes32 id, bytes32 versionHash) internal pure returns (bytes32) {
         return keccak256(
             abi.encode(
                 RELEASE,
-                keccak256(bytes(r.packageName)),
-                keccak256(bytes(r.version)),
-                keccak256(integrity(r.sha512Hi, r.sha512Lo)),
+                id,
+                versionHash,
+                keccak256(Integrity.spell(r.sha512Hi, r.sha512Lo)),
                 r.contentHash,
                 r.gitSha,
                 keccak256(bytes(r.ciRunUrl)),
@@ -104,10 +100,8 @@ library TypedData {
         );
     }
 
-    function hash(ReleaseInput[] calldata rs) internal pure returns (bytes32) {
-        bytes32[] memory hashes = new bytes32[](rs.length);
-        for (uint256 i; i < rs.length; ++i) hashes[i] = hash(rs[i]);
-        return keccak256(abi.encode(RELEASE_BATCH, keccak256(abi.encodePacked(hashes))));
+    function hashBatch(bytes32[] memory releases) internal pure returns (bytes32) {
+        return keccak256(abi.encode(RELEASE_BATCH, keccak256(abi.encodePacked(releases))));
     }
 
     function hash(RevocationInput calldata r) internal pure returns (bytes32) {
@@ -146,7 +140,7 @@ library TypedData {
                 REPORT,
                 keccak256(bytes(r.packageName)),
                 keccak256(bytes(r.version)),
-                keccak256(integrity(r.sha512Hi, r.sha512Lo)),
+                keccak256(Integrity.spell(r.sha512Hi, r.sha512Lo)),
                 r.report,
                 keccak256(bytes(r.location)),
                 r.previous

@@ -32,8 +32,18 @@ abstract contract World {
         (uint256 x, uint256 y) = vm.publicKeyP256(NPM_KEY);
         NpmKey[] memory keys = new NpmKey[](1);
         keys[0] = NpmKey(bytes32(x), bytes32(y), 0, FOREVER);
-        names = new NameRegistry("https://registry.example", vm.addr(REGISTRAR_KEY), claimWindow, keys);
-        packages = new PackageRegistry(address(names));
+        bytes memory arguments = abi.encode("https://registry.example", vm.addr(REGISTRAR_KEY), claimWindow, keys);
+        names = NameRegistry(create("NameRegistry", arguments));
+        packages = PackageRegistry(create("PackageRegistry", abi.encode(names)));
+    }
+
+    /// Creates what is committed in `artifacts/`: the tests run the very bytes that are deployed.
+    function create(string memory contractName, bytes memory arguments) internal returns (address created) {
+        bytes memory code = bytes.concat(vm.getCode(string.concat("artifacts/", contractName, ".json")), arguments);
+        assembly ("memory-safe") {
+            created := create(0, add(code, 32), mload(code))
+        }
+        if (created == address(0)) revert("not created");
     }
 
     // ------------------------------------------------------------------ People
