@@ -11,6 +11,7 @@ pub mod manifest;
 pub mod message;
 pub mod name;
 pub mod policy;
+pub mod proof;
 pub mod record;
 pub mod signature;
 pub mod signer;
