@@ -1,0 +1,130 @@
+//! The local world: a chain, an npm registry, a coordinator and people with wallets, on loopback, in one
+//! temporary folder, gone without a trace when its owner ends in whatever way. `3pm dev` holds it up,
+//! `3pm demo` plays a story in it, and the end-to-end tests drive it. Nothing in here decides anything
+//! about trust: it runs the same parts that a deployment runs.
+
+mod coordinator;
+mod demo;
+mod deployment;
+mod description;
+mod dev;
+mod error;
+mod guard;
+mod node;
+mod parts;
+mod people;
+mod processes;
+mod registry;
+mod sample;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use client::http::Http;
+
+pub(crate) use demo::run_demo;
+pub(crate) use dev::run_dev;
+pub(crate) use error::WorldError;
+pub(crate) use guard::run_guard;
+
+use description::{ChainDescription, Description, RegistryDescription};
+use processes::Processes;
+
+/// The world, up. Ends with [`World::end`], or when dropped, or when this process ends.
+#[derive(Debug)]
+pub(crate) struct World {
+    /// Where everything is.
+    pub(crate) description: Description,
+    processes: Processes,
+}
+
+impl World {
+    /// Brings everything up; what it takes to do so is installed under `cache` first.
+    pub(crate) async fn bring_up(cache: &Path, progress: &Progress) -> Result<Self, WorldError> {
+        let parts = parts::prepare(cache, progress).await?;
+        let http = Http::new().map_err(|error| WorldError::Http { reason: error.to_string() })?;
+        let mut processes = Processes::start().await?;
+        let folder = processes.folder().to_owned();
+        progress.say("starting the chain and the npm registry");
+        let node = node::start(&mut processes, &parts, &http).await?;
+        let registry = registry::start(&mut processes, &parts, &folder.join("registry")).await?;
+        progress.say("deploying the contracts");
+        let deployment = deployment::deploy(&node, &registry).await?;
+        progress.say("starting the coordinator");
+        let coordinator =
+            coordinator::start(&mut processes, &http, &folder.join("coordinator"), &node, &registry, &deployment)
+                .await?;
+        let configuration = deployment.configuration(&node, &registry, &coordinator.url);
+        let people = people::settle(&folder.join("people"), &http, &registry, &node, &configuration).await?;
+        let sample = sample::write(&folder.join("sample")).await?;
+        let description = Description {
+            pid: std::process::id(),
+            logs: folder.join("logs"),
+            sample,
+            chain: ChainDescription {
+                pid: node.pid,
+                rpc_url: node.url.clone(),
+                chain_id: node::CHAIN_ID,
+                name_registry: deployment.name_registry,
+                package_registry: deployment.package_registry,
+                registrar: deployment.registrar,
+                accounts: node.accounts.clone(),
+            },
+            registry: RegistryDescription { pid: registry.pid, url: registry.url.clone() },
+            coordinator,
+            people,
+            folder,
+        };
+        Ok(Self { description, processes })
+    }
+
+    /// Waits until one of the programs ends, which it never should.
+    pub(crate) async fn broken(&mut self) -> WorldError {
+        let ended = self.processes.next_ended().await;
+        WorldError::Ended { name: ended.name, status: ended.status }
+    }
+
+    /// Ends the programs and removes the folder.
+    pub(crate) async fn end(self) -> Result<(), WorldError> {
+        self.processes.end().await
+    }
+}
+
+/// Where the steps of a start are told.
+pub(crate) struct Progress(Box<dyn Fn(&str) + Send + Sync>);
+
+impl Progress {
+    /// Tells `say` each step.
+    pub(crate) fn new(say: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Box::new(say))
+    }
+
+    fn say(&self, step: &str) {
+        (self.0)(step);
+    }
+}
+
+/// Reads a program's output until `find` makes something of one of its lines.
+async fn wait_for_line<T>(
+    processes: &mut Processes,
+    name: &'static str,
+    limit: Duration,
+    find: impl Fn(&str) -> Option<T>,
+) -> Result<T, WorldError> {
+    let log = processes.log(name);
+    let started = Instant::now();
+    loop {
+        let text = tokio::fs::read_to_string(&log).await.unwrap_or_default();
+        if let Some(found) = text.lines().find_map(&find) {
+            return Ok(found);
+        }
+        if let Some(ended) = processes.try_ended() {
+            let said = trust::text::printable(text.lines().last().unwrap_or_default(), 300);
+            return Err(WorldError::Ended { name: ended.name, status: format!("{} ({said})", ended.status) });
+        }
+        if started.elapsed() > limit {
+            return Err(WorldError::Silent { name, after: limit });
+        }
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+}
