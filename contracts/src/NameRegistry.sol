@@ -158,7 +158,7 @@ contract NameRegistry is LockedToken {
         _checkMembers(id, n, change, signers, n.threshold, signatures);
         _acted(id, n);
         if (n.configDelayHours == 0) _apply(id, n, c);
-        else _schedule(id, n, c, change, n.configDelayHours * 1 hours);
+        else _schedule(id, n, c, change, uint256(n.configDelayHours) * 1 hours);
     }
 
     /// A change that has waited takes effect. Anybody may say so.
@@ -246,6 +246,7 @@ contract NameRegistry is LockedToken {
     /// An npm key ends at once, also one that has not begun.
     function removeNpmKey(uint256 keyIndex, bytes calldata signature) external {
         _checkRegistrar(digestOfNpmKeyRemoval(keyIndex, registrarNonce), signature);
+        if (keyIndex >= _npmKeys.length) revert NpmKeyNotValid(keyIndex);
         _npmKeys[keyIndex].validTo = 0;
         emit NpmKeyRemoved(keyIndex);
     }

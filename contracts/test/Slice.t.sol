@@ -15,8 +15,8 @@ contract SliceTest is World {
         same(v.sha512Lo, r.sha512Lo, "sha512Lo");
         same(v.contentHash, r.contentHash, "contentHash");
         same(bytes32(v.gitSha), bytes32(bytes20(r.gitSha)), "gitSha");
-        same(v.publishedAt, block.timestamp, "publishedAt");
-        same(v.activeAt, block.timestamp, "activeAt");
+        same(v.publishedAt, time(), "publishedAt");
+        same(v.activeAt, time(), "activeAt");
         same(v.signerBitmap, 5, "bitmap");
         same(v.threshold, 2, "threshold");
         same(v.signers.length, 2, "signers");

@@ -14,6 +14,8 @@ interface Vm {
     function signP256(uint256 key, bytes32 digest) external pure returns (bytes32 r, bytes32 s);
     function publicKeyP256(uint256 key) external pure returns (uint256 x, uint256 y);
     function warp(uint256 time) external;
+    function getBlockTimestamp() external view returns (uint256);
+    function getBlockNumber() external view returns (uint256);
     function roll(uint256 number) external;
     function chainId(uint256 id) external;
     function setBlockhash(uint256 number, bytes32 hash) external;

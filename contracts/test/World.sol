@@ -46,6 +46,44 @@ abstract contract World {
         if (created == address(0)) revert("not created");
     }
 
+    // ------------------------------- The same from outside, for what is to revert
+
+    function claiming(Config memory c) external {
+        claim(c);
+    }
+
+    function configuring(Config memory c, uint16 bits) external {
+        configure(c, bits);
+    }
+
+    function publishing(ReleaseInput memory r, uint16 bits) external {
+        publish(r, bits);
+    }
+
+    function cancelling(string memory packageName, bytes32 change, uint16 bits) external {
+        cancel(packageName, change, bits);
+    }
+
+    function recovering(Config memory c) external {
+        recover(c);
+    }
+
+    function revoking(RevocationInput memory r, uint16 bits) external {
+        revoke(r, bits);
+    }
+
+    function vetoing(string memory packageName, string memory version, uint16 bits) external {
+        veto(packageName, version, bits);
+    }
+
+    function flagging(FlagInput memory f, uint16 bits) external {
+        flag(f, bits);
+    }
+
+    function withdrawing(string memory packageName, uint256 nonce, uint16 bits) external {
+        withdraw(packageName, nonce, bits);
+    }
+
     // ------------------------------------------------------------------ People
 
     /// The private key of person `i`; seat i of a team is person i unless a test says otherwise.
@@ -97,7 +135,7 @@ abstract contract World {
         c.members = people(0, count);
         c.threshold = threshold;
         c.recoveryDays = 180;
-        c.deadline = block.timestamp + 1 days;
+        c.deadline = time() + 1 days;
     }
 
     function nextConfig(string memory packageName, uint256 count, uint8 threshold)
@@ -113,9 +151,18 @@ abstract contract World {
         return uint16((1 << count) - 1);
     }
 
+    /// Asked of forge: the optimizer takes `block.timestamp` for constant within a function, and we warp.
+    function time() internal view returns (uint256) {
+        return vm.getBlockTimestamp();
+    }
+
+    function height() internal view returns (uint256) {
+        return vm.getBlockNumber();
+    }
+
     function anchor() internal returns (uint64 anchorBlock) {
-        vm.roll(block.number + 1);
-        anchorBlock = uint64(block.number - 1);
+        vm.roll(height() + 1);
+        anchorBlock = uint64(height() - 1);
         vm.setBlockhash(anchorBlock, keccak256(abi.encode("block", anchorBlock)));
     }
 
@@ -145,6 +192,17 @@ abstract contract World {
         names.configure(c, bits, sign(bits, digest), newBits, sign(newBits, digest));
     }
 
+    function cancel(string memory packageName, bytes32 change, uint16 bits) internal {
+        names.cancel(packageName, change, bits, sign(bits, names.digestOfCancel(change)));
+    }
+
+    /// The guardian starts a recovery with the first `threshold` members' signatures.
+    function recover(Config memory c) internal {
+        bytes32 digest = names.digestOf(c);
+        uint16 bits = low(c.threshold);
+        names.recover(c, bits, sign(bits, digest), rawSignature(GUARDIAN_KEY, digest));
+    }
+
     // ---------------------------------------------------------------- Releases
 
     function release(string memory packageName, string memory version, uint256 nonce)
@@ -161,11 +219,44 @@ abstract contract World {
         r.ciRunUrl = "https://ci.example/runs/1";
         r.epoch = names.getPackage(packageName).epoch;
         r.nonce = nonce;
-        r.deadline = block.timestamp + 1 days;
+        r.deadline = time() + 1 days;
     }
 
     function publish(ReleaseInput memory r, uint16 bits) internal {
         packages.publish(r, bits, sign(bits, packages.digestOf(r)));
+    }
+
+    function veto(string memory packageName, string memory version, uint16 bits) internal {
+        packages.veto(packageName, version, bits, sign(bits, packages.digestOfVeto(packageName, version)));
+    }
+
+    function flag(FlagInput memory f, uint16 bits) internal {
+        packages.flag(f, bits, sign(bits, packages.digestOfFlag(f)));
+    }
+
+    function withdraw(string memory packageName, uint256 nonce, uint16 bits) internal {
+        packages.withdraw(packageName, nonce, bits, sign(bits, packages.digestOfWithdrawal(packageName, nonce)));
+    }
+
+    function revocation(string memory packageName, string memory version)
+        internal
+        view
+        returns (RevocationInput memory r)
+    {
+        r.packageName = packageName;
+        r.version = version;
+        r.reason = 1;
+        r.note = "stolen token";
+        r.epoch = names.getPackage(packageName).epoch;
+        r.deadline = time() + 1 days;
+    }
+
+    function revoke(RevocationInput memory r, uint16 bits) internal {
+        packages.revoke(r, bits, sign(bits, packages.digestOfRevocation(r)));
+    }
+
+    function statusOf(string memory packageName, string memory version) internal view returns (Status) {
+        return packages.getRelease(packageName, version).status;
     }
 
     function id(string memory packageName) internal pure returns (bytes32) {
@@ -206,8 +297,33 @@ abstract contract World {
         if (condition) revert Unequal(what, abi.encode(true), abi.encode(false));
     }
 
-    function refuses(bytes memory reason) internal {
-        vm.expectRevert(reason);
+    function same(Status have, Status want, string memory what) internal pure {
+        same(uint256(have), uint256(want), what);
+    }
+
+    function same(PackageState have, PackageState want, string memory what) internal pure {
+        same(uint256(have), uint256(want), what);
+    }
+
+    /// The next call reverts with exactly this.
+    function refuses(bytes4 reason) internal {
+        vm.expectRevert(abi.encodeWithSelector(reason));
+    }
+
+    function refuses(bytes4 reason, uint256 a) internal {
+        vm.expectRevert(abi.encodeWithSelector(reason, a));
+    }
+
+    function refuses(bytes4 reason, uint256 a, uint256 b) internal {
+        vm.expectRevert(abi.encodeWithSelector(reason, a, b));
+    }
+
+    function refuses(bytes4 reason, uint256 a, uint256 b, uint256 c) internal {
+        vm.expectRevert(abi.encodeWithSelector(reason, a, b, c));
+    }
+
+    function refuses(bytes4 reason, string memory a) internal {
+        vm.expectRevert(abi.encodeWithSelector(reason, a));
     }
 
     function bound(uint256 x, uint256 least, uint256 most) internal pure returns (uint256) {
