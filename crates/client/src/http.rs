@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 pub use reqwest::Method;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
@@ -248,8 +248,10 @@ impl Http {
 
     async fn exchange(&self, request: Request, limit: usize) -> Result<Response, HttpError> {
         let url = request.url.clone();
-        let unreachable =
-            |source: reqwest::Error| HttpError::Unreachable { url: public(&url), source: source.without_url() };
+        let unreachable = |source: reqwest::Error| HttpError::Unreachable {
+            url: public(&url),
+            source: source.without_url(),
+        };
         let too_large = || HttpError::TooLarge { url: public(&url), limit };
         let mut building = self.inner.request(request.method, request.url).headers(request.headers);
         if let Some(body) = request.body {
