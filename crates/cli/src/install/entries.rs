@@ -310,7 +310,7 @@ fn alias_name(spec: &str) -> Option<&str> {
 }
 
 /// Whether a dependency's value names a source instead of versions on the registry.
-pub(crate) fn is_source(spec: &str) -> bool {
+fn is_source(spec: &str) -> bool {
     let spec = spec.trim();
     spec.contains("://")
         || ["git@", "git+", "github:", "gitlab:", "bitbucket:", "gist:", "file:", "link:", "./", "../", "/", "~/"]

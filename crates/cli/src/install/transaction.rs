@@ -1,0 +1,439 @@
+//! Changes a project so that it ends either as it was or complete: what is replaced is set aside first,
+//! and put back when the change is dropped before [`Transaction::commit`] (a failure, Ctrl-C) or, after
+//! `kill -9`, by the next run. Does not know what is written.
+//!
+//! The folder `.3pm-install` in the project holds what was set aside and the journal. Its lock is held
+//! by a running process only, so a lock that can be taken means that its owner is gone. Renaming needs
+//! one file system, which is why it does not lie in a temporary folder.
+
+use std::fs::{File, TryLockError};
+use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::lockfile::MAX_LOCKFILE_BYTES;
+use super::project::{Change, read_bounded};
+
+/// The folder for what was set aside.
+const FOLDER: &str = ".3pm-install";
+const JOURNAL: &str = "journal.json";
+const LOCK: &str = "lock";
+
+/// The files an install may change.
+const FILES: [&str; 3] = ["package.json", "package-lock.json", "npm-shrinkwrap.json"];
+
+/// The largest journal: a path per workspace.
+const MAX_JOURNAL_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What was replaced, enough to put it back. Paths are relative to the project.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Journal {
+    files: Vec<SetAside>,
+    folders: Vec<SetAside>,
+}
+
+/// One file or folder of the project, and where its original lies in [`FOLDER`]; `None` when there was
+/// none.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SetAside {
+    place: PathBuf,
+    original: Option<String>,
+}
+
+/// A change in progress.
+#[derive(Debug)]
+pub(crate) struct Transaction {
+    root: PathBuf,
+    /// Held until the end.
+    _lock: File,
+    committed: bool,
+}
+
+/// Why a project was not changed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TransactionError {
+    /// Another run is at it.
+    #[error("another 3pm install is running in {}", root.display())]
+    Busy {
+        /// The project.
+        root: PathBuf,
+    },
+    /// A file differs from when it was checked.
+    #[error("{} was changed while its packages were being checked", path.display())]
+    Changed {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A file or folder outside the project would have to be changed.
+    #[error("{} lies outside the project", path.display())]
+    Outside {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The journal of an interrupted run cannot be read.
+    #[error("the journal {} cannot be read, so the project was left as it is", path.display())]
+    Journal {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The disk said no.
+    #[error("cannot change {}", path.display())]
+    Io {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Transaction {
+    /// Puts back what an interrupted run left; `true` when there was something.
+    pub(crate) fn recover(root: &Path) -> Result<bool, TransactionError> {
+        let folder = root.join(FOLDER);
+        if !folder.join(LOCK).exists() {
+            return Ok(false);
+        }
+        let lock = take_lock(root)?;
+        let recovered = folder.join(JOURNAL).exists();
+        restore(root)?;
+        drop(lock);
+        Ok(recovered)
+    }
+
+    /// Sets `changes`' files and the folders `modules` aside and writes the new files.
+    pub(crate) fn begin(root: &Path, changes: &[Change], modules: &[PathBuf]) -> Result<Self, TransactionError> {
+        Self::recover(root)?;
+        let folder = root.join(FOLDER);
+        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(io(&folder, error)),
+            _ => {}
+        }
+        let lock = take_lock(root)?;
+        let transaction = Self { root: root.to_owned(), _lock: lock, committed: false };
+        let mut journal = Journal::default();
+        for (number, change) in changes.iter().enumerate() {
+            let place = relative(root, &change.path)?;
+            safe_place(root, &place, &FILES)?;
+            let now = read_bounded(&change.path, u64::MAX - 1).map_err(|_| changed(&change.path))?;
+            if now != change.before {
+                return Err(changed(&change.path));
+            }
+            let original = now.map(|bytes| -> Result<String, TransactionError> {
+                let name = format!("file-{number}");
+                let path = folder.join(&name);
+                write_synced(&path, &bytes).map_err(|source| io(&path, source))?;
+                Ok(name)
+            });
+            journal.files.push(SetAside { place, original: original.transpose()? });
+        }
+        for (number, place) in modules.iter().enumerate() {
+            let exists = safe_place(root, place, &["node_modules"])?.symlink_metadata().is_ok();
+            let place = place.clone();
+            journal.folders.push(SetAside { place, original: exists.then(|| format!("folder-{number}")) });
+        }
+        let path = folder.join(JOURNAL);
+        let text = serde_json::to_vec(&journal).map_err(|error| io(&path, error.into()))?;
+        replace(&path, &text).map_err(|source| io(&path, source))?;
+        // From here on the journal says how to get back.
+        for aside in &journal.folders {
+            if let Some(original) = &aside.original {
+                let place = root.join(&aside.place);
+                std::fs::rename(&place, folder.join(original)).map_err(|source| io(&place, source))?;
+            }
+        }
+        for change in changes {
+            replace(&change.path, &change.after).map_err(|source| io(&change.path, source))?;
+        }
+        Ok(transaction)
+    }
+
+    /// Keeps what is there now.
+    pub(crate) fn commit(mut self) -> Result<(), TransactionError> {
+        let journal = self.root.join(FOLDER).join(JOURNAL);
+        std::fs::remove_file(&journal).map_err(|source| io(&journal, source))?;
+        self.committed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        let result = if self.committed { remove(&self.root.join(FOLDER)) } else { restore(&self.root) };
+        if let Err(error) = result {
+            tracing::error!(%error, "the project was not fully put back; the next install tries again");
+        }
+    }
+}
+
+fn take_lock(root: &Path) -> Result<File, TransactionError> {
+    use std::os::unix::fs::MetadataExt as _;
+    let path = root.join(FOLDER).join(LOCK);
+    let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(|source| io(&path, source))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(TransactionError::Busy { root: root.to_owned() }),
+        Err(TryLockError::Error(source)) => return Err(io(&path, source)),
+    }
+    // The owner before us may have removed the file between our opening and our locking it.
+    let ours = lock.metadata().map_err(|source| io(&path, source))?.ino();
+    match std::fs::metadata(&path) {
+        Ok(there) if there.ino() == ours => Ok(lock),
+        _ => Err(TransactionError::Busy { root: root.to_owned() }),
+    }
+}
+
+/// Puts everything back that the journal names, then removes the folder. May be interrupted and repeated.
+fn restore(root: &Path) -> Result<(), TransactionError> {
+    let folder = root.join(FOLDER);
+    let path = folder.join(JOURNAL);
+    let unreadable = || TransactionError::Journal { path: path.clone() };
+    if let Some(text) = read_bounded(&path, MAX_JOURNAL_BYTES).map_err(|_| unreadable())? {
+        let journal: Journal = serde_json::from_slice(&text).map_err(|_| unreadable())?;
+        for (number, aside) in journal.folders.iter().enumerate() {
+            let place = safe_place(root, &aside.place, &["node_modules"])?;
+            let original = aside.original.as_ref().map(|_| folder.join(format!("folder-{number}")));
+            // An original that is not set aside is still in its place.
+            if original.as_ref().is_some_and(|original| original.symlink_metadata().is_err()) {
+                continue;
+            }
+            if place.symlink_metadata().is_ok() {
+                let failed = folder.join(format!("failed-{number}"));
+                remove(&failed)?;
+                std::fs::rename(&place, &failed).map_err(|source| io(&place, source))?;
+            }
+            if let Some(original) = original {
+                std::fs::rename(&original, &place).map_err(|source| io(&place, source))?;
+            }
+        }
+        for (number, aside) in journal.files.iter().enumerate() {
+            let place = safe_place(root, &aside.place, &FILES)?;
+            match &aside.original {
+                Some(_) => {
+                    let original = folder.join(format!("file-{number}"));
+                    let bytes = read_bounded(&original, MAX_LOCKFILE_BYTES).ok().flatten().ok_or_else(unreadable)?;
+                    replace(&place, &bytes).map_err(|source| io(&place, source))?;
+                }
+                None => remove(&place)?,
+            }
+        }
+        std::fs::remove_file(&path).map_err(|source| io(&path, source))?;
+    }
+    remove(&folder)
+}
+
+/// Writes a file so that it has its old content or its new, whenever the power goes; through a link, as
+/// npm does.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let mut file = tempfile::NamedTempFile::new_in(parent)?;
+    file.write_all(bytes)?;
+    let permissions = std::fs::metadata(&path).map(|found| found.permissions());
+    file.as_file().set_permissions(permissions.unwrap_or_else(|_| new_file_permissions()))?;
+    file.as_file().sync_all()?;
+    file.persist(&path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// What a new file of a project usually has; a temporary file has 0600.
+fn new_file_permissions() -> std::fs::Permissions {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::Permissions::from_mode(0o644)
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Where `place` is on disk, if it is one of these files or folders and truly in the project: a journal
+/// may come with a hostile repository, and so may a symbolic link.
+fn safe_place(root: &Path, place: &Path, names: &[&str]) -> Result<PathBuf, TransactionError> {
+    let path = root.join(relative(root, &root.join(place))?);
+    let outside = || TransactionError::Outside { path: path.clone() };
+    let named = path.file_name().is_some_and(|name| names.iter().any(|known| name == *known));
+    let mut folder = path.as_path();
+    loop {
+        folder = folder.parent().ok_or_else(outside)?;
+        if folder.symlink_metadata().is_ok() {
+            break;
+        }
+    }
+    let real = folder.canonicalize().map_err(|source| io(folder, source))?;
+    let file = path.canonicalize().unwrap_or_else(|_| real.join("new"));
+    let root = root.canonicalize().map_err(|source| io(root, source))?;
+    if named && real.starts_with(&root) && file.starts_with(&root) { Ok(path) } else { Err(outside()) }
+}
+
+/// `path` below `root`.
+fn relative(root: &Path, path: &Path) -> Result<PathBuf, TransactionError> {
+    let outside = || TransactionError::Outside { path: path.to_owned() };
+    let place = path.strip_prefix(root).map_err(|_| outside())?;
+    let plain = place.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+    if plain && place.components().next().is_some() { Ok(place.to_owned()) } else { Err(outside()) }
+}
+
+fn remove(path: &Path) -> Result<(), TransactionError> {
+    let result = match path.symlink_metadata() {
+        Ok(found) if found.is_dir() => std::fs::remove_dir_all(path),
+        Ok(_) => std::fs::remove_file(path),
+        Err(_) => Ok(()),
+    };
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(path, error)),
+        _ => Ok(()),
+    }
+}
+
+fn changed(path: &Path) -> TransactionError {
+    TransactionError::Changed { path: path.to_owned() }
+}
+
+fn io(path: &Path, source: std::io::Error) -> TransactionError {
+    TransactionError::Io { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project() -> (tempfile::TempDir, PathBuf) {
+        let holder = tempfile::tempdir().unwrap();
+        let root = holder.path().canonicalize().unwrap();
+        std::fs::write(root.join("package.json"), "old").unwrap();
+        std::fs::create_dir_all(root.join("node_modules/a")).unwrap();
+        std::fs::write(root.join("node_modules/a/index.js"), "old code").unwrap();
+        (holder, root)
+    }
+
+    fn changes(root: &Path) -> Vec<Change> {
+        vec![
+            Change { path: root.join("package.json"), before: Some(b"old".to_vec()), after: b"new".to_vec() },
+            Change { path: root.join("package-lock.json"), before: None, after: b"lock".to_vec() },
+        ]
+    }
+
+    fn begin(root: &Path) -> Result<Transaction, TransactionError> {
+        Transaction::begin(root, &changes(root), &["node_modules".into(), "packages/w/node_modules".into()])
+    }
+
+    /// What an install does between `begin` and `commit`.
+    fn install(root: &Path) {
+        std::fs::create_dir_all(root.join("node_modules/b")).unwrap();
+        std::fs::create_dir_all(root.join("packages/w/node_modules/c")).unwrap();
+    }
+
+    fn assert_as_before(root: &Path) {
+        assert_eq!(std::fs::read_to_string(root.join("package.json")).unwrap(), "old");
+        assert_eq!(std::fs::read_to_string(root.join("node_modules/a/index.js")).unwrap(), "old code");
+        for gone in ["package-lock.json", "node_modules/b", "packages/w/node_modules", FOLDER] {
+            assert!(!root.join(gone).exists(), "{gone}");
+        }
+    }
+
+    #[test]
+    fn a_commit_keeps_the_new_and_leaves_nothing_behind() {
+        let (_holder, root) = project();
+        let transaction = begin(&root).unwrap();
+        assert!(!root.join("node_modules").exists());
+        install(&root);
+        transaction.commit().unwrap();
+        assert_eq!(std::fs::read_to_string(root.join("package.json")).unwrap(), "new");
+        assert!(root.join("node_modules/b").exists() && !root.join("node_modules/a").exists());
+        assert!(!root.join(FOLDER).exists());
+    }
+
+    #[test]
+    fn a_change_that_is_dropped_leaves_the_project_as_it_was() {
+        let (_holder, root) = project();
+        let transaction = begin(&root).unwrap();
+        install(&root);
+        drop(transaction);
+        assert_as_before(&root);
+    }
+
+    #[test]
+    fn after_a_kill_the_next_run_puts_the_project_back() {
+        let (_holder, root) = project();
+        let transaction = begin(&root).unwrap();
+        install(&root);
+        // As after `kill -9`: no destructor runs, the lock goes with the process.
+        transaction._lock.unlock().unwrap();
+        std::mem::forget(transaction);
+        assert!(Transaction::recover(&root).unwrap());
+        assert_as_before(&root);
+        assert!(!Transaction::recover(&root).unwrap());
+    }
+
+    #[test]
+    fn a_kill_at_any_point_of_putting_back_is_put_right_by_the_next() {
+        for point in 0..3 {
+            let (_holder, root) = project();
+            let transaction = begin(&root).unwrap();
+            install(&root);
+            transaction._lock.unlock().unwrap();
+            std::mem::forget(transaction);
+            let folder = root.join(FOLDER);
+            if point >= 1 {
+                std::fs::rename(root.join("node_modules"), folder.join("failed-0")).unwrap();
+            }
+            if point >= 2 {
+                std::fs::rename(folder.join("folder-0"), root.join("node_modules")).unwrap();
+            }
+            assert!(Transaction::recover(&root).unwrap());
+            assert_as_before(&root);
+        }
+    }
+
+    #[test]
+    fn two_runs_do_not_mix() {
+        let (_holder, root) = project();
+        let transaction = begin(&root).unwrap();
+        assert!(matches!(begin(&root), Err(TransactionError::Busy { .. })));
+        assert!(matches!(Transaction::recover(&root), Err(TransactionError::Busy { .. })));
+        drop(transaction);
+        assert_as_before(&root);
+    }
+
+    #[test]
+    fn a_file_that_changed_since_it_was_checked_is_not_overwritten() {
+        let (_holder, root) = project();
+        std::fs::write(root.join("package.json"), "edited meanwhile").unwrap();
+        assert!(matches!(begin(&root), Err(TransactionError::Changed { .. })));
+        assert_eq!(std::fs::read_to_string(root.join("package.json")).unwrap(), "edited meanwhile");
+        assert!(root.join("node_modules/a").exists() && !root.join(FOLDER).exists());
+    }
+
+    #[test]
+    fn a_journal_from_elsewhere_leads_nowhere_outside_the_project() {
+        let (holder, root) = project();
+        let victim = tempfile::NamedTempFile::new_in(holder.path().parent().unwrap()).unwrap();
+        std::fs::create_dir(root.join(FOLDER)).unwrap();
+        std::fs::write(root.join(FOLDER).join(LOCK), "").unwrap();
+        for place in [victim.path().display().to_string(), format!("../{}", victim.path().file_name().unwrap().display())] {
+            let journal = format!("{{\"files\": [{{\"place\": {place:?}, \"original\": null}}], \"folders\": []}}");
+            std::fs::write(root.join(FOLDER).join(JOURNAL), journal).unwrap();
+            assert!(matches!(Transaction::recover(&root), Err(TransactionError::Outside { .. })), "{place}");
+            assert!(victim.path().exists());
+        }
+        std::os::unix::fs::symlink(holder.path().parent().unwrap(), root.join("link")).unwrap();
+        std::os::unix::fs::symlink(victim.path(), root.join("npm-shrinkwrap.json")).unwrap();
+        for place in ["link/package.json", "npm-shrinkwrap.json", "src/main.js", "link/node_modules"] {
+            let aside = format!("[{{\"place\": {place:?}, \"original\": \"file-0\"}}]");
+            for journal in [format!("{{\"files\": {aside}, \"folders\": []}}"), format!("{{\"files\": [], \"folders\": {aside}}}")] {
+                std::fs::write(root.join(FOLDER).join("file-0"), "evil").unwrap();
+                std::fs::write(root.join(FOLDER).join(JOURNAL), journal).unwrap();
+                assert!(matches!(Transaction::recover(&root), Err(TransactionError::Outside { .. })), "{place}");
+            }
+        }
+        assert_eq!(std::fs::read(victim.path()).unwrap(), b"");
+        std::fs::write(root.join(FOLDER).join(JOURNAL), "{").unwrap();
+        assert!(matches!(Transaction::recover(&root), Err(TransactionError::Journal { .. })));
+    }
+}
