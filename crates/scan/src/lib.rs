@@ -1,1 +1,12 @@
-//! (being written)
+//! Bytes in, facts out: what a tarball holds and how two of them differ. Pure: writes nothing to disk,
+//! fetches nothing, judges nobody.
+#![deny(clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+#![cfg_attr(test, allow(clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects))]
+
+mod diff;
+mod tarball;
+
+pub use diff::{TreeDiff, diff, text_diff};
+pub use tarball::{
+    FileEntry, Limits, Tarball, TarballError, read_file, read_tarball, tar_integrity, tree_digest,
+};
