@@ -19,6 +19,7 @@ interface Vm {
     function roll(uint256 number) external;
     function chainId(uint256 id) external;
     function setBlockhash(uint256 number, bytes32 hash) external;
+    function mockCall(address target, bytes calldata data, bytes calldata answer) external;
     function prank(address sender) external;
     function etch(address target, bytes calldata code) external;
     function load(address target, bytes32 slot) external view returns (bytes32);
@@ -46,6 +47,7 @@ interface Vm {
         returns (address[] memory);
     function parseJsonBytes(string calldata json, string calldata key) external pure returns (bytes memory);
     function keyExistsJson(string calldata json, string calldata key) external view returns (bool);
+    function eip712HashStruct(string calldata definition, bytes calldata data) external pure returns (bytes32);
     function toString(uint256 value) external pure returns (string memory);
     function cool(address target) external;
     function getCode(string calldata artifact) external view returns (bytes memory);

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+pragma solidity 0.8.37;
+
+import "./World.sol";
+
+/// What the registrar may do beside proofs: hand over, add an npm key slowly, end one at once.
+contract RegistrarTest is World {
+    uint256 private constant NEXT_KEY = 0xabcd;
+
+    function test_the_registrar_hands_over_and_both_sign() public {
+        address next = vm.addr(NEXT_KEY);
+        bytes32 digest = names.digestOfRegistrarRotation(next, 0);
+        bytes memory signature = rawSignature(REGISTRAR_KEY, digest);
+        bytes memory nextSignature = rawSignature(NEXT_KEY, digest);
+        bytes memory stranger = rawSignature(OUTSIDER_KEY, digest);
+        refuses(Errors.BadSignature.selector, 0);
+        names.rotateRegistrar(next, stranger, nextSignature);
+        refuses(Errors.BadSignature.selector, 1);
+        names.rotateRegistrar(next, signature, signature);
+        names.rotateRegistrar(next, signature, nextSignature);
+        same(names.registrar(), next, "registrar");
+        same(names.registrarNonce(), 1, "nonce");
+        refuses(Errors.BadSignature.selector, 0);
+        names.rotateRegistrar(next, signature, nextSignature);
+        Config memory c = config(NAME, 1, 1);
+        refuses(Errors.BadClaimProof.selector);
+        this.claiming(c);
+    }
+
+    function test_an_old_hand_over_cannot_be_replayed() public {
+        address first = names.registrar();
+        address next = vm.addr(NEXT_KEY);
+        bytes32 digest = names.digestOfRegistrarRotation(next, 0);
+        bytes memory there = rawSignature(REGISTRAR_KEY, digest);
+        bytes memory accepted = rawSignature(NEXT_KEY, digest);
+        names.rotateRegistrar(next, there, accepted);
+        digest = names.digestOfRegistrarRotation(first, 1);
+        names.rotateRegistrar(first, rawSignature(NEXT_KEY, digest), rawSignature(REGISTRAR_KEY, digest));
+        refuses(Errors.BadSignature.selector, 0);
+        names.rotateRegistrar(next, there, accepted);
+    }
+
+    function test_nobody_hands_over_to_nobody() public {
+        bytes memory signature = rawSignature(REGISTRAR_KEY, names.digestOfRegistrarRotation(address(0), 0));
+        refuses(Errors.BadSignature.selector, 1);
+        names.rotateRegistrar(address(0), signature, signature);
+    }
+
+    function test_a_new_npm_key_counts_after_thirty_days() public {
+        NpmKey memory key = NpmKey("x", "y", 5, FOREVER);
+        bytes memory signature = rawSignature(REGISTRAR_KEY, names.digestOfNpmKeyAddition(key, 0));
+        bytes memory stranger = rawSignature(OUTSIDER_KEY, names.digestOfNpmKeyAddition(key, 0));
+        refuses(Errors.BadSignature.selector, 0);
+        names.addNpmKey(key, stranger);
+        names.addNpmKey(key, signature);
+        same(names.npmKeyCount(), 2, "count");
+        same(names.npmKeyAt(1).x, "x", "x");
+        same(names.npmKeyAt(1).y, "y", "y");
+        same(names.npmKeyAt(1).validFrom, START + 30 days, "validFrom");
+        same(names.npmKeyAt(1).validTo, FOREVER, "validTo");
+        refuses(Errors.BadSignature.selector, 0);
+        names.addNpmKey(key, signature);
+        key.validFrom = uint64(START + 90 days);
+        signature = rawSignature(REGISTRAR_KEY, names.digestOfNpmKeyAddition(key, 1));
+        names.addNpmKey(key, signature);
+        same(names.npmKeyAt(2).validFrom, START + 90 days, "a later start stays");
+        (bytes32 r, bytes32 s) = vm.signP256(NPM_KEY, "any");
+        refuses(Errors.NpmKeyNotValid.selector, 1);
+        names.isNpmSignature(NAME, "1.0.0", 0, 0, 1, r, s);
+    }
+
+    function test_every_part_of_a_new_key_is_signed() public {
+        NpmKey memory key = NpmKey("x", "y", 5, 6);
+        bytes memory signature = rawSignature(REGISTRAR_KEY, names.digestOfNpmKeyAddition(key, 0));
+        for (uint256 field; field < 4; ++field) {
+            NpmKey memory other = NpmKey("x", "y", 5, 6);
+            if (field == 0) other.x = "y";
+            if (field == 1) other.y = "x";
+            if (field == 2) other.validFrom = 6;
+            if (field == 3) other.validTo = 7;
+            refuses(Errors.BadSignature.selector, 0);
+            names.addNpmKey(other, signature);
+        }
+    }
+
+    function test_an_npm_key_ends_at_once() public {
+        (bytes32 r, bytes32 s) = vm.signP256(NPM_KEY, "any");
+        no(names.isNpmSignature(NAME, "1.0.0", 0, 0, 0, r, s), "valid key, other message");
+        bytes memory stranger = rawSignature(OUTSIDER_KEY, names.digestOfNpmKeyRemoval(0, 0));
+        refuses(Errors.BadSignature.selector, 0);
+        names.removeNpmKey(0, stranger);
+        names.removeNpmKey(0, rawSignature(REGISTRAR_KEY, names.digestOfNpmKeyRemoval(0, 0)));
+        same(names.npmKeyAt(0).validTo, 0, "validTo");
+        refuses(Errors.NpmKeyNotValid.selector, 0);
+        names.isNpmSignature(NAME, "1.0.0", 0, 0, 0, r, s);
+        bytes memory signature = rawSignature(REGISTRAR_KEY, names.digestOfNpmKeyRemoval(7, 1));
+        refuses(Errors.NpmKeyNotValid.selector, 7);
+        names.removeNpmKey(7, signature);
+    }
+
+    function test_the_registrar_has_no_part_in_a_claimed_name() public {
+        claim(NAME, 3, 2);
+        ReleaseInput memory r = release(NAME, "1.0.0", 0);
+        bytes memory own = frame(rawSignature(REGISTRAR_KEY, packages.digestOf(r)));
+        refuses(Errors.BadSignature.selector, 0);
+        packages.publish(r, 3, bytes.concat(own, own));
+        Config memory c = nextConfig(NAME, 1, 1);
+        refuses(Errors.NotReady.selector, START + 187 days);
+        this.claiming(c);
+    }
+
+    function test_what_was_deployed_can_be_read() public view {
+        same(bytes(names.registryOrigin()), "https://registry.example", "registryOrigin");
+        same(names.registrar(), vm.addr(REGISTRAR_KEY), "registrar");
+        same(names.claimWindow(), 0, "claimWindow");
+        same(names.npmKeyCount(), 1, "npmKeyCount");
+        same(address(packages.nameRegistry()), address(names), "nameRegistry");
+    }
+}
