@@ -1,0 +1,106 @@
+//! One question to every endpoint at once; the answer that more than half of the *configured* ones give.
+//!
+//! An endpoint that is silent or malformed does not count; one that contradicts is named. With one endpoint
+//! configured, that endpoint is believed: docs/threat-model.md says so.
+
+use std::collections::BTreeMap;
+
+use client::http::{Http, Limits, public};
+use futures_util::future::join_all;
+use serde_json::Value;
+use url::Url;
+
+use crate::error::ChainError;
+use crate::revert::revert_reason;
+use crate::rpc::{self, RpcError};
+
+/// What more than half of `urls` answer, as far as `project` keeps it.
+pub(crate) async fn ask(
+    http: &Http,
+    urls: &[Url],
+    what: &'static str,
+    method: &str,
+    params: &Value,
+    limits: Limits,
+    project: fn(Value) -> Value,
+) -> Result<Value, ChainError> {
+    let ask_one = |url| async move { rpc::call(http, url, method, params.clone(), limits).await.map(project) };
+    decide(urls, what, join_all(urls.iter().map(ask_one)).await)
+}
+
+/// Steps: 1. a refusal (revert) is an answer like any other, 2. group equal answers, 3. one group must hold
+/// more than half of the configured endpoints.
+pub(crate) fn decide(
+    urls: &[Url],
+    what: &'static str,
+    answers: Vec<Result<Value, RpcError>>,
+) -> Result<Value, ChainError> {
+    let configured = urls.len();
+    let mut groups: BTreeMap<String, (Result<Value, String>, Vec<usize>)> = BTreeMap::new();
+    let mut first_failure = None;
+    for (index, answer) in answers.into_iter().enumerate() {
+        let (key, answer) = match answer {
+            Ok(value) => (format!("value {value}"), Ok(value)),
+            Err(RpcError::Refused { data: Some(data), .. }) => (format!("revert {data}"), Err(revert_reason(&data))),
+            Err(error) => {
+                first_failure.get_or_insert(error);
+                continue;
+            }
+        };
+        groups.entry(key).or_insert_with(|| (answer, Vec::new())).1.push(index);
+    }
+    let answered: usize = groups.values().map(|(_, members)| members.len()).sum();
+    if let Some((answer, _)) = groups.values().find(|(_, members)| members.len() * 2 > configured) {
+        return answer.clone().map_err(|reason| ChainError::Reverted { reason });
+    }
+    if groups.len() > 1 {
+        let hosts = urls.iter().map(public).collect::<Vec<_>>().join(", ");
+        return Err(ChainError::Disagree { what, endpoints: hosts });
+    }
+    Err(ChainError::Unreachable { what, answered, configured, source: first_failure })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn urls(count: usize) -> Vec<Url> {
+        (0..count).map(|index| format!("http://127.0.0.1:{}/", 1000 + index).parse().unwrap()).collect()
+    }
+
+    fn silent() -> Result<Value, RpcError> {
+        Err(RpcError::Malformed { url: String::new(), method: String::new(), reason: "nothing".into() })
+    }
+
+    fn check(answers: Vec<Result<Value, RpcError>>) -> Result<Value, ChainError> {
+        decide(&urls(answers.len()), "a test", answers)
+    }
+
+    #[test]
+    fn more_than_half_of_the_configured_endpoints_decide() {
+        assert_eq!(check(vec![Ok(json!(1))]).unwrap(), json!(1));
+        assert_eq!(check(vec![Ok(json!(1)), Ok(json!(1)), Ok(json!(2))]).unwrap(), json!(1));
+        assert_eq!(check(vec![Ok(json!(1)), silent(), Ok(json!(1))]).unwrap(), json!(1));
+    }
+
+    #[test]
+    fn half_is_not_enough_and_silence_never_counts() {
+        assert!(matches!(check(vec![Ok(json!(1)), Ok(json!(2))]), Err(ChainError::Disagree { .. })));
+        assert!(matches!(check(vec![Ok(json!(1)), silent()]), Err(ChainError::Unreachable { answered: 1, .. })));
+        assert!(matches!(check(vec![Ok(json!(1)), silent(), silent()]), Err(ChainError::Unreachable { .. })));
+        assert!(matches!(check(vec![silent()]), Err(ChainError::Unreachable { answered: 0, .. })));
+        assert!(matches!(check(vec![]), Err(ChainError::Unreachable { .. })));
+    }
+
+    #[test]
+    fn a_revert_that_most_give_is_the_contracts_answer() {
+        let revert = || {
+            let data = Some(alloy_primitives::Bytes::new());
+            Err(RpcError::Refused { url: String::new(), method: String::new(), code: 3, message: String::new(), data })
+        };
+        assert!(matches!(check(vec![revert()]), Err(ChainError::Reverted { .. })));
+        assert!(matches!(check(vec![revert(), Ok(json!(1))]), Err(ChainError::Disagree { .. })));
+    }
+}
