@@ -67,7 +67,7 @@ fn furnish(
     std::fs::create_dir_all(home)?;
     write_private(&home.join("config.json"), &serde_json::to_string_pretty(configuration)?)?;
     if let Some(address) = address {
-        Session::rpc(node.url.clone(), address).store(home).map_err(io::Error::other)?;
+        Session::Rpc { url: node.url.clone(), address }.store(home).map_err(io::Error::other)?;
     }
     let npm_configuration = home.join("npmrc");
     write_private(&npm_configuration, &npm_text(home, registry, used))?;

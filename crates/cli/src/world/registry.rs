@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use client::http::{Authorization, Http, Limits, Method, Request};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -89,11 +91,12 @@ pub(crate) async fn create_user(
         .url
         .join(&format!("-/user/org.couchdb.user:{name}"))
         .map_err(|error| failed(error.to_string()))?;
-    let body = json!({ "name": name, "password": password.expose_secret() });
-    let login = Authorization::basic(name, password);
+    let body = json!({ "name": name, "password": password.expose_secret() }).to_string();
+    let credentials = STANDARD.encode(format!("{name}:{}", password.expose_secret()));
+    let login = Authorization::basic(&SecretString::from(credentials));
     let mut token = None;
     for authorization in [None, Some(&login)] {
-        let request = Request::new(Method::PUT, url.clone()).authorization(authorization).json(&body);
+        let request = Request::new(Method::PUT, url.clone()).authorization(authorization).body("application/json", body.clone());
         let response = http.send(request, ANSWER).await.map_err(|error| failed(error.to_string()))?;
         if response.status != 201 {
             return Err(failed(format!("the registry answered {}", response.status)));

@@ -1,0 +1,7 @@
+//! What the end-to-end tests stand on: a world, the people in it, a proxy that misbehaves on demand.
+
+pub mod archive;
+pub mod people;
+pub mod proxy;
+pub mod story;
+pub mod world;
