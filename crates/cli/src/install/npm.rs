@@ -31,6 +31,8 @@ pub(crate) const QUESTION_LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(crate) struct Npm {
     program: PathBuf,
+    /// Whether npm sees its settings in the environment.
+    settings: bool,
 }
 
 /// What npm wrote before it ended well.
@@ -104,8 +106,13 @@ impl Npm {
             .filter(|folder| folder.is_absolute() && !folder.starts_with(project))
             .map(|folder| folder.join("npm"))
             .find(|program| is_executable(program))
-            .map(|program| Self { program })
+            .map(|program| Self { program, settings: true })
             .ok_or(NpmRunError::NotFound)
+    }
+
+    /// The same npm, blind to settings in the environment.
+    pub(crate) fn without_settings(self) -> Self {
+        Self { settings: false, ..self }
     }
 
     /// Runs npm with `arguments` in `folder` and waits at most `limit`. Dropping the future kills the
@@ -121,8 +128,10 @@ impl Npm {
         let mut npm = Command::new(&self.program);
         npm.args(arguments).current_dir(folder).stdin(Stdio::null()).process_group(0).kill_on_drop(true);
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("THREEPM_") {
-                npm.env_remove(name);
+            let shown = name.to_string_lossy();
+            let setting = shown.to_ascii_lowercase().starts_with("npm_config_");
+            if shown.starts_with("THREEPM_") || (setting && !self.settings) {
+                npm.env_remove(&name);
             }
         }
         match show {
@@ -217,7 +226,7 @@ mod tests {
         let program = folder.path().join("npm");
         std::fs::write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        (folder, Npm { program })
+        (folder, Npm { program, settings: true })
     }
 
     async fn run(text: &str, limit: Duration) -> Result<Output, NpmRunError> {

@@ -114,7 +114,7 @@ impl Project {
     /// The project that npm would work on when started in `folder`.
     pub(crate) async fn find(npm: &Npm, folder: &Path) -> Result<Self, ProjectError> {
         let folder = folder.canonicalize().map_err(|source| io(folder, source))?;
-        let arguments: [OsString; 2] = ["prefix".into(), "--global=false".into()];
+        let arguments: [OsString; 3] = ["prefix".into(), "--global=false".into(), "--location=project".into()];
         let answer = npm.run(&folder, &arguments, QUESTION_LIMIT, Show::Kept).await?;
         let root = PathBuf::from(answer.stdout.trim());
         let root = root.canonicalize().map_err(|source| io(&root, source))?;
@@ -188,13 +188,19 @@ impl Mirror {
         Project { root: self.path_of(&self.project.root), folder: self.folder() }
     }
 
+    /// Where the lockfile that npm wrote in the copy belongs in the project.
+    pub(crate) fn original_lockfile_path(&self) -> Result<PathBuf, ProjectError> {
+        let lockfile = self.as_project().lockfile_path().ok_or(ProjectError::NoLockfile)?;
+        Ok(self.project.root.join(lockfile.file_name().unwrap_or_default()))
+    }
+
     /// What resolving changed, and the lockfile's text; package.json files before the lockfile.
     pub(crate) fn changes(&self) -> Result<(Vec<Change>, String), ProjectError> {
         let copy = self.as_project();
         let lockfile = copy.lockfile_path().ok_or(ProjectError::NoLockfile)?;
         let bytes = read_bounded(&lockfile, MAX_LOCKFILE_BYTES)?.ok_or(ProjectError::NoLockfile)?;
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let original = self.project.root.join(lockfile.file_name().unwrap_or_default());
+        let original = self.original_lockfile_path()?;
         let mut changes = Vec::new();
         for (path, before) in &self.copied {
             if path.file_name().is_some_and(|name| name == "package.json") {

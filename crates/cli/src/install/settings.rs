@@ -40,6 +40,10 @@ const FIXED: [(&str, &str); 9] = [
 /// Fixed settings that a person need not hear of.
 const SILENT: [&str; 5] = ["audit", "fund", "json", "ignore-scripts", "dry-run"];
 
+/// Settings of npm 11 and later that let sources other than registries in: the stricter of the project's
+/// and the user's applies.
+const SOURCES: [&str; 4] = ["allow-git", "allow-remote", "allow-file", "allow-directory"];
+
 /// Settings with paths, relative to the project: passed on absolutely, because npm resolves them against
 /// the folder it runs in.
 const PATHS: [&str; 3] = ["cache", "cafile", "logs-dir"];
@@ -104,6 +108,7 @@ impl Settings {
                 "ignore-scripts" if *value == Value::Bool(false) && self.user.get(name) == Some(&Value::Bool(true)) => {
                     "overruled: the user wants no scripts".to_owned()
                 }
+                name if SOURCES.contains(&name) => "followed only where it allows less than the user does".to_owned(),
                 name if NAMES_SETTINGS.contains(&name) => "overruled: the user's own is read".to_owned(),
                 name if RUNS_SOMETHING.contains(&name) => {
                     "not followed until scripts run: it counts as a script of the project".to_owned()
@@ -139,6 +144,15 @@ impl Settings {
                 flags.push(format!("--{name}={path}").into());
             }
         }
+        for name in SOURCES {
+            let (projects, users) = (self.project.get(name).map(shown), self.user.get(name).map(shown));
+            if let (Some(projects), Some(users)) = (projects, users)
+                && projects != users
+            {
+                let stricter = if strictness(&projects) > strictness(&users) { projects } else { users };
+                flags.push(format!("--{name}={stricter}").into());
+            }
+        }
         if self.project.get("install-strategy").is_some_and(|value| shown(value) == "linked") {
             flags.push("--install-strategy=hoisted".into());
         }
@@ -153,6 +167,14 @@ impl Settings {
 
     fn is_projects(&self, name: &str) -> bool {
         self.project.get(name) != self.user.get(name)
+    }
+}
+
+fn strictness(value: &str) -> u8 {
+    match value {
+        "all" => 0,
+        "root" => 1,
+        _ => 2,
     }
 }
 
@@ -210,6 +232,15 @@ mod tests {
             assert_eq!(settings(&of(project), &of(user)).ignores_scripts(), ignored, "{project} {user}");
         }
         assert_eq!(settings(r#"{"ignore-scripts": false}"#, r#"{"ignore-scripts": true}"#).noted().len(), 1);
+    }
+
+    #[test]
+    fn of_the_sources_that_are_allowed_the_stricter_word_counts() {
+        for (project, user, flag) in [("all", "none", "none"), ("none", "all", "none"), ("all", "root", "root")] {
+            let of = |value: &str| format!("{{\"allow-git\": {value:?}}}");
+            let flags = settings(&of(project), &of(user)).flags(Phase::Quiet);
+            assert!(has(&flags, &format!("--allow-git={flag}")), "{project} {user}");
+        }
     }
 
     #[test]

@@ -172,7 +172,10 @@ pub(crate) fn verify_unpacked(expected: &Expected<'_>) -> Result<Receipt, Unpack
 /// linked folders. Relative to the project.
 pub(crate) fn module_folders(lockfile: &Lockfile) -> BTreeSet<PathBuf> {
     let mut folders = BTreeSet::from([PathBuf::from("node_modules")]);
-    for location in lockfile.entries.keys() {
+    for (location, entry) in &lockfile.entries {
+        if entry.folder.is_none() && !location.starts_with("..") {
+            folders.insert(Path::new(location).join("node_modules"));
+        }
         if let Some(at) = location.find("node_modules/").filter(|at| *at == 0 || location[..*at].ends_with('/')) {
             folders.insert(PathBuf::from(&location[..at + "node_modules".len()]));
         }

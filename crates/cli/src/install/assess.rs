@@ -1,0 +1,646 @@
+//! Finds out what is known about every entry of a tree: one head, one batched read of names and one of
+//! releases, then the tarballs of what is enrolled. What to do about the answers is `decision`'s matter,
+//! and verdicts are made by `trust::verdict::judge` alone.
+//!
+//! Nothing that could not be found out becomes a verdict: it is [`Outcome::Undecided`], with a sentence.
+//!
+//! The steps:
+//! 1. Names and releases, at one block.
+//! 2. For every enrolled name the registry's document; for every entry that needs its bytes the tarball
+//!    (8 at a time): enrolled entries, and whatever carries bundled packages.
+//! 3. The bytes are the ones the lockfile announces: npm enforces that hash, so others are never used.
+//! 4. Judged twice, with the manifest of the lockfile and with the registry's: both were used.
+//! 5. A bundled package is in its parent's tarball.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use alloy_primitives::B256;
+use bytes::Bytes;
+use chain::{Chain, ChainError, Head};
+use client::coordinator::CoordinatorClient;
+use client::npm::{NpmClient, NpmError, Packument};
+use futures_util::{StreamExt as _, stream};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use trust::legacy::LegacyVersion;
+use trust::manifest::Manifest;
+use trust::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
+use trust::text::printable;
+use trust::verdict::{Arrival, LegacyEvidence, Verdict, judge};
+use trust::{ContentHash, PackageName, TarballHashes, Version};
+
+use super::entries::{Origin, Problem, Source, Tarball};
+use super::manifests::{Inside, bin_files, comparable, read_inside};
+use super::unpacked::{Files, files_on_disk, fixed_first_line};
+
+/// How many tarballs and documents are fetched at once.
+const PARALLEL: usize = 8;
+
+/// The largest command file whose first line npm may rewrite that is looked at.
+const MAX_COMMAND_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Whom to ask what was signed.
+#[derive(Debug)]
+pub(crate) struct TrustNetwork {
+    /// The contracts.
+    pub(crate) chain: Chain,
+    /// Who serves the lists of versions from before a claim; not believed, and not needed without one.
+    pub(crate) coordinator: Option<CoordinatorClient>,
+}
+
+/// One thing to find out about.
+#[derive(Debug, Clone)]
+pub(crate) struct Subject {
+    /// Where it lands, or what was asked for.
+    pub(crate) location: String,
+    /// Its name, an alias resolved, as written.
+    pub(crate) name: String,
+    /// Its version, as written.
+    pub(crate) version: Option<String>,
+    /// Whether the tree works without it.
+    pub(crate) optional: bool,
+    /// The manifest that npm uses for it, when the lockfile carries one.
+    pub(crate) manifest: Option<Value>,
+    /// Where it comes from, or why it is refused.
+    pub(crate) source: Result<Source, Problem>,
+}
+
+/// What is known about one subject.
+#[derive(Debug, Clone)]
+pub(crate) struct Finding {
+    /// What it is about.
+    pub(crate) subject: Subject,
+    /// What is known.
+    pub(crate) outcome: Outcome,
+    /// What else a person should know: a waiting claim, a retired name, another host.
+    pub(crate) notes: Vec<String>,
+    /// The files of the tarball as they will lie on disk, when it was read.
+    pub(crate) files: Option<Arc<Files>>,
+}
+
+/// What is known.
+#[derive(Debug, Clone)]
+pub(crate) enum Outcome {
+    /// Judged.
+    Judged(Verdict),
+    /// Refused without a judgement: nothing ties what npm would install to what could be checked.
+    Refused(Problem),
+    /// Could not be found out.
+    Undecided(String),
+    /// Does not come from a registry.
+    Elsewhere(String),
+    /// Inside the checked tarball of this location.
+    Bundled(String),
+    /// The project's own folder.
+    Own,
+    /// No trust network is configured, so nobody was asked.
+    NotAsked,
+}
+
+/// Everything that was found out.
+#[derive(Debug)]
+pub(crate) struct Assessment {
+    /// The block at which it was read; `None` without a trust network.
+    pub(crate) head: Option<Head>,
+    /// One finding for each subject, in order.
+    pub(crate) findings: Vec<Finding>,
+}
+
+/// Why nothing could be found out at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AssessError {
+    /// The chain gave no answer, or answers that differ.
+    #[error("the chain could not be read")]
+    Chain(#[from] ChainError),
+}
+
+/// What the chain says about the names and versions of a tree.
+#[derive(Debug, Default)]
+struct Records {
+    packages: BTreeMap<PackageName, PackageRecord>,
+    releases: BTreeMap<(PackageName, String), ReleaseRecord>,
+}
+
+/// A tarball's bytes, read.
+#[derive(Debug)]
+struct Fetched {
+    hashes: TarballHashes,
+    read: Result<Read, String>,
+}
+
+#[derive(Debug)]
+struct Read {
+    json: Value,
+    paths: BTreeSet<String>,
+    files: Arc<Files>,
+}
+
+/// Finds out about `subjects`; `now` is the time in Unix seconds.
+pub(crate) async fn assess(
+    subjects: Vec<Subject>,
+    npm: &NpmClient,
+    network: Option<&TrustNetwork>,
+    now: u64,
+) -> Result<Assessment, AssessError> {
+    // 1.
+    let (head, records) = match network {
+        Some(network) => {
+            let (head, records) = read_records(&subjects, &network.chain, now).await?;
+            (Some(head), records)
+        }
+        None => (None, Records::default()),
+    };
+    // 2.
+    let packuments = fetch_packuments(npm, &records).await;
+    let bundling: BTreeSet<&str> = subjects
+        .iter()
+        .filter_map(|subject| match &subject.source {
+            Ok(Source::Bundled { parent }) => Some(parent.as_str()),
+            _ => None,
+        })
+        .collect();
+    let tarballs = fetch_tarballs(&subjects, &bundling, npm, &records, &packuments).await;
+    let evidence = match network {
+        Some(network) => fetch_evidence(&subjects, network.coordinator.as_ref(), &records).await,
+        None => BTreeMap::new(),
+    };
+    let view = View { asked: network.is_some(), records: &records, packuments: &packuments, tarballs: &tarballs, evidence: &evidence };
+    let findings = subjects.iter().map(|subject| view.find(subject, &subjects)).collect();
+    Ok(Assessment { head, findings })
+}
+
+/// Step 1: both reads pinned to the same block.
+async fn read_records(subjects: &[Subject], chain: &Chain, now: u64) -> Result<(Head, Records), ChainError> {
+    let head = chain.head(now).await?;
+    let names: BTreeSet<PackageName> = subjects.iter().filter_map(name_of).collect();
+    let names: Vec<PackageName> = names.into_iter().collect();
+    let mut records = Records::default();
+    if names.is_empty() {
+        return Ok((head, records));
+    }
+    let packages = chain.packages(&head, &names).await?;
+    records.packages = names.into_iter().zip(packages).collect();
+    let keys: BTreeMap<(PackageName, String), Version> = subjects
+        .iter()
+        .filter_map(|subject| {
+            let name = name_of(subject).filter(|name| records.is_enrolled(name))?;
+            let version: Version = subject.version.as_deref()?.parse().ok()?;
+            Some(((name, version.to_string()), version))
+        })
+        .collect();
+    if !keys.is_empty() {
+        let asked: Vec<(PackageName, Version)> =
+            keys.iter().map(|((name, _), version)| (name.clone(), version.clone())).collect();
+        let releases = chain.releases(&head, &asked).await?;
+        records.releases = keys.into_keys().zip(releases).collect();
+    }
+    Ok((head, records))
+}
+
+impl Records {
+    fn is_enrolled(&self, name: &PackageName) -> bool {
+        self.packages
+            .get(name)
+            .is_some_and(|record| matches!(record.state, PackageState::Final | PackageState::Retired))
+    }
+}
+
+/// The names that matter: also bundled and git ones, whose revocation or enrolment is worth knowing.
+fn name_of(subject: &Subject) -> Option<PackageName> {
+    match &subject.source {
+        Ok(Source::Tarball(tarball)) => Some(tarball.name.clone()),
+        Ok(Source::Bundled { .. } | Source::Git { .. } | Source::File { .. }) => subject.name.parse().ok(),
+        _ => None,
+    }
+}
+
+async fn fetch_packuments(
+    npm: &NpmClient,
+    records: &Records,
+) -> BTreeMap<PackageName, Result<Option<Packument>, NpmError>> {
+    let enrolled: Vec<PackageName> =
+        records.packages.keys().filter(|name| records.is_enrolled(name)).cloned().collect();
+    stream::iter(enrolled)
+        .map(|name| async move {
+            let packument = npm.fetch_packument(&name).await;
+            (name, packument)
+        })
+        .buffer_unordered(PARALLEL)
+        .collect()
+        .await
+}
+
+/// Step 2, the bytes: by location.
+async fn fetch_tarballs(
+    subjects: &[Subject],
+    bundling: &BTreeSet<&str>,
+    npm: &NpmClient,
+    records: &Records,
+    packuments: &BTreeMap<PackageName, Result<Option<Packument>, NpmError>>,
+) -> BTreeMap<(PackageName, String, String), Result<Arc<Fetched>, String>> {
+    let mut wanted = BTreeMap::new();
+    for subject in subjects {
+        let Ok(Source::Tarball(tarball)) = &subject.source else { continue };
+        let judged = records.both(subject, tarball).is_some_and(|(package, release)| needs_bytes(package, release));
+        if judged || bundling.contains(subject.location.as_str()) {
+            wanted.entry(key_of(subject, tarball)).or_insert((subject, tarball));
+        }
+    }
+    stream::iter(wanted)
+        .map(|(key, (subject, tarball))| async move {
+            let fetched = fetch_tarball(subject, tarball, npm, packuments).await;
+            (key, fetched.map(Arc::new))
+        })
+        .buffer_unordered(PARALLEL)
+        .collect()
+        .await
+}
+
+/// Whether the judgement depends on the bytes: not where there is a record that refuses them whatever
+/// they are, and not where there is none and none can come from before the claim.
+fn needs_bytes(package: &PackageRecord, release: &ReleaseRecord) -> bool {
+    match release.status {
+        ReleaseStatus::Active | ReleaseStatus::Flagged => true,
+        ReleaseStatus::None => package.state == PackageState::Final && !package.legacy_root.is_zero(),
+        ReleaseStatus::Revoked | ReleaseStatus::Vetoed | ReleaseStatus::Cooling => false,
+    }
+}
+
+fn key_of(subject: &Subject, tarball: &Tarball) -> (PackageName, String, String) {
+    (tarball.name.clone(), subject.version.clone().unwrap_or_default(), tarball.integrity.to_string())
+}
+
+impl Records {
+    fn both(&self, subject: &Subject, tarball: &Tarball) -> Option<(&PackageRecord, &ReleaseRecord)> {
+        let release = self.releases.get(&(tarball.name.clone(), subject.version.clone()?))?;
+        Some((self.packages.get(&tarball.name)?, release))
+    }
+}
+
+async fn fetch_tarball(
+    subject: &Subject,
+    tarball: &Tarball,
+    npm: &NpmClient,
+    packuments: &BTreeMap<PackageName, Result<Option<Packument>, NpmError>>,
+) -> Result<Fetched, String> {
+    let url = match &tarball.url {
+        Some(url) => url.clone(),
+        None => {
+            let version = subject.version.as_deref().unwrap_or_default();
+            let unknown = || format!("the registry names no tarball for {}@{version}", tarball.name);
+            let asked;
+            let packument = match packuments.get(&tarball.name) {
+                Some(Ok(packument)) => packument.as_ref(),
+                Some(Err(error)) => return Err(chain_of(error)),
+                None => {
+                    asked = npm.fetch_packument(&tarball.name).await.map_err(|error| chain_of(&error))?;
+                    asked.as_ref()
+                }
+            };
+            let found = packument.ok_or_else(unknown)?.version(version).map_err(|error| error.to_string())?;
+            found.ok_or_else(unknown)?.tarball
+        }
+    };
+    let bytes = npm.fetch_tarball(&url).await.map_err(|error| chain_of(&error))?;
+    tokio::task::spawn_blocking(move || read(&bytes)).await.map_err(|error| error.to_string())
+}
+
+/// Hashes both ways and reads within `scan`'s limits.
+fn read(bytes: &Bytes) -> Fetched {
+    let hashes = TarballHashes::of(bytes);
+    let limits = scan::Limits::default();
+    let read = scan::read_tarball(bytes, &limits).map_err(|error| error.to_string()).map(|tarball| {
+        let paths: BTreeSet<String> = tarball.files.keys().cloned().collect();
+        let inside = Inside { json: &tarball.manifest_json, files: &paths };
+        let fixed: BTreeMap<String, B256> = bin_files(&inside)
+            .into_iter()
+            .filter(|path| paths.contains(path))
+            .filter_map(|path| {
+                let content = scan::read_file(bytes, &path, &limits, MAX_COMMAND_BYTES).ok()??;
+                let fixed = fixed_first_line(&content)?;
+                Some((path, B256::from_slice(&Sha256::digest(&fixed))))
+            })
+            .collect();
+        let contents = tarball.files.iter().map(|(path, file)| (path.clone(), file.sha256)).collect();
+        let files = Arc::new(files_on_disk(&contents, &fixed));
+        Read { json: tarball.manifest_json, paths, files }
+    });
+    Fetched { hashes, read }
+}
+
+/// What somebody says about the versions of before a claim.
+#[derive(Debug)]
+enum Evidence {
+    Proof(client::coordinator::api::LegacyProof),
+    List(Vec<LegacyVersion>),
+    Missing(String),
+}
+
+async fn fetch_evidence(
+    subjects: &[Subject],
+    coordinator: Option<&CoordinatorClient>,
+    records: &Records,
+) -> BTreeMap<(PackageName, String), Evidence> {
+    let mut wanted = BTreeMap::new();
+    for subject in subjects {
+        let Ok(Source::Tarball(tarball)) = &subject.source else { continue };
+        let Some(version) = &tarball.version else { continue };
+        let key = (tarball.name.clone(), version.to_string());
+        let unrecorded = records.both(subject, tarball).is_some_and(|(package, release)| {
+            release.status == ReleaseStatus::None && needs_bytes(package, release)
+        });
+        if unrecorded {
+            wanted.insert(key, version.clone());
+        }
+    }
+    stream::iter(wanted)
+        .map(|(key, version)| async move {
+            let evidence = match coordinator {
+                Some(coordinator) => fetch_one_evidence(coordinator, &key.0, &version).await,
+                None => Evidence::Missing("no coordinator is configured".to_owned()),
+            };
+            (key, evidence)
+        })
+        .buffer_unordered(PARALLEL)
+        .collect()
+        .await
+}
+
+/// A proof that the version existed; where there is none, the whole list, which proves that it did not.
+async fn fetch_one_evidence(coordinator: &CoordinatorClient, name: &PackageName, version: &Version) -> Evidence {
+    match coordinator.legacy_proof(name, version).await {
+        Ok(Some(proof)) => Evidence::Proof(proof),
+        Ok(None) => match coordinator.legacy_list(name).await {
+            Ok(list) => Evidence::List(list.versions),
+            Err(error) => Evidence::Missing(chain_of(&error)),
+        },
+        Err(error) => Evidence::Missing(chain_of(&error)),
+    }
+}
+
+/// Everything that was fetched; the rest is pure.
+struct View<'a> {
+    asked: bool,
+    records: &'a Records,
+    packuments: &'a BTreeMap<PackageName, Result<Option<Packument>, NpmError>>,
+    tarballs: &'a BTreeMap<(PackageName, String, String), Result<Arc<Fetched>, String>>,
+    evidence: &'a BTreeMap<(PackageName, String), Evidence>,
+}
+
+impl View<'_> {
+    fn find(&self, subject: &Subject, all: &[Subject]) -> Finding {
+        let mut notes = self.notes(subject);
+        let mut files = None;
+        let outcome = match &subject.source {
+            Err(problem) => Outcome::Refused(problem.clone()),
+            Ok(Source::Own) => Outcome::Own,
+            Ok(Source::Outside { target }) => Outcome::Elsewhere(format!("a folder outside the project, {target}")),
+            Ok(Source::Git { repository }) => Outcome::Elsewhere(format!("git, {repository}")),
+            Ok(Source::File { path }) => Outcome::Elsewhere(format!("a file, {path}")),
+            Ok(Source::Bundled { parent }) => self.find_bundled(subject, parent, all),
+            Ok(Source::Tarball(tarball)) => {
+                let fetched = self.tarballs.get(&key_of(subject, tarball));
+                let outcome = self.find_tarball(subject, tarball, fetched, &mut notes);
+                let read = fetched.and_then(|fetched| fetched.as_ref().ok()?.read.as_ref().ok());
+                files = read.map(|read| Arc::clone(&read.files));
+                outcome
+            }
+        };
+        Finding { subject: subject.clone(), outcome, notes, files }
+    }
+
+    fn notes(&self, subject: &Subject) -> Vec<String> {
+        let mut notes = Vec::new();
+        if let Ok(Source::Tarball(tarball)) = &subject.source {
+            match &tarball.origin {
+                Origin::Registry => {}
+                Origin::OtherHost(host) => notes.push(format!("comes from {host}, which is not the configured registry")),
+                Origin::Url(host) => notes.push(format!("comes from a URL at {host}, not from a registry")),
+            }
+        }
+        let record = name_of(subject).and_then(|name| self.records.packages.get(&name));
+        match record.map(|record| (record.state, record)) {
+            Some((PackageState::Provisional, record)) => {
+                notes.push(format!("a claim of this name waits and becomes final at {}", record.final_at));
+            }
+            Some((PackageState::Retired, record)) => {
+                notes.push(format!("its maintainers left 3pm at {}", record.retired_at));
+            }
+            Some((PackageState::Final, record)) => {
+                if record.recovery_pending {
+                    notes.push(format!("a recovery of this name waits and can take effect at {}", record.pending_ready_at));
+                }
+                if !matches!(subject.source, Ok(Source::Tarball(_))) {
+                    notes.push("the name is enrolled in 3pm, but this copy of it cannot be checked".to_owned());
+                }
+            }
+            _ => {}
+        }
+        notes
+    }
+
+    fn find_tarball(
+        &self,
+        subject: &Subject,
+        tarball: &Tarball,
+        fetched: Option<&Result<Arc<Fetched>, String>>,
+        notes: &mut Vec<String>,
+    ) -> Outcome {
+        // A carrier of bundled packages was fetched too, enrolled or not: its bytes must be the announced.
+        if let Some(Ok(fetched)) = fetched
+            && !self.records.is_enrolled(&tarball.name)
+            && let Some(problem) = other_bytes(tarball, fetched)
+        {
+            return Outcome::Refused(problem);
+        }
+        if !self.asked {
+            return Outcome::NotAsked;
+        }
+        if !self.records.packages.contains_key(&tarball.name) {
+            return Outcome::Undecided(format!("the chain did not answer about {}", tarball.name));
+        }
+        if !self.records.is_enrolled(&tarball.name) {
+            return Outcome::Judged(Verdict::NotEnrolled);
+        }
+        let (Some(version), Some((package, release))) = (&tarball.version, self.records.both(subject, tarball)) else {
+            return Outcome::Refused(Problem {
+                what: "version".to_owned(),
+                expected: "strict SemVer: nobody can sign another version of an enrolled package".to_owned(),
+                received: printable(subject.version.as_deref().unwrap_or("none"), 100),
+            });
+        };
+        if !needs_bytes(package, release) {
+            return self.judge_without_bytes(package, release, tarball, version);
+        }
+        let fetched = match fetched {
+            Some(Ok(fetched)) => fetched,
+            Some(Err(reason)) => return Outcome::Undecided(reason.clone()),
+            None => return Outcome::Undecided(format!("{}@{version} was not fetched", tarball.name)),
+        };
+        let packument = match self.packuments.get(&tarball.name) {
+            Some(Ok(packument)) => packument.as_ref(),
+            Some(Err(error)) => return Outcome::Undecided(chain_of(error)),
+            None => None,
+        };
+        let announced = packument.and_then(|packument| packument.version(&version.to_string()).ok().flatten());
+        if announced.is_none() {
+            notes.push("the registry no longer lists this version".to_owned());
+        }
+        let mut outcome = Outcome::Undecided(format!("{}@{version} was not judged", tarball.name));
+        // 4. The lockfile's manifest first: npm installs by it.
+        for used in [subject.manifest.as_ref(), announced.as_ref().map(|announced| &announced.manifest)] {
+            let Some(used) = used else { continue };
+            outcome = self.judge_one(package, release, tarball, version, fetched, Some(used), packument);
+            if !matches!(outcome, Outcome::Judged(Verdict::Verified(_) | Verdict::Flagged { .. } | Verdict::Legacy)) {
+                break;
+            }
+        }
+        if subject.manifest.is_none() && announced.is_none() {
+            outcome = self.judge_one(package, release, tarball, version, fetched, None, packument);
+        }
+        // 3.
+        match (&outcome, other_bytes(tarball, fetched)) {
+            (Outcome::Judged(Verdict::Verified(_) | Verdict::Flagged { .. } | Verdict::Legacy) | Outcome::Undecided(_), Some(problem)) => {
+                Outcome::Refused(problem)
+            }
+            _ => outcome,
+        }
+    }
+
+    fn judge_without_bytes(
+        &self,
+        package: &PackageRecord,
+        release: &ReleaseRecord,
+        tarball: &Tarball,
+        version: &Version,
+    ) -> Outcome {
+        let arrival = Arrival {
+            name: &tarball.name,
+            version,
+            // Never reached by the judgement of these statuses; if it were, it would be a mismatch.
+            hashes: TarballHashes { integrity: tarball.integrity, content_hash: ContentHash(B256::ZERO) },
+            inside: Err("not fetched".to_owned()),
+            used: None,
+            published_at: None,
+            legacy: LegacyEvidence::Missing,
+        };
+        match judge(package, release, &arrival) {
+            Ok(verdict) => Outcome::Judged(verdict),
+            Err(undecided) => Outcome::Undecided(undecided.to_string()),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is one thing that trust's judgement takes")]
+    fn judge_one(
+        &self,
+        package: &PackageRecord,
+        release: &ReleaseRecord,
+        tarball: &Tarball,
+        version: &Version,
+        fetched: &Fetched,
+        used: Option<&Value>,
+        packument: Option<&Packument>,
+    ) -> Outcome {
+        let pair: Result<(Manifest, Option<Manifest>), String> = match &fetched.read {
+            Err(reason) => Err(reason.clone()),
+            Ok(read) => {
+                let inside = Inside { json: &read.json, files: &read.paths };
+                match (read_inside(&inside), used) {
+                    (Err(error), _) => Err(error.to_string()),
+                    (Ok(inside), None) => Ok((inside, None)),
+                    (Ok(_), Some(used)) => match comparable(&inside, used) {
+                        Ok((signed, used)) => Ok((signed, Some(used))),
+                        Err(error) => {
+                            return Outcome::Refused(Problem {
+                                what: "manifest that was used".to_owned(),
+                                expected: "one that npm can read".to_owned(),
+                                received: error.to_string(),
+                            });
+                        }
+                    },
+                }
+            }
+        };
+        let key = (tarball.name.clone(), version.to_string());
+        let evidence = self.evidence.get(&key);
+        let legacy = match evidence {
+            Some(Evidence::Proof(proof)) => LegacyEvidence::Proof { integrity: proof.integrity, proof: &proof.proof },
+            Some(Evidence::List(list)) => LegacyEvidence::List(list),
+            Some(Evidence::Missing(_)) | None => LegacyEvidence::Missing,
+        };
+        let arrival = Arrival {
+            name: &tarball.name,
+            version,
+            hashes: fetched.hashes,
+            inside: pair.as_ref().map(|(inside, _)| inside).map_err(Clone::clone),
+            used: pair.as_ref().ok().and_then(|(_, used)| used.as_ref()),
+            published_at: packument.and_then(|packument| packument.published_at(version)),
+            legacy,
+        };
+        match (judge(package, release, &arrival), evidence) {
+            (Ok(verdict), _) => Outcome::Judged(verdict),
+            (Err(undecided), Some(Evidence::Missing(reason))) => Outcome::Undecided(format!("{undecided}: {reason}")),
+            (Err(undecided), _) => Outcome::Undecided(undecided.to_string()),
+        }
+    }
+
+    /// Step 5.
+    fn find_bundled(&self, subject: &Subject, parent: &str, all: &[Subject]) -> Outcome {
+        let key = (subject.name.parse().ok(), subject.version.clone());
+        if let (Some(name), Some(version)) = key
+            && let Some(release) = self.records.releases.get(&(name, version))
+            && release.status == ReleaseStatus::Revoked
+        {
+            return Outcome::Judged(Verdict::Revoked);
+        }
+        let carrier = all.iter().find(|other| other.location == parent);
+        let Some((carrier, Ok(Source::Tarball(tarball)))) = carrier.map(|carrier| (carrier, &carrier.source)) else {
+            return Outcome::Refused(not_bundled(parent));
+        };
+        match self.tarballs.get(&key_of(carrier, tarball)) {
+            Some(Ok(fetched)) => match &fetched.read {
+                Ok(read) => {
+                    let folder = subject.location.strip_prefix(parent).unwrap_or_default().trim_start_matches('/');
+                    let manifest = format!("{folder}/package.json");
+                    if other_bytes(tarball, fetched).is_none() && read.paths.contains(&manifest) {
+                        Outcome::Bundled(parent.to_owned())
+                    } else {
+                        Outcome::Refused(not_bundled(parent))
+                    }
+                }
+                Err(reason) => Outcome::Undecided(format!("the tarball of {parent} cannot be read: {reason}")),
+            },
+            Some(Err(reason)) => Outcome::Undecided(reason.clone()),
+            None => Outcome::Undecided(format!("the tarball of {parent} was not fetched")),
+        }
+    }
+}
+
+/// Step 3.
+fn other_bytes(tarball: &Tarball, fetched: &Fetched) -> Option<Problem> {
+    (fetched.hashes.integrity != tarball.integrity).then(|| Problem {
+        what: "bytes: the registry serves others than the lockfile announces".to_owned(),
+        expected: tarball.integrity.to_string(),
+        received: fetched.hashes.integrity.to_string(),
+    })
+}
+
+fn not_bundled(parent: &str) -> Problem {
+    Problem {
+        what: "inBundle".to_owned(),
+        expected: format!("a folder inside the tarball of {}", printable(parent, 200)),
+        received: "no such folder there: npm would fetch it unchecked".to_owned(),
+    }
+}
+
+/// An error with its causes, on one line.
+pub(crate) fn chain_of(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    printable(&text, 500)
+}

@@ -1,0 +1,387 @@
+//! An install from end to end, so that nothing lies between what was checked and what is used.
+//!
+//! 1. What an interrupted run left is put back.
+//! 2. npm resolves in a private copy, scripts off, with the project's dangerous settings overruled.
+//! 3. Every entry of the resulting lockfile is checked and assessed.
+//! 4. The policy decides; one question at most. Up to here nothing of the project was touched, and no
+//!    package was unpacked.
+//! 5. The old `node_modules` are set aside, the checked files written, and `npm ci` unpacks exactly that
+//!    lockfile with scripts off: it enforces the one sha512 of each entry, and unlike `npm install` it
+//!    resolves nothing anew and refuses a lockfile that does not fit.
+//! 6. What lies on disk is compared with what was checked.
+//! 7. Scripts run. Then, and only then, the change is final; anything else puts the project back.
+//!
+//! Does not render, and does not read the command line.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use client::http::{Http, HttpError, Limits, Method, Request};
+use client::npm::{NpmClient, NpmConfig, NpmConfigError};
+use serde_json::Value;
+use trust::PackageName;
+use trust::policy::{Action, Policy};
+use url::Url;
+
+use super::assess::{AssessError, Assessment, Subject, TrustNetwork, assess};
+use super::decision::Call;
+use super::entries::{Checked, Registries, Registry, Source, check_entries};
+use super::lockfile::{Lockfile, LockfileError, parse_lockfile};
+use super::npm::{Npm, NpmRunError, QUESTION_LIMIT, Show};
+use super::project::{Mirror, Project, ProjectError, private_folder};
+use super::report::{End, Report};
+use super::scripts::Scripts;
+use super::settings::{Phase, Settings};
+use super::transaction::{Transaction, TransactionError};
+use super::unpacked::{Expected, UnpackedError, module_folders, verify_unpacked};
+
+/// Resolving asks the registry about every package of the tree.
+const RESOLVE_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// Unpacking fetches every tarball.
+const UNPACK_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// How long the registry may take to show that it is there at all. npm itself would try for over a
+/// minute before it says so.
+const REGISTRY_LIMIT: Limits = Limits { bytes: 1024 * 1024, time: Duration::from_secs(5) };
+
+/// npm's flags that lead the install somewhere else than the project that is checked.
+const REFUSED_FLAGS: [&str; 9] =
+    ["-g", "--global", "--location", "-C", "--prefix", "--no-save", "--no-package-lock", "--userconfig", "--globalconfig"];
+
+/// Where and with whom.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    /// Where 3pm was started.
+    pub(crate) folder: PathBuf,
+    /// For everything that goes out.
+    pub(crate) http: Http,
+    /// The trust network and its name.
+    pub(crate) network: Option<(String, TrustNetwork)>,
+    /// What the user wants done.
+    pub(crate) policy: Policy,
+    /// Whether a person can be asked.
+    pub(crate) interactive: bool,
+}
+
+/// What is to be installed.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    /// Packages to add; none for what the project already asks for.
+    pub(crate) packages: Vec<String>,
+    /// Flags for npm.
+    pub(crate) npm_flags: Vec<String>,
+    /// Accept warnings.
+    pub(crate) yes: bool,
+    /// Stop before anything is installed.
+    pub(crate) dry_run: bool,
+    /// Run no scripts.
+    pub(crate) ignore_scripts: bool,
+}
+
+/// Why nothing could be installed or checked. A refusal is not one of these: it is a report.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FlowError {
+    /// The project cannot be read.
+    #[error(transparent)]
+    Project(#[from] ProjectError),
+    /// npm failed.
+    #[error(transparent)]
+    Npm(#[from] NpmRunError),
+    /// npm's configuration cannot be read.
+    #[error(transparent)]
+    Configuration(#[from] NpmConfigError),
+    /// The registry is down.
+    #[error("the npm registry cannot be used")]
+    Registry(#[source] HttpError),
+    /// The lockfile cannot be read.
+    #[error(transparent)]
+    Lockfile(#[from] LockfileError),
+    /// There is nothing to check.
+    #[error("{} has no lockfile, and no package was named", root.display())]
+    NothingToCheck {
+        /// The project.
+        root: PathBuf,
+    },
+    /// The chain is down, or contradicts itself.
+    #[error(transparent)]
+    Assess(#[from] AssessError),
+    /// Something that needs another's code to be fetched while resolving.
+    #[error("a dependency does not come from a registry, and the policy does not allow that: {0}")]
+    Source(String),
+    /// A flag that leads elsewhere.
+    #[error("the flag {0} is not supported: the install would go elsewhere than what is checked")]
+    Flag(String),
+    /// The project could not be changed.
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
+    /// What is on disk is not what was checked.
+    #[error("npm unpacked something else than was checked; the project was put back")]
+    Unpacked(#[from] UnpackedError),
+}
+
+/// A tree, checked entry by entry.
+#[derive(Debug)]
+struct Tree {
+    lockfile: Lockfile,
+    checked: Checked,
+}
+
+/// Installs; `ask` puts one question to the person.
+pub(crate) async fn install(
+    wanted: &Wanted,
+    around: &Surroundings,
+    now: &dyn Fn() -> u64,
+    ask: &mut dyn FnMut(&str) -> bool,
+) -> Result<Report, FlowError> {
+    for flag in &wanted.npm_flags {
+        let name = flag.split('=').next().unwrap_or(flag);
+        if REFUSED_FLAGS.contains(&name) {
+            return Err(FlowError::Flag(name.to_owned()));
+        }
+    }
+    let npm = Npm::find(&around.folder)?;
+    let project = Project::find(&npm, &around.folder).await?;
+    // 1.
+    if Transaction::recover(&project.root)? {
+        tracing::warn!("an earlier install was interrupted; the project was put back as it was before it");
+    }
+    let (settings, client) = prepare(&npm, &project, around, now).await?;
+    // 2.
+    let mirror = Mirror::make(&project, &wanted.packages)?;
+    resolve(&npm, &mirror, wanted, around, &settings).await?;
+    let (changes, text) = mirror.changes()?;
+    // 3.
+    let manifest = mirror.as_project().read_manifest()?;
+    let tree = check_tree(&npm, &text, &manifest, client.config()).await?;
+    let assessment = assess(subjects(&tree), &client, around.network.as_ref().map(|(_, network)| network), now()).await?;
+    let mut report = report("install", around, assessment, settings.noted());
+    // 4.
+    report.end = match report.call() {
+        Call::Deny | Call::Undecided => End::Refused,
+        Call::Allow => End::Checked,
+        Call::Warn if wanted.yes || wanted.dry_run => End::Checked,
+        Call::Warn if around.interactive => {
+            if ask(&format!("{}Install in spite of the warnings?", report.to_text())) {
+                End::Checked
+            } else {
+                End::Declined { asked: true }
+            }
+        }
+        Call::Warn => End::Declined { asked: false },
+    };
+    if report.end != End::Checked || wanted.dry_run {
+        return Ok(report);
+    }
+    let lockfile_path = mirror.original_lockfile_path()?;
+    // 5.
+    let modules: Vec<PathBuf> = module_folders(&tree.lockfile).into_iter().collect();
+    let transaction = Transaction::begin(&project.root, &changes, &modules)?;
+    unpack(&npm, &project.root, wanted, &settings, &tree).await?;
+    // 6.
+    let files = report
+        .assessment
+        .findings
+        .iter()
+        .filter_map(|finding| Some((finding.subject.location.clone(), finding.files.clone()?)))
+        .collect();
+    let receipt = verify_unpacked(&Expected {
+        root: &project.root,
+        lockfile_path: &lockfile_path,
+        lockfile_text: &text,
+        lockfile: &tree.lockfile,
+        checked: &tree.checked,
+        files: &files,
+    })?;
+    // 7.
+    let scripts = Scripts::find(&project.root, &tree.lockfile, &tree.checked, &manifest);
+    let scripts = if scripts.is_empty() {
+        "There are no install scripts.".to_owned()
+    } else if wanted.ignore_scripts || settings.ignores_scripts() {
+        "No install scripts were run.".to_owned()
+    } else {
+        scripts.run(&npm, &project.root, &settings).await?
+    };
+    transaction.commit()?;
+    report.end = End::Installed { receipt, scripts };
+    Ok(report)
+}
+
+/// Checks the project's lockfile as it lies there, installing nothing.
+pub(crate) async fn verify_project(around: &Surroundings, now: &dyn Fn() -> u64) -> Result<Report, FlowError> {
+    let npm = Npm::find(&around.folder)?;
+    let project = Project::find(&npm, &around.folder).await?;
+    let text = project.read_lockfile()?.ok_or_else(|| FlowError::NothingToCheck { root: project.root.clone() })?;
+    let (settings, client) = prepare(&npm, &project, around, now).await?;
+    let tree = check_tree(&npm, &text, &project.read_manifest()?, client.config()).await?;
+    let assessment = assess(subjects(&tree), &client, around.network.as_ref().map(|(_, network)| network), now()).await?;
+    Ok(report("verify", around, assessment, settings.noted()))
+}
+
+/// A report of what was found, not yet of what was done.
+pub(super) fn report(
+    command: &'static str,
+    around: &Surroundings,
+    assessment: Assessment,
+    settings: Vec<super::settings::Noted>,
+) -> Report {
+    Report {
+        command,
+        network: around.network.as_ref().map(|(name, _)| name.clone()),
+        assessment,
+        policy: around.policy,
+        settings,
+        end: End::Checked,
+    }
+}
+
+/// npm's settings and a client for its registries; fails fast when the registry or the chain is down.
+async fn prepare(
+    npm: &Npm,
+    project: &Project,
+    around: &Surroundings,
+    now: &dyn Fn() -> u64,
+) -> Result<(Settings, NpmClient), FlowError> {
+    let empty = private_folder()?;
+    // Without one npm would look for a project further up.
+    std::fs::write(empty.path().join("package.json"), "{}")
+        .map_err(|source| ProjectError::Io { path: empty.path().to_owned(), source })?;
+    let chain = async {
+        match &around.network {
+            Some((_, network)) => network.chain.head(now()).await.map(|_| ()).map_err(AssessError::from),
+            None => Ok(()),
+        }
+    };
+    let registry = async {
+        let config = NpmConfig::load(&project.root).await?;
+        reach(&around.http, &config).await?;
+        Ok::<_, FlowError>(config)
+    };
+    let settings = async { Settings::load(npm, &project.root, empty.path()).await.map_err(FlowError::from) };
+    let (settings, config, ()) =
+        tokio::try_join!(settings, registry, async { chain.await.map_err(FlowError::from) })?;
+    Ok((settings, NpmClient::new(around.http.clone(), config)))
+}
+
+/// Whether the registry is there: any answer will do.
+async fn reach(http: &Http, config: &NpmConfig) -> Result<(), FlowError> {
+    let registry = config.default_registry().url;
+    let url = registry.join("-/ping").unwrap_or(registry);
+    match http.send(Request::new(Method::GET, url), REGISTRY_LIMIT).await {
+        Ok(_) | Err(HttpError::TooLarge { .. }) => Ok(()),
+        Err(error) => Err(FlowError::Registry(error)),
+    }
+}
+
+/// Step 2.
+async fn resolve(
+    npm: &Npm,
+    mirror: &Mirror,
+    wanted: &Wanted,
+    around: &Surroundings,
+    settings: &Settings,
+) -> Result<(), FlowError> {
+    let mut arguments: Vec<OsString> = vec!["install".into()];
+    arguments.extend(wanted.npm_flags.iter().map(OsString::from));
+    arguments.push("--package-lock-only=true".into());
+    arguments.extend(settings.flags(Phase::Quiet));
+    arguments.extend(settings.lockfile_version_flag());
+    // A git or URL dependency that is not in the lockfile yet means running git, and reading what it
+    // brings, before anybody could say a word about it: only where that was allowed beforehand.
+    let allowed = wanted.yes || around.policy.non_registry == Action::Allow;
+    if !allowed {
+        arguments.extend(["--allow-git=none", "--allow-remote=none", "--git=false"].map(OsString::from));
+    }
+    arguments.push("--".into());
+    arguments.extend(wanted.packages.iter().map(OsString::from));
+    match npm.run(&mirror.folder(), &arguments, RESOLVE_LIMIT, Show::Kept).await {
+        Err(NpmRunError::Failed { stderr, .. }) if !allowed && stderr.contains("EALLOW") => {
+            let detail = stderr.lines().filter_map(|line| line.trim().strip_prefix("npm error "));
+            let detail: Vec<&str> = detail.filter(|line| line.starts_with("Refusing") || line.starts_with("Fetching")).collect();
+            Err(FlowError::Source(trust::text::printable(&detail.join(", "), 300)))
+        }
+        result => result.map(|_| ()).map_err(FlowError::from),
+    }
+}
+
+/// Step 3, the part that asks nobody what was signed.
+async fn check_tree(npm: &Npm, text: &str, manifest: &Value, config: &NpmConfig) -> Result<Tree, FlowError> {
+    let lockfile = parse_lockfile(text)?;
+    let configured = Configured(config);
+    let foreign = lockfile.entries.values().any(|entry| {
+        let url = entry.resolved.as_deref().and_then(|resolved| Url::parse(resolved).ok());
+        url.is_some_and(|url| {
+            url.scheme().starts_with("http") && !config.registries().any(|registry| registry.origin() == url.origin())
+        })
+    });
+    let builtin = if foreign { builtin_registry(npm).await? } else { None };
+    let registries = Registries { configured: &configured, builtin: builtin.as_ref() };
+    let checked = check_entries(&lockfile, manifest, &registries);
+    Ok(Tree { lockfile, checked })
+}
+
+/// Which registry npm would use if nobody had configured any: the one whose address lockfiles carry, and
+/// which npm swaps for the configured one. 3pm itself knows no registry's address.
+async fn builtin_registry(npm: &Npm) -> Result<Option<Url>, FlowError> {
+    let empty = private_folder()?;
+    std::fs::write(empty.path().join("package.json"), "{}")
+        .map_err(|source| ProjectError::Io { path: empty.path().to_owned(), source })?;
+    let nothing = empty.path().join("npmrc").into_os_string();
+    let flag = |name: &str| {
+        let mut flag = OsString::from(format!("--{name}="));
+        flag.push(&nothing);
+        flag
+    };
+    let arguments = ["config".into(), "get".into(), "registry".into(), flag("userconfig"), flag("globalconfig")];
+    let answer = npm.clone().without_settings().run(empty.path(), &arguments, QUESTION_LIMIT, Show::Kept).await?;
+    Ok(Url::parse(answer.stdout.trim()).ok())
+}
+
+/// npm's configuration, as `entries` asks it.
+#[derive(Debug)]
+struct Configured<'a>(&'a NpmConfig);
+
+impl Registry for Configured<'_> {
+    fn registry_url(&self, name: &PackageName) -> Url {
+        self.0.registry_for(name).url
+    }
+}
+
+/// The entries as subjects; a link and the folder it leads to are one.
+fn subjects(tree: &Tree) -> Vec<Subject> {
+    tree.lockfile
+        .entries
+        .values()
+        .filter(|entry| !(entry.link && matches!(tree.checked.get(&entry.location), Some(Ok(_)))))
+        .filter_map(|entry| {
+            Some(Subject {
+                location: entry.location.clone(),
+                name: entry.name.clone(),
+                version: entry.version.clone(),
+                optional: entry.optional,
+                manifest: entry.manifest.clone(),
+                source: tree.checked.get(&entry.location)?.clone(),
+            })
+        })
+        .collect()
+}
+
+/// Step 5, npm's part.
+async fn unpack(
+    npm: &Npm,
+    root: &Path,
+    wanted: &Wanted,
+    settings: &Settings,
+    tree: &Tree,
+) -> Result<(), FlowError> {
+    let mut arguments: Vec<OsString> = vec!["ci".into()];
+    arguments.extend(wanted.npm_flags.iter().map(OsString::from));
+    arguments.extend(settings.flags(Phase::Quiet));
+    if !tree.checked.values().any(|source| matches!(source, Ok(Source::Git { .. }))) {
+        arguments.push("--allow-git=none".into());
+        arguments.push("--git=false".into());
+    }
+    npm.run(root, &arguments, UNPACK_LIMIT, Show::Kept).await?;
+    Ok(())
+}
