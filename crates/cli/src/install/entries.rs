@@ -22,6 +22,7 @@ use super::lockfile::{Entry, Lockfile};
 
 /// Where an entry's bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every entry is a tarball")]
 pub(crate) enum Source {
     /// A tarball with one sha512.
     Tarball(Tarball),
@@ -128,7 +129,7 @@ pub(crate) fn check_entries(lockfile: &Lockfile, project: &Value, registries: &R
 }
 
 /// A host for a person to read: no credentials, no query.
-pub(crate) fn shown_host(url: &Url) -> String {
+fn shown_host(url: &Url) -> String {
     let host = printable(url.host_str().unwrap_or("nowhere"), 100);
     url.port().map_or(host.clone(), |port| format!("{host}:{port}"))
 }

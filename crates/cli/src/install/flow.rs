@@ -46,10 +46,6 @@ const UNPACK_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// minute before it says so.
 const REGISTRY_LIMIT: Limits = Limits { bytes: 1024 * 1024, time: Duration::from_secs(5) };
 
-/// npm's flags that lead the install somewhere else than the project that is checked.
-const REFUSED_FLAGS: [&str; 9] =
-    ["-g", "--global", "--location", "-C", "--prefix", "--no-save", "--no-package-lock", "--userconfig", "--globalconfig"];
-
 /// Where and with whom.
 #[derive(Debug)]
 pub(crate) struct Surroundings {
@@ -70,8 +66,8 @@ pub(crate) struct Surroundings {
 pub(crate) struct Wanted {
     /// Packages to add; none for what the project already asks for.
     pub(crate) packages: Vec<String>,
-    /// Flags for npm.
-    pub(crate) npm_flags: Vec<String>,
+    /// Add them to devDependencies.
+    pub(crate) save_dev: bool,
     /// Accept warnings.
     pub(crate) yes: bool,
     /// Stop before anything is installed.
@@ -110,9 +106,6 @@ pub(crate) enum FlowError {
     /// Something that needs another's code to be fetched while resolving.
     #[error("a dependency does not come from a registry, and the policy does not allow that: {0}")]
     Source(String),
-    /// A flag that leads elsewhere.
-    #[error("the flag {0} is not supported: the install would go elsewhere than what is checked")]
-    Flag(String),
     /// The project could not be changed.
     #[error(transparent)]
     Transaction(#[from] TransactionError),
@@ -128,19 +121,13 @@ struct Tree {
     checked: Checked,
 }
 
-/// Installs; `ask` puts one question to the person.
+/// Installs; `ask` shows a person the report and asks whether to go on.
 pub(crate) async fn install(
     wanted: &Wanted,
     around: &Surroundings,
     now: &dyn Fn() -> u64,
-    ask: &mut dyn FnMut(&str) -> bool,
+    ask: &dyn Fn(&Report) -> bool,
 ) -> Result<Report, FlowError> {
-    for flag in &wanted.npm_flags {
-        let name = flag.split('=').next().unwrap_or(flag);
-        if REFUSED_FLAGS.contains(&name) {
-            return Err(FlowError::Flag(name.to_owned()));
-        }
-    }
     let npm = Npm::find(&around.folder)?;
     let project = Project::find(&npm, &around.folder).await?;
     // 1.
@@ -163,7 +150,7 @@ pub(crate) async fn install(
         Call::Allow => End::Checked,
         Call::Warn if wanted.yes || wanted.dry_run => End::Checked,
         Call::Warn if around.interactive => {
-            if ask(&format!("{}Install in spite of the warnings?", report.to_text())) {
+            if ask(&report) {
                 End::Checked
             } else {
                 End::Declined { asked: true }
@@ -178,7 +165,7 @@ pub(crate) async fn install(
     // 5.
     let modules: Vec<PathBuf> = module_folders(&tree.lockfile).into_iter().collect();
     let transaction = Transaction::begin(&project.root, &changes, &modules)?;
-    unpack(&npm, &project.root, wanted, &settings, &tree).await?;
+    unpack(&npm, &project.root, &settings, &tree).await?;
     // 6.
     let files = report
         .assessment
@@ -219,8 +206,27 @@ pub(crate) async fn verify_project(around: &Surroundings, now: &dyn Fn() -> u64)
     Ok(report("verify", around, assessment, settings.noted()))
 }
 
+/// Checks packages by name, and all that they would bring, as if each were installed into an empty
+/// project; installs nothing.
+pub(crate) async fn verify_packages(
+    packages: &[String],
+    around: &Surroundings,
+    now: &dyn Fn() -> u64,
+) -> Result<Report, FlowError> {
+    let npm = Npm::find(&around.folder)?;
+    let project = Project::find(&npm, &around.folder).await?;
+    let (settings, client) = prepare(&npm, &project, around, now).await?;
+    let mirror = Mirror::make_empty(&project)?;
+    let wanted = Wanted { packages: packages.to_vec(), ..Wanted::default() };
+    resolve(&npm, &mirror, &wanted, around, &settings).await?;
+    let (_, text) = mirror.changes()?;
+    let tree = check_tree(&npm, &text, &mirror.as_project().read_manifest()?, client.config()).await?;
+    let assessment = assess(subjects(&tree), &client, around.network.as_ref().map(|(_, network)| network), now()).await?;
+    Ok(report("verify", around, assessment, settings.noted()))
+}
+
 /// A report of what was found, not yet of what was done.
-pub(super) fn report(
+fn report(
     command: &'static str,
     around: &Surroundings,
     assessment: Assessment,
@@ -283,20 +289,24 @@ async fn resolve(
     settings: &Settings,
 ) -> Result<(), FlowError> {
     let mut arguments: Vec<OsString> = vec!["install".into()];
-    arguments.extend(wanted.npm_flags.iter().map(OsString::from));
+    if wanted.save_dev {
+        arguments.push("--save-dev".into());
+    }
     arguments.push("--package-lock-only=true".into());
     arguments.extend(settings.flags(Phase::Quiet));
     arguments.extend(settings.lockfile_version_flag());
-    // A git or URL dependency that is not in the lockfile yet means running git, and reading what it
-    // brings, before anybody could say a word about it: only where that was allowed beforehand.
+    // A git dependency that is not in the lockfile yet means running git on what it brings, before
+    // anybody could say a word about it: only where that was allowed beforehand. A URL's tarball is only
+    // read, and judged with the rest. (`--allow-remote=none` would also stop registry packages that
+    // carry bundled ones.)
     let allowed = wanted.yes || around.policy.non_registry == Action::Allow;
     if !allowed {
-        arguments.extend(["--allow-git=none", "--allow-remote=none", "--git=false"].map(OsString::from));
+        arguments.extend(["--allow-git=none", "--git=false"].map(OsString::from));
     }
     arguments.push("--".into());
     arguments.extend(wanted.packages.iter().map(OsString::from));
     match npm.run(&mirror.folder(), &arguments, RESOLVE_LIMIT, Show::Kept).await {
-        Err(NpmRunError::Failed { stderr, .. }) if !allowed && stderr.contains("EALLOW") => {
+        Err(NpmRunError::Failed { stderr, .. }) if !allowed && stderr.contains("EALLOWGIT") => {
             let detail = stderr.lines().filter_map(|line| line.trim().strip_prefix("npm error "));
             let detail: Vec<&str> = detail.filter(|line| line.starts_with("Refusing") || line.starts_with("Fetching")).collect();
             Err(FlowError::Source(trust::text::printable(&detail.join(", "), 300)))
@@ -368,15 +378,8 @@ fn subjects(tree: &Tree) -> Vec<Subject> {
 }
 
 /// Step 5, npm's part.
-async fn unpack(
-    npm: &Npm,
-    root: &Path,
-    wanted: &Wanted,
-    settings: &Settings,
-    tree: &Tree,
-) -> Result<(), FlowError> {
+async fn unpack(npm: &Npm, root: &Path, settings: &Settings, tree: &Tree) -> Result<(), FlowError> {
     let mut arguments: Vec<OsString> = vec!["ci".into()];
-    arguments.extend(wanted.npm_flags.iter().map(OsString::from));
     arguments.extend(settings.flags(Phase::Quiet));
     if !tree.checked.values().any(|source| matches!(source, Ok(Source::Git { .. }))) {
         arguments.push("--allow-git=none".into());

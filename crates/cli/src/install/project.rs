@@ -178,6 +178,17 @@ impl Mirror {
         Ok(mirror)
     }
 
+    /// A copy with the project's settings and nothing else, for packages that are looked at by name.
+    pub(crate) fn make_empty(project: &Project) -> Result<Self, ProjectError> {
+        let root = project.root.clone();
+        let mut mirror =
+            Self { holder: private_folder()?, project: Project { folder: root.clone(), root: root.clone() }, copied: BTreeMap::new() };
+        create_folder(&mirror.path_of(&root))?;
+        mirror.copy(&root.join(".npmrc"), MAX_MANIFEST_BYTES)?;
+        write(&mirror.path_of(&root.join("package.json")), b"{}")?;
+        Ok(mirror)
+    }
+
     /// Where npm is started: the copy of the folder in which 3pm was.
     pub(crate) fn folder(&self) -> PathBuf {
         self.path_of(&self.project.folder)

@@ -1,10 +1,8 @@
 //! What an install or a verification found and did, as text for a person and as JSON. Text from others
-//! was made printable where it came in; colour is not used, so nothing is said by colour alone.
+//! was made printable where it came in. Decides nothing.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
-use chain::Head;
 use serde::Serialize;
 use serde_json::{Value, json};
 use trust::policy::Policy;
@@ -15,6 +13,8 @@ use super::assess::{Assessment, Finding, Outcome};
 use super::decision::{Call, call};
 use super::settings::Noted;
 use super::unpacked::Receipt;
+use crate::exit::{self, ExitCode};
+use crate::output::Page;
 
 /// How many packages of one kind a text lists before it counts the rest.
 const LISTED: usize = 20;
@@ -63,30 +63,30 @@ impl Report {
         super::decision::decide(&self.assessment.findings, &self.policy)
     }
 
-    /// The verdict that weighs most among those that were refused, for the exit code.
-    pub(crate) fn refused(&self) -> impl Iterator<Item = &Finding> {
-        self.assessment.findings.iter().filter(|finding| call(finding, &self.policy) != Call::Allow)
+    /// How the process ends: by the worst finding that stands in the way. What is known to be bad outranks
+    /// what could not be found out, so that nobody hides the one behind an outage.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        match &self.end {
+            End::Installed { .. } => return exit::FINE,
+            End::Declined { asked: true } => return exit::NOT_CONFIRMED,
+            End::Checked | End::Refused | End::Declined { asked: false } => {}
+        }
+        let standing = self.assessment.findings.iter().filter(|finding| call(finding, &self.policy) != Call::Allow);
+        standing.map(|finding| code_of(&finding.outcome)).max().unwrap_or(exit::FINE)
     }
 
     /// For a person.
-    pub(crate) fn to_text(&self) -> String {
-        let mut out = String::new();
-        self.write_head(&mut out);
+    pub(crate) fn render(&self, page: &mut Page) {
+        self.render_head(page);
         for noted in &self.settings {
-            let _ = writeln!(out, "  Project setting {}={}: {}", noted.setting, noted.value, noted.effect);
+            page.line(&format!("  Project setting {}={}: {}", noted.setting, noted.value, noted.effect));
         }
-        self.write_counts(&mut out);
-        self.write_signed(&mut out);
-        for (wanted, title) in [(Call::Deny, "Denied"), (Call::Undecided, "Could not be found out"), (Call::Warn, "Warnings")] {
-            let chosen: Vec<&Finding> =
-                self.assessment.findings.iter().filter(|finding| call(finding, &self.policy) == wanted).collect();
-            if !chosen.is_empty() {
-                let _ = writeln!(out, "{title}:");
-                write_findings(&mut out, &chosen);
-            }
-        }
-        self.write_end(&mut out);
-        out
+        self.render_counts(page);
+        self.render_signed(page);
+        self.render_group(page, Call::Deny, "Denied:");
+        self.render_group(page, Call::Undecided, "Could not be found out:");
+        self.render_group(page, Call::Warn, "Warnings:");
+        self.render_end(page);
     }
 
     /// For a program.
@@ -121,23 +121,24 @@ impl Report {
         counts
     }
 
-    fn write_head(&self, out: &mut String) {
+    fn render_head(&self, page: &mut Page) {
         let count = self.assessment.findings.iter().filter(|finding| !matches!(finding.outcome, Outcome::Own)).count();
         let packages = if count == 1 { "1 package".to_owned() } else { format!("{count} packages") };
-        let _ = match (&self.network, &self.assessment.head) {
-            (Some(network), Some(Head { number, .. })) => {
-                writeln!(out, "Checked {packages} against {network} at block {number}.")
+        match (&self.network, &self.assessment.head) {
+            (Some(network), Some(head)) => {
+                page.title(&format!("Checked {packages} against {network} at block {}.", head.number));
             }
-            _ => writeln!(
-                out,
-                "No trust network is configured: nobody was asked what maintainers signed, so no package is verified.\n\
-                 Checked {packages} for what can be checked without one: one sha512 each, its source, its name.\n\
-                 To verify packages, configure a network with `3pm init`."
-            ),
-        };
+            _ => {
+                page.warn("No trust network is configured: nobody was asked what maintainers signed, so no package is verified.");
+                page.line(&format!(
+                    "Checked {packages} for what can be checked without one: one sha512 each, its source, its name."
+                ));
+                page.next("3pm init");
+            }
+        }
     }
 
-    fn write_counts(&self, out: &mut String) {
+    fn render_counts(&self, page: &mut Page) {
         for (kind, count) in self.counts() {
             let meaning = match kind {
                 "Verified" => "signed by their maintainers",
@@ -145,15 +146,14 @@ impl Report {
                 "NotEnrolled" => "not enrolled in 3pm",
                 "Bundled" => "inside the checked tarball of another package",
                 "NotAsked" => "not verified: no trust network",
-                "Elsewhere" => "not from a registry",
                 "Own" => "the project's own",
                 _ => continue,
             };
-            let _ = writeln!(out, "  {count:>5} {meaning}");
+            page.line(&format!("  {count:>5} {meaning}"));
         }
     }
 
-    fn write_signed(&self, out: &mut String) {
+    fn render_signed(&self, page: &mut Page) {
         let signed: Vec<_> = self
             .assessment
             .findings
@@ -166,46 +166,55 @@ impl Report {
         if signed.is_empty() {
             return;
         }
-        let _ = writeln!(out, "Verified:");
+        page.good("Verified:");
         for (finding, release) in signed.iter().take(LISTED) {
             let signers: Vec<String> = release.signers().iter().map(ToString::to_string).collect();
-            let _ = writeln!(
-                out,
-                "  {}  signed by {} ({} had to)",
-                subject(finding),
-                signers.join(", "),
-                release.threshold()
-            );
-            write_notes(out, finding);
+            page.line(&format!("  {}  signed by {} members, {} had to:", subject(finding), signers.len(), release.threshold()));
+            for signer in &signers {
+                page.line(&format!("    {signer}"));
+            }
+            render_notes(page, finding);
         }
-        write_rest(out, signed.len());
+        render_rest(page, signed.len());
     }
 
-    fn write_end(&self, out: &mut String) {
-        let _ = match &self.end {
-            End::Checked => Ok(()),
+    fn render_group(&self, page: &mut Page, wanted: Call, title: &str) {
+        let chosen: Vec<&Finding> =
+            self.assessment.findings.iter().filter(|finding| call(finding, &self.policy) == wanted).collect();
+        if chosen.is_empty() {
+            return;
+        }
+        if wanted == Call::Warn { page.warn(title) } else { page.bad(title) }
+        for finding in chosen.iter().take(LISTED) {
+            render_finding(page, finding);
+        }
+        render_rest(page, chosen.len());
+    }
+
+    fn render_end(&self, page: &mut Page) {
+        match &self.end {
+            End::Checked => {}
             End::Refused if self.call() == Call::Undecided => {
-                writeln!(out, "Nothing was installed, because not everything could be found out.")
+                page.bad("Nothing was installed, because not everything could be found out.");
             }
-            End::Refused => writeln!(out, "Nothing was installed."),
-            End::Declined { asked: true } => writeln!(out, "Nothing was installed, as you decided."),
-            End::Declined { asked: false } => writeln!(
-                out,
-                "Nothing was installed: there are warnings and nobody to ask. `--yes` accepts warnings, the policy in \
-                 the configuration decides them for good."
-            ),
+            End::Refused => page.bad("Nothing was installed."),
+            End::Declined { asked: true } => page.bad("Nothing was installed, as you decided."),
+            End::Declined { asked: false } => {
+                page.bad("Nothing was installed: there are warnings, and nobody to ask.");
+                page.next("repeat with --yes to accept them once, or decide them in the policy of the configuration");
+            }
             End::Installed { receipt, scripts } => {
-                let _ = writeln!(
-                    out,
-                    "Installed {} packages; {} of them compared file by file with their checked tarballs. {scripts}",
+                page.good(&format!(
+                    "Installed {} packages; {} compared file by file with their checked tarballs.",
                     receipt.installed, receipt.compared
-                );
-                match receipt.left_out.len() {
-                    0 => Ok(()),
-                    count => writeln!(out, "Left out by npm (optional, for other platforms, or by its settings): {count}."),
+                ));
+                if !receipt.left_out.is_empty() {
+                    let count = receipt.left_out.len();
+                    page.line(&format!("npm left {count} out: optional, for other platforms, or by its settings."));
                 }
+                page.line(scripts);
             }
-        };
+        }
     }
 }
 
@@ -218,44 +227,61 @@ fn subject(finding: &Finding) -> String {
     if named || subject.location.is_empty() { text } else { format!("{text} in {}", printable(&subject.location, 200)) }
 }
 
-fn write_findings(out: &mut String, findings: &[&Finding]) {
-    for finding in findings.iter().take(LISTED) {
-        let subject = subject(finding);
-        let _ = match &finding.outcome {
-            Outcome::Judged(verdict) => {
-                let _ = writeln!(out, "  {subject}  {}: {}", verdict.name(), meaning(verdict));
-                match verdict {
-                    Verdict::Mismatch(mismatch) => write_sides(out, &mismatch.expected, &mismatch.received),
-                    _ => Ok(()),
-                }
+fn render_finding(page: &mut Page, finding: &Finding) {
+    let subject = subject(finding);
+    let sides = |page: &mut Page, expected: &str, received: &str| {
+        page.line(&format!("    expected  {expected}"));
+        page.line(&format!("    received  {received}"));
+    };
+    match &finding.outcome {
+        Outcome::Judged(verdict) => {
+            page.line(&format!("  {subject}  {}: {}", verdict.name(), meaning(verdict)));
+            if let Verdict::Mismatch(mismatch) = verdict {
+                sides(page, &mismatch.expected, &mismatch.received);
             }
-            Outcome::Refused(problem) => {
-                let _ = writeln!(out, "  {subject}  Refused: {}", problem.what);
-                write_sides(out, &problem.expected, &problem.received)
-            }
-            Outcome::Undecided(reason) => writeln!(out, "  {subject}  {reason}"),
-            Outcome::Elsewhere(place) => writeln!(out, "  {subject}  does not come from a registry: {place}"),
-            Outcome::NotAsked => writeln!(out, "  {subject}  not verified"),
-            Outcome::Own | Outcome::Bundled(_) => Ok(()),
-        };
-        write_notes(out, finding);
+        }
+        Outcome::Refused(problem) => {
+            page.line(&format!("  {subject}  Refused: {}", problem.what));
+            sides(page, &problem.expected, &problem.received);
+        }
+        Outcome::Undecided(reason) => page.line(&format!("  {subject}  {reason}")),
+        Outcome::Elsewhere(place) => page.line(&format!("  {subject}  does not come from a registry: {place}")),
+        Outcome::NotAsked => page.line(&format!("  {subject}  not verified")),
+        Outcome::Own | Outcome::Bundled(_) => {}
     }
-    write_rest(out, findings.len());
+    render_notes(page, finding);
 }
 
-fn write_sides(out: &mut String, expected: &str, received: &str) -> std::fmt::Result {
-    writeln!(out, "    expected {expected}\n    received {received}")
-}
-
-fn write_notes(out: &mut String, finding: &Finding) {
+fn render_notes(page: &mut Page, finding: &Finding) {
     for note in &finding.notes {
-        let _ = writeln!(out, "    Note: {note}");
+        page.line(&format!("    note: {note}"));
     }
 }
 
-fn write_rest(out: &mut String, count: usize) {
+fn render_rest(page: &mut Page, count: usize) {
     if count > LISTED {
-        let _ = writeln!(out, "  and {} more (all of them with --json)", count - LISTED);
+        page.line(&format!("  and {} more: --json lists all", count - LISTED));
+    }
+}
+
+/// The exit code of an outcome that stands in the way.
+fn code_of(outcome: &Outcome) -> ExitCode {
+    match outcome {
+        Outcome::Judged(verdict) => match verdict {
+            Verdict::Verified(_) => exit::FINE,
+            Verdict::Flagged { .. } => exit::FLAGGED,
+            Verdict::NotEnrolled => exit::NOT_ENROLLED,
+            Verdict::Legacy => exit::LEGACY,
+            Verdict::Cooling { .. } => exit::COOLING,
+            Verdict::Unrecorded => exit::UNRECORDED,
+            Verdict::Vetoed => exit::VETOED,
+            Verdict::Revoked => exit::REVOKED,
+            Verdict::Mismatch(_) => exit::MISMATCH,
+        },
+        Outcome::Refused(_) => exit::MISMATCH,
+        Outcome::Undecided(_) => exit::UNKNOWN,
+        Outcome::Elsewhere(_) | Outcome::NotAsked => exit::NON_REGISTRY,
+        Outcome::Own | Outcome::Bundled(_) => exit::FINE,
     }
 }
 
