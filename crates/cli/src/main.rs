@@ -1,2 +1,24 @@
-//! The `3pm` binary.
-fn main() {}
+//! The `3pm` binary: reads the command line, runs the command, ends with its code.
+
+mod args;
+mod commands;
+mod config;
+mod context;
+mod errors;
+mod exit;
+mod install;
+mod output;
+mod world;
+
+use clap::Parser as _;
+
+fn main() -> std::process::ExitCode {
+    let arguments = match args::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { exit::USAGE } else { exit::FINE }.into();
+        }
+    };
+    commands::run(arguments).into()
+}

@@ -1,0 +1,31 @@
+//! `install` and `verify` as they are typed.
+
+/// `3pm install`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:\n  3pm install left-pad\n  3pm install @acme/tool@1.2.0 ms@^2\n  \
+                        3pm install                      everything in package.json\n  \
+                        3pm install --yes left-pad       no questions: policy's warnings are accepted")]
+pub(crate) struct InstallArgs {
+    /// Packages, as npm takes them; none for everything in package.json
+    #[arg(value_name = "PACKAGE")]
+    pub(crate) packages: Vec<String>,
+    /// Add them to devDependencies
+    #[arg(long, short = 'D')]
+    pub(crate) save_dev: bool,
+    /// Go on where policy warns, without being asked
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Run no scripts at all
+    #[arg(long)]
+    pub(crate) ignore_scripts: bool,
+}
+
+/// `3pm verify`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:\n  3pm verify left-pad@1.3.0        a package and all it would bring\n  \
+                        3pm verify                       the lockfile of this folder\n  3pm verify --json left-pad")]
+pub(crate) struct VerifyArgs {
+    /// Packages, as npm takes them; none for the lockfile of this folder
+    #[arg(value_name = "PACKAGE")]
+    pub(crate) packages: Vec<String>,
+}

@@ -1,0 +1,101 @@
+//! The command line. Describes it, nothing else: what a command does is in `commands`, `install` and
+//! `world`; settings that live longer than one command are in `config`.
+
+mod install;
+mod maintainer;
+mod setup;
+mod world;
+
+use clap::{Parser, Subcommand};
+
+pub(crate) use install::{InstallArgs, VerifyArgs};
+pub(crate) use maintainer::{
+    ApproveArgs, ApproveSwitches, PendingArgs, PublishArgs, RegisterArgs, RegisterTokenArgs, StatusArgs, SubmitArgs,
+    TeamAddArgs, TeamCommand, TeamRemoveArgs, TeamStatusArgs, TeamThresholdArgs,
+};
+pub(crate) use setup::{CompletionsArgs, CoordinatorCommand, InitArgs, ServeArgs, WalletCommand, WalletConnectArgs};
+pub(crate) use world::{DemoArgs, DevArgs};
+
+use crate::output::Color;
+
+/// `3pm` as it was typed.
+#[derive(Debug, Parser)]
+#[command(
+    name = "3pm",
+    version,
+    about = "A trust layer over npm: maintainers sign the exact bytes of a release, installs check them",
+    after_help = "First steps:\n  3pm demo                     the whole story on this machine, nothing configured\n  \
+                  3pm install left-pad         install a package, checked before anything runs\n  \
+                  3pm init                     choose the network whose records you trust\n\n\
+                  Exit codes: 0 fine, 1 could not find out, 2 usage, 10 and up not to be trusted; docs/exit-codes.md",
+    disable_help_subcommand = true,
+    max_term_width = 110
+)]
+pub(crate) struct Arguments {
+    /// What every command takes.
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    /// Which command.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct GlobalArgs {
+    /// Print the result as one JSON document on standard output
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub(crate) json: bool,
+    /// Print results and errors only
+    #[arg(long, short, global = true, help_heading = "Everywhere")]
+    pub(crate) quiet: bool,
+    /// When to use colours; NO_COLOR is respected
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "Everywhere")]
+    pub(crate) color: Color,
+    /// The network to use, by its name in config.json
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Everywhere")]
+    pub(crate) network: Option<String>,
+}
+
+/// One command.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Install packages, each checked before it is unpacked and before anything runs
+    Install(InstallArgs),
+    /// Check packages without installing anything
+    Verify(VerifyArgs),
+    /// Choose the network: RPC, contracts, coordinator
+    Init(InitArgs),
+    /// The wallet that signs; no key ever enters this process
+    #[command(subcommand)]
+    Wallet(WalletCommand),
+    /// Claim a package name: from then on only its members can release
+    Register(RegisterArgs),
+    /// Hand an npm token to the coordinator, which publishes what the team signed
+    RegisterToken(RegisterTokenArgs),
+    /// Who may sign for a package, and how many must
+    #[command(subcommand)]
+    Team(TeamCommand),
+    /// Pack a release, sign it as the first signer, and propose it to the team
+    Publish(PublishArgs),
+    /// What waits for a signature
+    Pending(PendingArgs),
+    /// Where a package, a release or a proposal stands
+    Status(StatusArgs),
+    /// Review a release or a team change, and sign it
+    Approve(ApproveArgs),
+    /// Send a fully signed release or team change to the chain; anybody may
+    Submit(SubmitArgs),
+    /// See the whole story on a local world: the attack, the signed release, the attack that fails
+    Demo(DemoArgs),
+    /// Bring up a local world: chain, npm registry, coordinator, people with wallets
+    Dev(DevArgs),
+    /// Run a coordinator
+    #[command(subcommand)]
+    Coordinator(CoordinatorCommand),
+    /// Print the completions of a shell
+    Completions(CompletionsArgs),
+    /// Guards the children of a local world; started by `dev` and `demo`
+    #[command(hide = true)]
+    WorldGuard,
+}

@@ -1,0 +1,109 @@
+//! `init`, `wallet`, `coordinator` and `completions` as they are typed.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use alloy_primitives::Address;
+use clap::Subcommand;
+use clap_complete::Shell;
+use url::Url;
+
+/// `3pm init`.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(after_help = "Examples:\n  3pm init                                       asks\n  \
+                        3pm init --network local --rpc-url http://127.0.0.1:8545 \\\n    \
+                        --name-registry 0x… --package-registry 0x… --coordinator http://127.0.0.1:7437\n\n\
+                        Running it again changes what is given and keeps the rest.")]
+pub(crate) struct InitArgs {
+    /// JSON-RPC of the chain; several times for several that must agree
+    #[arg(long, value_name = "URL")]
+    pub(crate) rpc_url: Vec<Url>,
+    /// The coordinator
+    #[arg(long, value_name = "URL")]
+    pub(crate) coordinator: Option<Url>,
+    /// Address of the NameRegistry
+    #[arg(long, value_name = "0x…")]
+    pub(crate) name_registry: Option<Address>,
+    /// Address of the PackageRegistry
+    #[arg(long, value_name = "0x…")]
+    pub(crate) package_registry: Option<Address>,
+    /// Chain id, for a network whose name says none
+    #[arg(long, value_name = "N")]
+    pub(crate) chain_id: Option<u64>,
+    /// Blocks after which a transaction counts as final
+    #[arg(long, value_name = "N")]
+    pub(crate) confirmations: Option<u64>,
+    /// The npm registry this deployment speaks for
+    #[arg(long, value_name = "URL")]
+    pub(crate) registry_origin: Option<Url>,
+}
+
+/// `3pm wallet`.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum WalletCommand {
+    /// Which wallet is connected, and whether it answers
+    #[command(after_help = "Examples:\n  3pm wallet status\n  3pm wallet status --json")]
+    Status,
+    /// Connect an external signer over JSON-RPC
+    Connect(WalletConnectArgs),
+    /// Forget the wallet
+    #[command(after_help = "Examples:\n  3pm wallet disconnect")]
+    Disconnect,
+}
+
+/// `3pm wallet connect`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:\n  3pm wallet connect --rpc http://127.0.0.1:8545\n  \
+                        3pm wallet connect --rpc http://127.0.0.1:1248 --address 0x…   when it holds several\n\n\
+                        The signer is asked through eth_accounts, eth_signTypedData_v4 and eth_sendTransaction; a\n\
+                        development node, clef and Frame all answer these. The key stays there.")]
+pub(crate) struct WalletConnectArgs {
+    /// The signer's JSON-RPC
+    #[arg(long, value_name = "URL")]
+    pub(crate) rpc: Url,
+    /// Which of its accounts
+    #[arg(long, value_name = "0x…")]
+    pub(crate) address: Option<Address>,
+}
+
+/// `3pm coordinator`.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum CoordinatorCommand {
+    /// Serve the API, watch the chain, publish what became active
+    Serve(Box<ServeArgs>),
+}
+
+/// `3pm coordinator serve`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:\n  3pm coordinator serve --listen 127.0.0.1:7437 --data ./coordinator\n\n\
+                        The network comes from config.json or THREEPM_*. The key that encrypts npm tokens comes from\n\
+                        THREEPM_TOKEN_KEY (64 hex digits), else from a 0600 file in the data folder, made on first start.")]
+pub(crate) struct ServeArgs {
+    /// Where to listen
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7437", env = "THREEPM_LISTEN")]
+    pub(crate) listen: SocketAddr,
+    /// Database, tarballs and key
+    #[arg(long, value_name = "FOLDER", env = "THREEPM_DATA")]
+    pub(crate) data: PathBuf,
+    /// The URL under which clients reach it; hand-over messages are bound to it
+    #[arg(long, value_name = "URL", env = "THREEPM_PUBLIC_URL")]
+    pub(crate) public_url: Option<Url>,
+    /// JSON-RPC of the external signer that holds the registrar's key
+    #[arg(long, value_name = "URL", env = "THREEPM_REGISTRAR_RPC_URL")]
+    pub(crate) registrar_rpc_url: Option<Url>,
+    /// Which of its accounts is the registrar
+    #[arg(long, value_name = "0x…", env = "THREEPM_REGISTRAR_ADDRESS")]
+    pub(crate) registrar_address: Option<Address>,
+    /// Seconds between two looks at the chain
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, env = "THREEPM_POLL_SECONDS")]
+    pub(crate) poll_seconds: f64,
+}
+
+/// `3pm completions`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:\n  3pm completions bash > ~/.local/share/bash-completion/completions/3pm\n  \
+                        3pm completions zsh > ~/.zfunc/_3pm")]
+pub(crate) struct CompletionsArgs {
+    /// Which shell
+    pub(crate) shell: Shell,
+}

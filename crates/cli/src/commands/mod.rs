@@ -1,0 +1,69 @@
+//! One file per command, and what runs them: a runtime, a deadline for nobody but the steps themselves, and
+//! Ctrl-C, which drops the running command; everything it holds (temporary folders, children, locks) cleans
+//! up as it is dropped. `dev`, `demo` and `coordinator` end in their own orderly way instead.
+
+mod completions;
+
+use tokio::runtime::Runtime;
+
+use crate::args::{Arguments, Command};
+use crate::context::Context;
+use crate::errors::{Failure, Outcome};
+use crate::exit::{self, ExitCode};
+use crate::{install, world};
+
+/// Runs what was typed.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let context = Context::new(&arguments.global);
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            context.output.failure(&error.into());
+            return exit::UNKNOWN;
+        }
+    };
+    let outcome = runtime.block_on(run_until_interrupted(&context, arguments.command));
+    // A thread that still waits for a key press must not keep the process.
+    runtime.shutdown_background();
+    outcome.unwrap_or_else(|failure| {
+        context.output.failure(&failure);
+        failure.exit_code()
+    })
+}
+
+async fn run_until_interrupted(context: &Context, command: Command) -> Outcome {
+    if matches!(command, Command::Dev(_) | Command::Demo(_) | Command::Coordinator(_) | Command::WorldGuard) {
+        return dispatch(context, command).await;
+    }
+    tokio::select! {
+        outcome = dispatch(context, command) => outcome,
+        () = interrupted() => Err(Failure::new(exit::INTERRUPTED, "interrupted; nothing half done was left behind")),
+    }
+}
+
+async fn dispatch(context: &Context, command: Command) -> Outcome {
+    match command {
+        Command::Install(args) => install::run_install(context, args).await,
+        Command::Verify(args) => install::run_verify(context, args).await,
+        Command::Demo(args) => world::run_demo(context, args).await,
+        Command::Dev(args) => world::run_dev(context, args).await,
+        Command::WorldGuard => Ok(world::run_guard().await.map(|()| exit::FINE)?),
+        Command::Completions(args) => completions::run(&args),
+        _ => Err(Failure::unknown("this command is not part of this build yet")),
+    }
+}
+
+/// Ctrl-C, or a polite request to end.
+pub(crate) async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
+    }
+}

@@ -1,0 +1,177 @@
+//! What commands share: the configuration, the clients made from it, the terminal. Each part is made when it
+//! is first asked for, so that `install` works where no network is configured. Holds no key and no token.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use chain::Chain;
+use client::coordinator::CoordinatorClient;
+use client::http::Http;
+use client::npm::{NpmClient, NpmConfig};
+use tempfile::TempDir;
+use trust::policy::Policy;
+use wallet::{RpcWallet, Session, Wallet};
+
+use crate::args::GlobalArgs;
+use crate::config::{Config, ConfigError, Network};
+use crate::errors::{Explain as _, Failure};
+use crate::exit;
+use crate::output::Output;
+
+/// Shared by everything one command does.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// Where words go.
+    pub(crate) output: Output,
+    /// Whether there is a person to ask.
+    pub(crate) interactive: bool,
+    chosen_network: Option<String>,
+    config: OnceLock<Config>,
+    http: OnceLock<Http>,
+}
+
+impl Context {
+    /// For one run of the binary.
+    pub(crate) fn new(global: &GlobalArgs) -> Self {
+        let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
+        Self {
+            output: Output::new(global.json, global.quiet, global.color),
+            interactive: std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !in_ci,
+            chosen_network: global.network.clone(),
+            config: OnceLock::new(),
+            http: OnceLock::new(),
+        }
+    }
+
+    /// 3pm's folder: THREEPM_HOME, else `.3pm` in the user's home.
+    pub(crate) fn home(&self) -> Result<PathBuf, Failure> {
+        if let Some(home) = std::env::var_os("THREEPM_HOME").filter(|home| !home.is_empty()) {
+            return std::path::absolute(&home).while_doing("THREEPM_HOME is not a path");
+        }
+        std::env::home_dir()
+            .filter(|home| home.is_absolute())
+            .map(|home| home.join(".3pm"))
+            .ok_or_else(|| Failure::usage("3pm has no folder: neither THREEPM_HOME nor HOME is set"))
+    }
+
+    /// The network named on the command line.
+    pub(crate) fn chosen_network(&self) -> Option<&str> {
+        self.chosen_network.as_deref()
+    }
+
+    /// The configuration.
+    pub(crate) fn config(&self) -> Result<&Config, Failure> {
+        if let Some(config) = self.config.get() {
+            return Ok(config);
+        }
+        let environment = |name: &str| std::env::var(name).ok();
+        let config = Config::load(&self.home()?, &environment, self.chosen_network())
+            .map_err(unusable_configuration)?;
+        Ok(self.config.get_or_init(|| config))
+    }
+
+    /// What to do about verdicts.
+    pub(crate) fn policy(&self) -> Result<&Policy, Failure> {
+        Ok(&self.config()?.file.policy)
+    }
+
+    /// The network, where one is configured.
+    pub(crate) fn network_if_configured(&self) -> Result<Option<&Network>, Failure> {
+        Ok(self.config()?.network.as_ref())
+    }
+
+    /// The network.
+    pub(crate) fn network(&self) -> Result<&Network, Failure> {
+        let config = self.config()?;
+        config.network.as_ref().ok_or_else(|| {
+            Failure::usage(format!("no trust network is configured: {} names none", config.path.display()))
+                .hint("3pm init, or 3pm dev for a local world to try things in")
+        })
+    }
+
+    /// The HTTP client.
+    pub(crate) fn http(&self) -> Result<&Http, Failure> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let http = Http::new()?;
+        Ok(self.http.get_or_init(|| http))
+    }
+
+    /// Reads of the network's contracts.
+    pub(crate) fn chain(&self) -> Result<Chain, Failure> {
+        let network = self.network()?;
+        let described = chain::Network {
+            name: network.name.clone(),
+            chain_id: network.chain_id,
+            rpc_urls: network.rpc_urls.clone(),
+            name_registry: network.name_registry,
+            package_registry: network.package_registry,
+        };
+        Ok(Chain::new(self.http()?.clone(), described))
+    }
+
+    /// The connected wallet, where there is one. It is not asked whether it answers.
+    pub(crate) fn wallet_session(&self) -> Result<Option<Session>, Failure> {
+        Session::load(&self.home()?).hint("3pm wallet disconnect, then 3pm wallet connect --rpc URL")
+    }
+
+    /// The connected wallet.
+    pub(crate) async fn wallet(&self) -> Result<Box<dyn Wallet>, Failure> {
+        let session = self.wallet_session()?.ok_or_else(|| {
+            Failure::usage("no wallet is connected").hint("3pm wallet connect --rpc URL of your signer")
+        })?;
+        match session {
+            Session::Rpc { url, address } => {
+                let wallet = RpcWallet::connect(self.http()?.clone(), url, Some(address));
+                Ok(Box::new(wallet.await.while_doing("the connected wallet does not answer").hint("start it, or 3pm wallet connect --rpc URL")?))
+            }
+        }
+    }
+
+    /// The coordinator of the network.
+    pub(crate) fn coordinator(&self) -> Result<CoordinatorClient, Failure> {
+        let network = self.network()?;
+        let url = network.coordinator_url.clone().ok_or_else(|| {
+            Failure::usage(format!("network {:?} has no coordinator", network.name))
+                .hint(format!("3pm init --network {} --coordinator URL", network.name))
+        })?;
+        Ok(CoordinatorClient::new(self.http()?.clone(), url))
+    }
+
+    /// The npm registries as npm sees them in `folder`.
+    pub(crate) async fn npm(&self, folder: &Path) -> Result<NpmClient, Failure> {
+        let config = NpmConfig::load(folder).await.hint("check that `npm config list` works in this folder")?;
+        Ok(NpmClient::new(self.http()?.clone(), config))
+    }
+
+    /// A folder that goes when the command ends, Ctrl-C included.
+    pub(crate) fn temporary_folder(&self) -> Result<TempDir, Failure> {
+        tempfile::Builder::new().prefix("3pm-").tempdir().while_doing("a temporary folder cannot be made")
+    }
+
+    /// The time, Unix seconds.
+    pub(crate) fn now(&self) -> u64 {
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    }
+}
+
+fn unusable_configuration(error: ConfigError) -> Failure {
+    let hint = match &error {
+        ConfigError::Unreadable { .. } | ConfigError::Unwritable { .. } => None,
+        ConfigError::Malformed { .. } => Some("mend the file, or move it away and run 3pm init".to_owned()),
+        ConfigError::Variable { variable, .. } => Some(format!("mend or unset {variable}")),
+        ConfigError::UnknownNetwork { .. } => Some("name one of these, or add yours with 3pm init --network NAME".to_owned()),
+        ConfigError::Incomplete { name, .. } => Some(format!(
+            "3pm init --network {name} --rpc-url URL --name-registry 0x… --package-registry 0x…"
+        )),
+        ConfigError::OtherChain { .. } => Some("give the other chain a name of its own".to_owned()),
+    };
+    let failure = Failure::from(error).code(exit::USAGE);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
