@@ -15,6 +15,9 @@ pub(crate) struct InstallArgs {
     /// Go on where policy warns, without being asked
     #[arg(long, short)]
     pub(crate) yes: bool,
+    /// Say what would be installed, and stop before it is
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Run no scripts at all
     #[arg(long)]
     pub(crate) ignore_scripts: bool,

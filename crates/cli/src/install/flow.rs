@@ -35,6 +35,7 @@ use super::scripts::Scripts;
 use super::settings::{Phase, Settings};
 use super::transaction::{Transaction, TransactionError};
 use super::unpacked::{Expected, UnpackedError, module_folders, verify_unpacked};
+use crate::output::Output;
 
 /// Resolving asks the registry about every package of the tree.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -59,6 +60,8 @@ pub(crate) struct Surroundings {
     pub(crate) policy: Policy,
     /// Whether a person can be asked.
     pub(crate) interactive: bool,
+    /// Where remarks on the way go.
+    pub(crate) output: Output,
 }
 
 /// What is to be installed.
@@ -126,31 +129,34 @@ pub(crate) async fn install(
     wanted: &Wanted,
     around: &Surroundings,
     now: &dyn Fn() -> u64,
-    ask: &dyn Fn(&Report) -> bool,
+    ask: &impl AsyncFn(&Report) -> bool,
 ) -> Result<Report, FlowError> {
     let npm = Npm::find(&around.folder)?;
     let project = Project::find(&npm, &around.folder).await?;
     // 1.
     if Transaction::recover(&project.root)? {
-        tracing::warn!("an earlier install was interrupted; the project was put back as it was before it");
+        around.output.warn("an earlier install was interrupted; the project was put back as it was before it");
     }
     let (settings, client) = prepare(&npm, &project, around, now).await?;
     // 2.
+    let progress = around.output.progress("resolving");
     let mirror = Mirror::make(&project, &wanted.packages)?;
     resolve(&npm, &mirror, wanted, around, &settings).await?;
     let (changes, text) = mirror.changes()?;
     // 3.
+    progress.say("checking every package");
     let manifest = mirror.as_project().read_manifest()?;
     let tree = check_tree(&npm, &text, &manifest, client.config()).await?;
     let assessment = assess(subjects(&tree), &client, around.network.as_ref().map(|(_, network)| network), now()).await?;
     let mut report = report("install", around, assessment, settings.noted());
+    drop(progress);
     // 4.
     report.end = match report.call() {
         Call::Deny | Call::Undecided => End::Refused,
         Call::Allow => End::Checked,
         Call::Warn if wanted.yes || wanted.dry_run => End::Checked,
         Call::Warn if around.interactive => {
-            if ask(&report) {
+            if ask(&report).await {
                 End::Checked
             } else {
                 End::Declined { asked: true }
@@ -163,10 +169,12 @@ pub(crate) async fn install(
     }
     let lockfile_path = mirror.original_lockfile_path()?;
     // 5.
+    let progress = around.output.progress("unpacking");
     let modules: Vec<PathBuf> = module_folders(&tree.lockfile).into_iter().collect();
     let transaction = Transaction::begin(&project.root, &changes, &modules)?;
     unpack(&npm, &project.root, &settings, &tree).await?;
     // 6.
+    progress.say("comparing what was unpacked");
     let files = report
         .assessment
         .findings
@@ -182,6 +190,7 @@ pub(crate) async fn install(
         files: &files,
     })?;
     // 7.
+    progress.say("running install scripts");
     let scripts = Scripts::find(&project.root, &tree.lockfile, &tree.checked, &manifest);
     let scripts = if scripts.is_empty() {
         "There are no install scripts.".to_owned()
@@ -191,6 +200,7 @@ pub(crate) async fn install(
         scripts.run(&npm, &project.root, &settings).await?
     };
     transaction.commit()?;
+    drop(progress);
     report.end = End::Installed { receipt, scripts };
     Ok(report)
 }

@@ -1,15 +1,144 @@
-//! `3pm install` and `3pm verify`. Not wired yet: both say so and fail.
+//! `3pm install` and `3pm verify`: nothing unverified is unpacked, nothing unpacked runs before it was
+//! compared, and a project ends as it was or complete. Start reading at `flow`.
+//!
+//! This file ties the flow to the command line; it makes no verdict and no decision. What is not here yet:
+//! findings beside the verdicts (typosquats, new behaviour, known vulnerabilities), a policy on single
+//! install scripts, other package managers than npm.
 
+mod assess;
+mod decision;
+mod entries;
+mod flow;
+mod lockfile;
+mod manifests;
+mod npm;
+mod project;
+mod report;
+mod scripts;
+mod seen;
+mod settings;
+mod transaction;
+mod unpacked;
+
+use std::io::Write as _;
+
+use chain::Chain;
+use client::coordinator::CoordinatorClient;
+
+use self::assess::TrustNetwork;
+use self::flow::{FlowError, Surroundings, Wanted};
+use self::npm::NpmRunError;
+use self::report::Report;
+use self::transaction::TransactionError;
 use crate::args::{InstallArgs, VerifyArgs};
 use crate::context::Context;
 use crate::errors::{Failure, Outcome};
+use crate::exit::{self, ExitCode};
+use crate::output::Page;
 
-/// `3pm install`.
-pub(crate) async fn run_install(_: &Context, _: InstallArgs) -> Outcome {
-    Err(Failure::unknown("3pm install is not part of this build yet; nothing was checked and nothing installed"))
+/// Installs packages, each checked before it is unpacked and before anything runs.
+pub(crate) async fn run_install(context: &Context, args: InstallArgs) -> Outcome {
+    let around = surroundings(context)?;
+    let wanted = Wanted {
+        packages: args.packages,
+        save_dev: args.save_dev,
+        yes: args.yes,
+        dry_run: args.dry_run,
+        ignore_scripts: args.ignore_scripts,
+    };
+    let report = flow::install(&wanted, &around, &|| context.now(), &async |report: &Report| ask(context, report).await).await;
+    finish(context, &around, report)
 }
 
-/// `3pm verify`.
-pub(crate) async fn run_verify(_: &Context, _: VerifyArgs) -> Outcome {
-    Err(Failure::unknown("3pm verify is not part of this build yet; nothing was checked"))
+/// Checks packages, or the lockfile of this folder, without installing anything.
+pub(crate) async fn run_verify(context: &Context, args: VerifyArgs) -> Outcome {
+    let around = surroundings(context)?;
+    let progress = context.output.progress("checking");
+    let report = if args.packages.is_empty() {
+        flow::verify_project(&around, &|| context.now()).await
+    } else {
+        flow::verify_packages(&args.packages, &around, &|| context.now()).await
+    };
+    drop(progress);
+    finish(context, &around, report)
+}
+
+fn surroundings(context: &Context) -> Result<Surroundings, Failure> {
+    let http = context.http()?.clone();
+    let network = match context.network_if_configured()? {
+        None => None,
+        Some(network) => {
+            let chain = chain::Network {
+                name: network.name.clone(),
+                chain_id: network.chain_id,
+                rpc_urls: network.rpc_urls.clone(),
+                name_registry: network.name_registry,
+                package_registry: network.package_registry,
+            };
+            let floor = seen::floor(&context.home()?, &chain)?;
+            let coordinator =
+                network.coordinator_url.clone().map(|url| CoordinatorClient::new(http.clone(), url));
+            let chain = Chain::new(http.clone(), chain).with_floor(floor);
+            Some((network.name.clone(), TrustNetwork { chain, coordinator }))
+        }
+    };
+    Ok(Surroundings {
+        folder: std::env::current_dir()?,
+        http,
+        network,
+        policy: *context.policy()?,
+        interactive: context.interactive,
+        output: context.output,
+    })
+}
+
+/// Shows what was found and waits for an answer; no answer is no.
+async fn ask(context: &Context, report: &Report) -> bool {
+    let mut page = Page::default();
+    report.render(&mut page);
+    let mut stderr = anstream::stderr();
+    let shown = write!(stderr, "{}Install in spite of the warnings? [y/N] ", page.text());
+    if shown.and_then(|()| stderr.flush()).is_err() || !context.interactive {
+        return false;
+    }
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    });
+    matches!(answer.await, Ok(Ok(line)) if matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+fn finish(context: &Context, around: &Surroundings, report: Result<Report, FlowError>) -> Outcome {
+    let report = report.map_err(failure)?;
+    if let (Some((_, network)), Some(head)) = (&around.network, &report.assessment.head) {
+        seen::note(&context.home()?, network.chain.network(), head.number)?;
+    }
+    context.output.result(&report.to_json(), |page| report.render(page));
+    Ok(report.exit_code())
+}
+
+/// A sentence with its exit code and what to do next.
+fn failure(error: FlowError) -> Failure {
+    let (code, hint): (ExitCode, Option<&str>) = match &error {
+        FlowError::Npm(NpmRunError::Failed { status, .. }) => {
+            (status.code().map_or(exit::UNKNOWN, ExitCode::from_package_manager), None)
+        }
+        FlowError::Npm(NpmRunError::NotFound) => (exit::UNKNOWN, Some("install Node.js, which brings npm")),
+        FlowError::Source(_) => {
+            (exit::NON_REGISTRY, Some("repeat with --yes, or allow nonRegistry in the policy of the configuration"))
+        }
+        FlowError::NothingToCheck { .. } => (exit::USAGE, Some("name a package, or go to a project with a lockfile")),
+        FlowError::Transaction(TransactionError::Busy { .. }) => (exit::NOT_POSSIBLE, Some("wait until it has ended")),
+        FlowError::Transaction(TransactionError::Outside { .. }) => (exit::NOT_POSSIBLE, None),
+        FlowError::Transaction(TransactionError::Changed { .. }) => (exit::UNKNOWN, Some("run the command again")),
+        FlowError::Unpacked(_) => (exit::MISMATCH, Some("look at what changes this project's node_modules while npm runs")),
+        FlowError::Registry(_) => (exit::UNKNOWN, Some("check `npm config get registry` and the network")),
+        FlowError::Assess(_) => (exit::UNKNOWN, Some("nothing was installed; try again when the chain can be read")),
+        _ => (exit::UNKNOWN, None),
+    };
+    let failure = Failure::from(error).code(code);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
