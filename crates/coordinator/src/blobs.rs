@@ -1,0 +1,111 @@
+//! Tarballs on disk, named by their SHA-512: written aside, synced, renamed. What is read back is hashed
+//! again before it is used.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use sha2::{Digest as _, Sha256, Sha512};
+use tokio::io::AsyncWriteExt as _;
+use trust::{ContentHash, Integrity, TarballHashes};
+
+pub(crate) struct Blobs {
+    folder: PathBuf,
+}
+
+/// Why bytes could not be kept or read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BlobError {
+    #[error("tarball store failed")]
+    Io(#[from] io::Error),
+    #[error("stored tarball hashes to {found}, expected {expected}")]
+    Damaged { expected: Integrity, found: Integrity },
+}
+
+/// Why an upload ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum UploadError {
+    #[error("more than {limit} bytes came")]
+    TooLarge { limit: usize },
+    #[error("the upload ended early: {reason}")]
+    Truncated { reason: String },
+    #[error(transparent)]
+    Blob(#[from] BlobError),
+}
+
+/// An upload that is whole but not kept yet; dropping it removes it.
+pub(crate) struct Upload {
+    path: tempfile::TempPath,
+    pub(crate) hashes: TarballHashes,
+    pub(crate) size: u64,
+}
+
+impl Blobs {
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(folder.join("incoming"))?;
+        // What a crash left behind belongs to nobody.
+        for entry in std::fs::read_dir(folder.join("incoming"))? {
+            std::fs::remove_file(entry?.path())?;
+        }
+        Ok(Self { folder: folder.to_owned() })
+    }
+
+    /// Writes a stream aside and hashes it on the way.
+    pub(crate) async fn receive<E: std::fmt::Display>(
+        &self,
+        mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+        limit: usize,
+    ) -> Result<Upload, UploadError> {
+        let temporary = tempfile::NamedTempFile::new_in(self.folder.join("incoming")).map_err(BlobError::from)?;
+        let (file, path) = temporary.into_parts();
+        let mut file = tokio::fs::File::from_std(file);
+        let (mut sha512, mut sha256, mut size) = (Sha512::new(), Sha256::new(), 0_usize);
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|error| UploadError::Truncated { reason: error.to_string() })?;
+            size = size.saturating_add(chunk.len());
+            if size > limit {
+                return Err(UploadError::TooLarge { limit });
+            }
+            sha512.update(&chunk);
+            sha256.update(&chunk);
+            file.write_all(&chunk).await.map_err(BlobError::from)?;
+        }
+        file.flush().await.map_err(BlobError::from)?;
+        file.sync_all().await.map_err(BlobError::from)?;
+        let sha256: [u8; 32] = sha256.finalize().into();
+        let hashes = TarballHashes {
+            integrity: Integrity::from_raw(sha512.finalize().into()),
+            content_hash: ContentHash(sha256.into()),
+        };
+        Ok(Upload { path, hashes, size: size as u64 })
+    }
+
+    /// Keeps an upload under its hash.
+    pub(crate) fn keep(&self, upload: Upload) -> Result<(), BlobError> {
+        let target = self.path(&upload.hashes.integrity);
+        upload.path.persist(&target).map_err(|error| error.error)?;
+        std::fs::File::open(&self.folder)?.sync_all()?;
+        Ok(())
+    }
+
+    /// The bytes with this hash, and no others.
+    pub(crate) async fn read(&self, integrity: &Integrity) -> Result<Bytes, BlobError> {
+        let bytes = Bytes::from(tokio::fs::read(self.path(integrity)).await?);
+        let found = Integrity::of(&bytes);
+        if found != *integrity {
+            return Err(BlobError::Damaged { expected: *integrity, found });
+        }
+        Ok(bytes)
+    }
+
+    fn path(&self, integrity: &Integrity) -> PathBuf {
+        self.folder.join(format!("{}.tgz", hex::encode(integrity.as_bytes())))
+    }
+}
+
+impl Upload {
+    pub(crate) async fn bytes(&self) -> Result<Bytes, BlobError> {
+        Ok(Bytes::from(tokio::fs::read(&self.path).await?))
+    }
+}

@@ -1,0 +1,114 @@
+//! Every error answer, as RFC 9457 has it. Internal causes go to the log, not to the caller.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use chain::ChainError;
+use client::coordinator::api;
+use client::npm::NpmError;
+
+use crate::blobs::BlobError;
+use crate::store::StoreError;
+use crate::vault::VaultError;
+
+/// An error answer.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    slug: &'static str,
+    title: &'static str,
+    detail: String,
+}
+
+impl Problem {
+    pub(crate) fn new(status: StatusCode, slug: &'static str, title: &'static str) -> Self {
+        Self { status, slug, title, detail: String::new() }
+    }
+
+    pub(crate) fn detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// The request cannot be read.
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", "Request cannot be read").detail(detail)
+    }
+
+    /// The request can be read and is wrong.
+    pub(crate) fn refused(slug: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, slug, title).detail(detail)
+    }
+
+    pub(crate) fn conflict(slug: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, slug, title).detail(detail)
+    }
+
+    pub(crate) fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "Not here").detail(detail)
+    }
+
+    pub(crate) fn not_a_member(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "not-a-member", "Not a member of the package").detail(detail)
+    }
+
+    pub(crate) fn internal(error: impl std::error::Error) -> Self {
+        tracing::error!(%error, cause = ?error.source().map(ToString::to_string), "internal error");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Coordinator failed")
+            .detail("the coordinator's log says more")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = api::Problem {
+            kind: format!("urn:3pm:problem:{}", self.slug),
+            title: self.title.to_owned(),
+            status: self.status.as_u16(),
+            detail: trust::text::printable(&self.detail, 1000),
+        };
+        (self.status, [(CONTENT_TYPE, "application/problem+json")], Json(body)).into_response()
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Moved { .. } => {
+                Self::conflict("moved", "State changed meanwhile", "ask for its state and try again")
+            }
+            error => Self::internal(error),
+        }
+    }
+}
+
+impl From<VaultError> for Problem {
+    fn from(error: VaultError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<BlobError> for Problem {
+    fn from(error: BlobError) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<ChainError> for Problem {
+    fn from(error: ChainError) -> Self {
+        tracing::warn!(%error, "the chain cannot be read");
+        Self::new(StatusCode::BAD_GATEWAY, "chain-unreadable", "Chain cannot be read").detail(error.to_string())
+    }
+}
+
+impl From<NpmError> for Problem {
+    fn from(error: NpmError) -> Self {
+        tracing::warn!(%error, "the npm registry cannot be read");
+        match error {
+            NpmError::BadToken { .. } => Self::refused("bad-npm-token", "npm refuses the token", error.to_string()),
+            error => Self::new(StatusCode::BAD_GATEWAY, "npm-unreadable", "npm registry cannot be read")
+                .detail(error.to_string()),
+        }
+    }
+}

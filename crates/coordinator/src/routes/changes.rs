@@ -1,0 +1,106 @@
+//! Team changes: a Config at the next epoch that waits for signatures of both sets.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use alloy_primitives::B256;
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use bytes::Bytes;
+use client::coordinator::api::{Change, ChangeList, ChangeRequest, ChangeState, SubmissionRequest};
+use trust::message::{Config, signing_request, verify_deadline};
+use trust::signature::MAX_MEMBERS;
+
+use super::sign::both_sets_signed;
+use super::{Filter, parse_id, parse_json, parse_name};
+use crate::app::{App, now};
+use crate::problem::Problem;
+
+/// Steps: 1. deadline, 2. the claim is final and the epoch is the next one, 3. the set is possible, 4. the
+/// signer is a member before or after and signed.
+pub(super) async fn post(State(app): State<Arc<App>>, body: Bytes) -> Result<(StatusCode, Json<Change>), Problem> {
+    let request: ChangeRequest = parse_json(&body)?;
+    let name = parse_name(&request.config.package_name)?;
+    let config = Config::from(request.config.clone());
+    let now = now();
+    verify_deadline(config.deadline, now).map_err(|error| {
+        Problem::new(StatusCode::GONE, "expired", "Deadline is not acceptable").detail(error.to_string())
+    })?;
+    let head = app.head().await?;
+    let package = app.claimed(&head, &name).await?;
+    if config.epoch != package.epoch.saturating_add(1) {
+        return Err(Problem::conflict(
+            "wrong-epoch",
+            "Team has changed",
+            format!("made for epoch {}, expected {}", config.epoch, package.epoch.saturating_add(1)),
+        ));
+    }
+    let distinct: BTreeSet<_> = config.members.iter().collect();
+    let possible = distinct.len() == config.members.len()
+        && config.members.len() <= MAX_MEMBERS
+        && usize::from(config.threshold) <= config.members.len()
+        && (config.threshold > 0 || config.members.is_empty());
+    if !possible {
+        return Err(Problem::refused(
+            "bad-config",
+            "Team is not possible",
+            format!("{} members with threshold {}", config.members.len(), config.threshold),
+        ));
+    }
+    if !package.members.contains(&request.signer) && !config.members.contains(&request.signer) {
+        return Err(Problem::not_a_member(format!("{} is a member of {name} neither before nor after", request.signer)));
+    }
+    let signing = signing_request(&config, &chain::name_domain(&app.settings.network).eip712())
+        .map_err(|error| Problem::refused("bad-config", "Team is not possible", error.to_string()))?;
+    app.verify_signature(&head, request.signer, signing.digest, &request.signature).await?;
+
+    let mut change = Change {
+        id: signing.digest,
+        kind: "config".to_owned(),
+        state: ChangeState::Proposed,
+        config: request.config,
+        current_members: package.members,
+        current_threshold: package.threshold,
+        signatures: Vec::new(),
+        created_at: now,
+        updated_at: now,
+        transaction_hash: None,
+    };
+    if both_sets_signed(&change, &BTreeSet::from([request.signer])) {
+        change.state = ChangeState::Signed;
+    }
+    let new = app.store.insert_change(&change, request.signer, &request.signature).await?;
+    tracing::info!(id = %change.id, package = %name, new, "change proposed");
+    Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, Json(find(&app, change.id).await?)))
+}
+
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<ChangeList>, Problem> {
+    let (package, member, open_only) = filter.parse()?;
+    Ok(Json(ChangeList { changes: app.store.changes(package.as_ref(), member, open_only).await? }))
+}
+
+pub(super) async fn get(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Change>, Problem> {
+    Ok(Json(find(&app, parse_id(&id)?).await?))
+}
+
+/// A notice only: the watcher looks at the chain itself, sooner.
+pub(super) async fn submission(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<Change>, Problem> {
+    let id = parse_id(&id)?;
+    let notice: SubmissionRequest = parse_json(&body)?;
+    find(&app, id).await?;
+    app.store.note_change_transaction(id, notice.transaction_hash).await?;
+    app.look.notify_one();
+    Ok(Json(find(&app, id).await?))
+}
+
+pub(super) async fn find(app: &App, id: B256) -> Result<Change, Problem> {
+    app.store.change(id).await?.ok_or_else(|| Problem::not_found(format!("no change {id}")))
+}

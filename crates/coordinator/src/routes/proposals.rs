@@ -1,0 +1,54 @@
+//! Reading proposals, and notices that one was submitted.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::header::{CONTENT_TYPE, HeaderName};
+use bytes::Bytes;
+use client::coordinator::api::{Proposal, ProposalList, SubmissionRequest};
+
+use super::{Filter, parse_id, parse_json};
+use crate::app::App;
+use crate::problem::Problem;
+
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<ProposalList>, Problem> {
+    let (package, member, open_only) = filter.parse()?;
+    Ok(Json(ProposalList { proposals: app.store.proposals(package.as_ref(), member, open_only).await? }))
+}
+
+pub(super) async fn get(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Proposal>, Problem> {
+    Ok(Json(find(&app, &id).await?))
+}
+
+pub(super) async fn tarball(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<([(HeaderName, &'static str); 1], Bytes), Problem> {
+    let proposal = find(&app, &id).await?;
+    let bytes = app.blobs.read(&proposal.tarball.integrity).await?;
+    Ok(([(CONTENT_TYPE, "application/octet-stream")], bytes))
+}
+
+/// A notice only: the watcher looks at the chain itself, sooner.
+pub(super) async fn submission(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<Proposal>, Problem> {
+    let proposal = find(&app, &id).await?;
+    let notice: SubmissionRequest = parse_json(&body)?;
+    if !proposal.state.is_terminal() && proposal.block_number.is_none() {
+        app.store.note_transaction(proposal.id, notice.transaction_hash).await?;
+    }
+    app.look.notify_one();
+    Ok(Json(find(&app, &id).await?))
+}
+
+pub(super) async fn find(app: &App, id: &str) -> Result<Proposal, Problem> {
+    let id = parse_id(id)?;
+    app.store.proposal(id).await?.ok_or_else(|| Problem::not_found(format!("no proposal {id}")))
+}

@@ -1,0 +1,113 @@
+//! Signatures of co-signers, over releases and over team changes.
+//!
+//! Steps: 1. still open, 2. not past its deadline, 3. the team is the one it is signed under, 4. a member,
+//! 5. not twice, 6. the signature holds.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use alloy_primitives::{Address, B256, U256};
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use bytes::Bytes;
+use client::coordinator::api::{
+    Change, ChangeState, CollectedSignature, Proposal, ProposalState, SignatureRequest,
+};
+
+use super::{parse_id, parse_json, parse_name};
+use crate::app::{App, now};
+use crate::problem::Problem;
+
+pub(super) async fn proposal(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<Proposal>, Problem> {
+    let request: SignatureRequest = parse_json(&body)?;
+    let proposal = super::proposals::find(&app, &id).await?;
+    if !matches!(proposal.state, ProposalState::Proposed | ProposalState::Signed) {
+        return Err(closed(proposal.id, &format!("{:?}", proposal.state)));
+    }
+    let now = now();
+    verify_open(proposal.release.deadline, now)?;
+    let head = app.head().await?;
+    let name = parse_name(&proposal.release.package_name)?;
+    let package = app.claimed(&head, &name).await?;
+    if package.epoch != proposal.release.epoch {
+        return Err(wrong_epoch(proposal.release.epoch, package.epoch));
+    }
+    if !package.members.contains(&request.signer) {
+        return Err(Problem::not_a_member(format!("{} is not a member of {name}", request.signer)));
+    }
+    verify_not_twice(&proposal.signatures, request.signer)?;
+    app.verify_signature(&head, request.signer, proposal.id, &request.signature).await?;
+
+    let enough = proposal.signatures.len() + 1 >= usize::from(package.threshold);
+    app.store.add_proposal_signature(&proposal, request.signer, &request.signature, enough, now).await?;
+    tracing::info!(id = %proposal.id, signer = %request.signer, enough, "signed");
+    Ok(Json(super::proposals::find(&app, &id).await?))
+}
+
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Json<Change>, Problem> {
+    let request: SignatureRequest = parse_json(&body)?;
+    let id = parse_id(&id)?;
+    let change = super::changes::find(&app, id).await?;
+    if !matches!(change.state, ChangeState::Proposed | ChangeState::Signed) {
+        return Err(closed(id, &format!("{:?}", change.state)));
+    }
+    let now = now();
+    verify_open(change.config.deadline, now)?;
+    let head = app.head().await?;
+    let name = parse_name(&change.config.package_name)?;
+    let package = app.claimed(&head, &name).await?;
+    if change.config.epoch != package.epoch.saturating_add(1) {
+        return Err(wrong_epoch(change.config.epoch, package.epoch.saturating_add(1)));
+    }
+    if !package.members.contains(&request.signer) && !change.config.members.contains(&request.signer) {
+        return Err(Problem::not_a_member(format!("{} is a member neither before nor after the change", request.signer)));
+    }
+    verify_not_twice(&change.signatures, request.signer)?;
+    app.verify_signature(&head, request.signer, id, &request.signature).await?;
+
+    let signers: BTreeSet<Address> =
+        change.signatures.iter().map(|collected| collected.signer).chain([request.signer]).collect();
+    let enough = both_sets_signed(&change, &signers);
+    app.store.add_change_signature(&change, request.signer, &request.signature, enough, now).await?;
+    tracing::info!(%id, signer = %request.signer, enough, "change signed");
+    Ok(Json(super::changes::find(&app, id).await?))
+}
+
+/// Whether enough of the members before and of the members after are among `signers`.
+pub(super) fn both_sets_signed(change: &Change, signers: &BTreeSet<Address>) -> bool {
+    let count = |members: &[Address]| members.iter().filter(|member| signers.contains(*member)).count();
+    count(&change.current_members) >= usize::from(change.current_threshold)
+        && count(&change.config.members) >= usize::from(change.config.threshold)
+}
+
+fn verify_open(deadline: U256, now: u64) -> Result<(), Problem> {
+    if deadline <= U256::from(now) {
+        return Err(Problem::new(StatusCode::GONE, "expired", "Deadline has passed")
+            .detail(format!("the deadline was {deadline}, the time is {now}; propose it again")));
+    }
+    Ok(())
+}
+
+fn verify_not_twice(signatures: &[CollectedSignature], signer: Address) -> Result<(), Problem> {
+    if signatures.iter().any(|collected| collected.signer == signer) {
+        return Err(Problem::conflict("already-signed", "Signed already", format!("{signer} has signed this")));
+    }
+    Ok(())
+}
+
+fn closed(id: B256, state: &str) -> Problem {
+    Problem::conflict("closed", "Closed", format!("{id} is {} and takes no signatures", state.to_lowercase()))
+}
+
+fn wrong_epoch(found: u32, expected: u32) -> Problem {
+    Problem::conflict("wrong-epoch", "Team has changed", format!("signed for epoch {found}, expected {expected}"))
+}

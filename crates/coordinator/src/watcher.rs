@@ -1,0 +1,216 @@
+//! Looks at the chain and moves proposals and changes along. Believes records, not notices: a release that
+//! a stranger submitted is seen all the same, and one that was announced but is not there is not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alloy_primitives::U256;
+use chain::{ChainError, Head};
+use client::coordinator::api::{Change, ChangeState, Proposal, ProposalState};
+use trust::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
+use trust::{PackageName, Version};
+
+use crate::app::{App, now};
+use crate::store::{Details, StoreError};
+
+/// Blocks that are searched for the transaction of a record.
+const TRANSACTION_SEARCH: u64 = 2_000;
+
+#[derive(Debug, thiserror::Error)]
+enum WatchError {
+    #[error(transparent)]
+    Chain(#[from] ChainError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Looks every `interval`, and sooner when something happened.
+pub(crate) async fn run(app: Arc<App>, interval: Duration) {
+    loop {
+        if let Err(error) = look(&app).await {
+            tracing::warn!(%error, "could not look at the chain; trying again");
+        }
+        let _ = tokio::time::timeout(interval, app.look.notified()).await;
+    }
+}
+
+async fn look(app: &App) -> Result<(), WatchError> {
+    let proposals = app.store.moving_proposals().await?;
+    let changes = app.store.moving_changes().await?;
+    if proposals.is_empty() && changes.is_empty() {
+        return Ok(());
+    }
+    let head = app.chain.head(now()).await?;
+    let confirmed = app.confirmed(&head).await?;
+    watch_proposals(app, proposals, &head, &confirmed).await?;
+    watch_changes(app, changes, &confirmed).await
+}
+
+async fn watch_proposals(
+    app: &App,
+    proposals: Vec<Proposal>,
+    head: &Head,
+    confirmed: &Head,
+) -> Result<(), WatchError> {
+    let (mut names, mut keys) = (Vec::new(), Vec::new());
+    let mut readable = Vec::new();
+    for proposal in proposals {
+        let parsed = (proposal.release.package_name.parse(), proposal.release.version.parse());
+        if let (Ok(name), Ok(version)) = parsed {
+            let name: PackageName = name;
+            let version: Version = version;
+            names.push(name.clone());
+            keys.push((name, version));
+            readable.push(proposal);
+        }
+    }
+    let newest = app.chain.releases(head, &keys).await?;
+    let settled = app.chain.releases(confirmed, &keys).await?;
+    let packages = app.chain.packages(confirmed, &names).await?;
+    for ((((proposal, key), newest), settled), package) in
+        readable.into_iter().zip(&keys).zip(&newest).zip(&settled).zip(&packages)
+    {
+        let seen = Seen { newest, settled, package, confirmed };
+        match step(app, &proposal, key, &seen).await {
+            // Somebody else moved it between our read and our write: next look.
+            Err(WatchError::Store(StoreError::Moved { .. })) => app.look.notify_one(),
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+/// What the chain says about one proposal.
+struct Seen<'a> {
+    newest: &'a ReleaseRecord,
+    settled: &'a ReleaseRecord,
+    package: &'a PackageRecord,
+    confirmed: &'a Head,
+}
+
+/// As many moves as the chain allows for one proposal, one after the other.
+async fn step(
+    app: &App,
+    proposal: &Proposal,
+    key: &(PackageName, Version),
+    seen: &Seen<'_>,
+) -> Result<(), WatchError> {
+    let mut state = proposal.state;
+    while let Some((to, details)) = next(app, proposal, state, &key.0, seen).await? {
+        tracing::info!(id = %proposal.id, package = %key.0, version = %key.1, from = ?state, ?to, "moved");
+        app.store.move_proposal(proposal.id, state, to, details, now()).await?;
+        if to == ProposalState::Submitted {
+            note_transaction(app, proposal, seen.confirmed).await;
+        }
+        if to == ProposalState::Active {
+            app.publish.notify_one();
+        }
+        state = to;
+    }
+    Ok(())
+}
+
+/// The next move of a proposal in `state`, if the chain has one for it.
+async fn next(
+    app: &App,
+    proposal: &Proposal,
+    state: ProposalState,
+    name: &PackageName,
+    seen: &Seen<'_>,
+) -> Result<Option<(ProposalState, Details)>, WatchError> {
+    use ProposalState as P;
+    use ReleaseStatus as R;
+    let because = |to, reason: &str| Ok(Some((to, Details { reason: Some(reason.to_owned()), ..Details::default() })));
+    let same = |record: &ReleaseRecord| {
+        record.integrity == proposal.tarball.integrity && record.content_hash == proposal.tarball.content_hash
+    };
+    match (state, seen.settled.status) {
+        (P::Proposed | P::Signed | P::Submitted | P::Active, R::Revoked) => {
+            return because(P::Vetoed, "the release was revoked by its maintainers");
+        }
+        (P::Submitted, R::Vetoed) => return because(P::Vetoed, "a maintainer vetoed the release while it cooled"),
+        (P::Submitted, R::Active | R::Flagged) if same(seen.settled) => {
+            let details = Details { block_number: Some(seen.confirmed.number), ..Details::default() };
+            return Ok(Some((P::Active, details)));
+        }
+        _ => {}
+    }
+    match (state, seen.newest.status) {
+        (P::Proposed | P::Signed, R::Active | R::Flagged | R::Cooling | R::Vetoed) if same(seen.newest) => {
+            return Ok(Some((P::Submitted, Details::default())));
+        }
+        (P::Submitted, R::None) => return Ok(Some((P::Signed, Details::default()))),
+        _ => {}
+    }
+    if matches!(state, P::Proposed | P::Signed | P::Submitted) && seen.settled.status != R::None && !same(seen.settled) {
+        return because(P::Withdrawn, "another release was recorded under this version");
+    }
+    if !matches!(state, P::Proposed | P::Signed) || seen.newest.status != R::None {
+        return Ok(None);
+    }
+    if proposal.release.deadline < U256::from(seen.confirmed.timestamp) {
+        return because(P::Expired, "its deadline passed before anybody recorded it");
+    }
+    if seen.package.state != PackageState::Final || seen.package.epoch != proposal.release.epoch {
+        return because(P::Withdrawn, "the team changed; propose it again");
+    }
+    if app.chain.is_nonce_used(seen.confirmed, name, proposal.release.nonce).await? {
+        return because(P::Withdrawn, "another release was recorded under its nonce");
+    }
+    Ok(None)
+}
+
+/// Finds the transaction, for people to look at; nothing depends on it.
+async fn note_transaction(app: &App, proposal: &Proposal, confirmed: &Head) {
+    let from = confirmed.number.saturating_sub(TRANSACTION_SEARCH);
+    let Ok(events) = app.chain.releases_published(from, confirmed.number).await else { return };
+    let wanted = trust::message::Release::from(proposal.release.clone());
+    let event = events.into_iter().find(|event| {
+        trust::message::Release { deadline: wanted.deadline, ..event.release.clone() } == wanted
+    });
+    if let Some(event) = event
+        && let Err(error) = app.store.note_transaction(proposal.id, event.transaction_hash).await
+    {
+        tracing::warn!(%error, "the transaction was not noted");
+    }
+}
+
+async fn watch_changes(app: &App, changes: Vec<Change>, confirmed: &Head) -> Result<(), WatchError> {
+    let mut readable: Vec<(Change, PackageName)> = Vec::new();
+    for change in changes {
+        if let Ok(name) = change.config.package_name.parse() {
+            readable.push((change, name));
+        }
+    }
+    let names: Vec<PackageName> = readable.iter().map(|(_, name)| name.clone()).collect();
+    let packages = app.chain.packages(confirmed, &names).await?;
+    for ((change, _), package) in readable.iter().zip(&packages) {
+        let Some(to) = next_of_change(change, package, confirmed) else { continue };
+        tracing::info!(id = %change.id, package = %change.config.package_name, from = ?change.state, ?to, "moved");
+        match app.store.move_change(change.id, change.state, to, now()).await {
+            Err(StoreError::Moved { .. }) => app.look.notify_one(),
+            result => result?,
+        }
+    }
+    Ok(())
+}
+
+fn next_of_change(change: &Change, package: &PackageRecord, confirmed: &Head) -> Option<ChangeState> {
+    use ChangeState as C;
+    let config = &change.config;
+    if package.epoch >= config.epoch {
+        let is_this = package.epoch == config.epoch
+            && package.members == config.members
+            && package.threshold == config.threshold
+            && package.release_delay_hours == config.release_delay_hours
+            && package.config_delay_hours == config.config_delay_hours;
+        return Some(if is_this { C::Effective } else { C::Superseded });
+    }
+    if package.pending_change == change.id {
+        return (change.state != C::Submitted).then_some(C::Submitted);
+    }
+    if change.state == C::Submitted {
+        return Some(C::Signed);
+    }
+    (config.deadline < U256::from(confirmed.timestamp)).then_some(C::Expired)
+}
