@@ -68,6 +68,10 @@ pub(crate) struct CoordinatorDescription {
     pub(crate) pid: u32,
     /// With a final slash.
     pub(crate) url: Url,
+    /// Its `THREEPM_HOME`.
+    pub(crate) home: PathBuf,
+    /// Its database and files.
+    pub(crate) data: PathBuf,
     /// How it was started, after the name of the binary.
     pub(crate) arguments: Vec<String>,
 }

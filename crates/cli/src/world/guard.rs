@@ -6,6 +6,7 @@
 //! Protocol: one JSON object a line. Orders come in ([`Order`]), events go out ([`Event`]).
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -165,7 +166,11 @@ fn start(
     report: &mpsc::UnboundedSender<(String, io::Result<ExitStatus>)>,
 ) -> io::Result<Pid> {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(&program.log)?;
-    let mut child = Command::new(&program.executable)
+    let mut command = Command::new(&program.executable);
+    for name in foreign_variables() {
+        command.env_remove(name);
+    }
+    let mut child = command
         .args(&program.arguments)
         .envs(&program.environment)
         .stdin(Stdio::null())
@@ -184,6 +189,15 @@ fn start(
         let _ = report.send((name, status));
     });
     Ok(pid)
+}
+
+/// The user's own settings of 3pm and npm, which have no say in this world.
+pub(crate) fn foreign_variables() -> Vec<OsString> {
+    let foreign = |name: &OsString| {
+        let name = name.to_string_lossy().to_lowercase();
+        name.starts_with("threepm_") || name.starts_with("npm_config_")
+    };
+    std::env::vars_os().map(|(name, _)| name).filter(foreign).collect()
 }
 
 fn kill(group: Pid) {

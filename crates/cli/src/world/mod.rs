@@ -24,11 +24,15 @@ use client::http::Http;
 
 pub(crate) use demo::run_demo;
 pub(crate) use dev::run_dev;
-pub(crate) use error::WorldError;
+use error::WorldError;
 pub(crate) use guard::run_guard;
 
 use description::{ChainDescription, Description, RegistryDescription};
 use processes::Processes;
+
+use crate::context::Context;
+use crate::errors::{Explain as _, Failure};
+use crate::output::Output;
 
 /// The world, up. Ends with [`World::end`], or when dropped, or when this process ends.
 #[derive(Debug)]
@@ -39,22 +43,27 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// Brings everything up; what it takes to do so is installed under `cache` first.
-    pub(crate) async fn bring_up(cache: &Path, progress: &Progress) -> Result<Self, WorldError> {
-        let parts = parts::prepare(cache, progress).await?;
+    /// Brings everything up; what it takes to do so is installed in 3pm's home first.
+    pub(crate) async fn bring_up(context: &Context) -> Result<Self, Failure> {
+        let cache = context.home()?.join("world");
+        Ok(Self::bring_up_from(&cache, context.output).await.while_doing("the local world did not come up")?)
+    }
+
+    async fn bring_up_from(cache: &Path, output: Output) -> Result<Self, WorldError> {
+        let parts = parts::prepare(cache, output).await?;
         let http = Http::new().map_err(|error| WorldError::Http { reason: error.to_string() })?;
         let mut processes = Processes::start().await?;
         let folder = processes.folder().to_owned();
-        progress.say("starting the chain and the npm registry");
+        output.note("starting the chain and the npm registry");
         let node = node::start(&mut processes, &parts, &http).await?;
         let registry = registry::start(&mut processes, &parts, &folder.join("registry")).await?;
-        progress.say("deploying the contracts");
+        output.note("deploying the contracts");
         let deployment = deployment::deploy(&node, &registry).await?;
-        progress.say("starting the coordinator");
+        output.note("starting the coordinator");
+        let place = coordinator::Place::choose(&folder)?;
+        let configuration = deployment.configuration(&node, &registry, &place.url);
         let coordinator =
-            coordinator::start(&mut processes, &http, &folder.join("coordinator"), &node, &registry, &deployment)
-                .await?;
-        let configuration = deployment.configuration(&node, &registry, &coordinator.url);
+            coordinator::start(&mut processes, &http, &place, &node, &deployment, &configuration).await?;
         let people = people::settle(&folder.join("people"), &http, &registry, &node, &configuration).await?;
         let sample = sample::write(&folder.join("sample")).await?;
         let description = Description {
@@ -90,20 +99,6 @@ impl World {
     }
 }
 
-/// Where the steps of a start are told.
-pub(crate) struct Progress(Box<dyn Fn(&str) + Send + Sync>);
-
-impl Progress {
-    /// Tells `say` each step.
-    pub(crate) fn new(say: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self(Box::new(say))
-    }
-
-    fn say(&self, step: &str) {
-        (self.0)(step);
-    }
-}
-
 /// Reads a program's output until `find` makes something of one of its lines.
 async fn wait_for_line<T>(
     processes: &mut Processes,
@@ -119,7 +114,7 @@ async fn wait_for_line<T>(
             return Ok(found);
         }
         if let Some(ended) = processes.try_ended() {
-            let said = trust::text::printable(text.lines().last().unwrap_or_default(), 300);
+            let said = processes.last_words(&ended.name).await;
             return Err(WorldError::Ended { name: ended.name, status: format!("{} ({said})", ended.status) });
         }
         if started.elapsed() > limit {

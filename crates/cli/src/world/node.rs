@@ -70,26 +70,14 @@ pub(crate) async fn start(
 impl Node {
     /// One JSON-RPC call. The node is our own child; its answers are limited all the same.
     pub(crate) async fn call<T: DeserializeOwned>(&self, method: &str, parameters: Value) -> Result<T, WorldError> {
-        #[derive(serde::Deserialize)]
-        struct Answer {
-            result: Option<Value>,
-            error: Option<Value>,
-        }
         let failed = |reason: String| WorldError::Chain { method: method.to_owned(), reason };
-        let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": parameters });
-        let answer: Answer = self
-            .http
-            .post_json(&self.url, None, &body, ANSWER)
-            .await
-            .map_err(|error| failed(error.to_string()))?;
-        if let Some(error) = answer.error {
-            return Err(failed(trust::text::printable(&error.to_string(), 400)));
-        }
-        serde_json::from_value(answer.result.unwrap_or_default()).map_err(|error| failed(error.to_string()))
+        let answer = chain::rpc_call(&self.http, &self.url, method, parameters, ANSWER).await;
+        let answer = answer.map_err(|error| failed(error.to_string()))?;
+        serde_json::from_value(answer).map_err(|error| failed(error.to_string()))
     }
 }
 
-/// anvil does not say which port it took, so the kernel is asked for one that is free right now.
-fn free_port() -> Option<u16> {
+/// A port that is free right now, for programs that must be told one.
+pub(crate) fn free_port() -> Option<u16> {
     Some(TcpListener::bind(("127.0.0.1", 0)).ok()?.local_addr().ok()?.port())
 }

@@ -3,13 +3,15 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
-use super::{Progress, WorldError};
+use super::WorldError;
+use crate::output::Output;
 
 const PACKAGE: &str = include_str!("../../../../world/package.json");
 const LOCKFILE: &str = include_str!("../../../../world/package-lock.json");
@@ -40,7 +42,7 @@ pub(crate) struct Parts {
 }
 
 /// Finds the programs, installing them first where they are not yet.
-pub(crate) async fn prepare(cache: &Path, progress: &Progress) -> Result<Parts, WorldError> {
+pub(crate) async fn prepare(cache: &Path, output: Output) -> Result<Parts, WorldError> {
     let node = on_path("node").ok_or(WorldError::MissingProgram { program: "node" })?;
     let npm = on_path("npm").ok_or(WorldError::MissingProgram { program: "npm" })?;
     verify_node(&node).await?;
@@ -48,9 +50,9 @@ pub(crate) async fn prepare(cache: &Path, progress: &Progress) -> Result<Parts, 
     let failed = |source| WorldError::Folder { path: folder.clone(), source };
     tokio::fs::create_dir_all(&folder).await.map_err(failed)?;
     if !folder.join(COMPLETE).exists() {
-        let _lock = lock(&folder, progress).await.map_err(failed)?;
+        let _lock = lock(&folder, output).await.map_err(failed)?;
         if !folder.join(COMPLETE).exists() {
-            install(&npm, &folder, progress).await?;
+            install(&npm, &folder, output).await?;
         }
     }
     let shipped = folder.join("node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil");
@@ -69,19 +71,19 @@ fn fingerprint() -> String {
     hex::encode(hash.finalize()).chars().take(16).collect()
 }
 
-async fn lock(folder: &Path, progress: &Progress) -> std::io::Result<File> {
+async fn lock(folder: &Path, output: Output) -> std::io::Result<File> {
     let file = File::options().create(true).append(true).open(folder.join("lock"))?;
     if file.try_lock().is_err() {
-        progress.say("another 3pm is installing the local world; waiting for it");
+        output.note("another 3pm is installing the local world; waiting for it");
         let waiting = file.try_clone()?;
         tokio::task::spawn_blocking(move || waiting.lock()).await.map_err(std::io::Error::other)??;
     }
     Ok(file)
 }
 
-async fn install(npm: &Path, folder: &Path, progress: &Progress) -> Result<(), WorldError> {
+async fn install(npm: &Path, folder: &Path, output: Output) -> Result<(), WorldError> {
     let failed = |source| WorldError::Folder { path: folder.to_owned(), source };
-    progress.say(&format!(
+    output.note(&format!(
         "installing anvil 1.7.1 and Verdaccio 6.8.0 with npm into {} (once, about 100 MB)",
         folder.display()
     ));
@@ -105,25 +107,24 @@ async fn install(npm: &Path, folder: &Path, progress: &Progress) -> Result<(), W
         .kill_on_drop(true)
         .spawn()
         .map_err(|source| WorldError::Npm { doing: "start npm ci", detail: source.to_string() })?;
-    let output = child.wait_with_output();
-    tokio::pin!(output);
-    let output = loop {
+    let mut ending = pin!(child.wait_with_output());
+    let ended = loop {
         tokio::select! {
-            output = &mut output => break output.map_err(failed)?,
+            ended = &mut ending => break ended.map_err(failed)?,
             () = tokio::time::sleep(INSTALL_TICK) => {
                 if started.elapsed() > INSTALL_LIMIT {
                     return Err(WorldError::Npm { doing: "install the local world", detail: "15 minutes have passed".into() });
                 }
-                progress.say(&format!("still installing, {} s", started.elapsed().as_secs()));
+                output.note(&format!("still installing, {} s", started.elapsed().as_secs()));
             }
         }
     };
-    if !output.status.success() {
-        let detail = trust::text::printable(String::from_utf8_lossy(&output.stderr).trim(), 2_000);
+    if !ended.status.success() {
+        let detail = trust::text::printable(String::from_utf8_lossy(&ended.stderr).trim(), 2_000);
         return Err(WorldError::Npm { doing: "install the local world", detail });
     }
     tokio::fs::write(folder.join(COMPLETE), "").await.map_err(failed)?;
-    progress.say(&format!("installed in {} s", started.elapsed().as_secs()));
+    output.note(&format!("installed in {} s", started.elapsed().as_secs()));
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use alloy_primitives::Address;
 use client::http::Http;
@@ -94,7 +94,8 @@ fn npm_text(home: &Path, registry: &Registry, token: Option<&SecretString>) -> S
     text
 }
 
-fn write_private(path: &PathBuf, text: &str) -> io::Result<()> {
+/// Writes a file that only its owner reads.
+pub(crate) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     file.write_all(text.as_bytes())
 }

@@ -97,6 +97,13 @@ impl Processes {
         self.folder.join(LOGS).join(format!("{name}.log"))
     }
 
+    /// The last line that a program wrote, made printable.
+    pub(crate) async fn last_words(&self, name: &str) -> String {
+        let text = tokio::fs::read(self.log(name)).await.unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        trust::text::printable(text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default(), 300)
+    }
+
     /// The folder that disappears with the world.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder

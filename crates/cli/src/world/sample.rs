@@ -18,18 +18,11 @@ pub(crate) const CODE: &str = "module.exports = (name) => `You did that well, ${
 
 /// Writes it into `folder` at version 1.0.0.
 pub(crate) async fn write(folder: &Path) -> Result<PathBuf, WorldError> {
-    write_package(folder, NAME, "1.0.0", CODE).await?;
-    commit(folder, "Kind words").await;
-    Ok(folder.to_owned())
-}
-
-/// Writes a package of two files.
-pub(crate) async fn write_package(folder: &Path, name: &str, version: &str, code: &str) -> Result<(), WorldError> {
     let failed = |source| WorldError::Folder { path: folder.to_owned(), source };
     tokio::fs::create_dir_all(folder).await.map_err(failed)?;
     let manifest = json!({
-        "name": name,
-        "version": version,
+        "name": NAME,
+        "version": "1.0.0",
         "description": "Says something kind.",
         "main": "index.js",
         "files": ["index.js"],
@@ -37,27 +30,28 @@ pub(crate) async fn write_package(folder: &Path, name: &str, version: &str, code
     });
     let manifest = serde_json::to_string_pretty(&manifest).map_err(|error| failed(error.into()))?;
     tokio::fs::write(folder.join("package.json"), manifest + "\n").await.map_err(failed)?;
-    tokio::fs::write(folder.join("index.js"), code).await.map_err(failed)
+    tokio::fs::write(folder.join("index.js"), CODE).await.map_err(failed)?;
+    commit(folder, "Kind words").await;
+    Ok(folder.to_owned())
 }
 
-/// Commits everything, as an author of this world. Without git the package has no commit to name,
-/// which `3pm publish` allows and says.
-pub(crate) async fn commit(folder: &Path, message: &str) {
+/// Puts everything into a git repository with an author of its own. Without git the package has no commit
+/// to name, which `3pm publish` allows and says.
+async fn commit(folder: &Path, message: &str) {
     let Some(git) = on_path("git") else { return };
-    let orders: [&[&str]; 3] =
-        [&["init", "--quiet"], &["add", "--all"], &["commit", "--quiet", "--message", message]];
+    let orders: [&[&str]; 7] = [
+        &["init", "--quiet"],
+        &["config", "user.name", "alice"],
+        &["config", "user.email", "alice@localhost"],
+        &["config", "commit.gpgsign", "false"],
+        &["config", "tag.gpgsign", "false"],
+        &["add", "--all"],
+        &["commit", "--quiet", "--no-verify", "--message", message],
+    ];
     for order in orders {
-        let ended = Command::new(&git)
-            .args(["-c", "user.name=alice", "-c", "user.email=alice@localhost", "-c", "commit.gpgsign=false"])
-            .args(["-c", "init.defaultBranch=main", "-c", "core.hooksPath=/dev/null"])
-            .args(order)
-            .current_dir(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .await;
-        if !ended.is_ok_and(|status| status.success()) {
+        let mut command = Command::new(&git);
+        command.args(order).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if !command.status().await.is_ok_and(|status| status.success()) {
             return;
         }
     }

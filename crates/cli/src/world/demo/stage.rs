@@ -2,23 +2,29 @@
 //! and holds what happened against what the story says. Does not know the story.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use client::http::{Http, Limits};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt as _};
 use tokio::process::Command;
 use trust::text::printable;
+use url::Url;
 
 use crate::world::description::Description;
+use crate::world::guard::foreign_variables;
 
 /// No command of the story takes long; one that does is broken.
 const COMMAND_LIMIT: Duration = Duration::from_secs(180);
 
 /// The longest output that is kept. npm's are a few hundred bytes.
 const OUTPUT_LIMIT: u64 = 256 * 1024;
+
+/// A packument or a tarball of the sample: a few kilobytes.
+const LOOK: Limits = Limits { bytes: 4 << 20, time: Duration::from_secs(10) };
 
 /// Lines of a command's output that are shown.
 const SHOWN_LINES: usize = 40;
@@ -199,6 +205,15 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    /// Looks something up without being anybody: bytes from the registry or the coordinator.
+    pub(crate) async fn fetch(&self, base: &Url, path: &str) -> Result<Vec<u8>, Unexpected> {
+        let unexpected = |found: String| Unexpected { expected: format!("{path} to be served"), found };
+        let url = base.join(path).map_err(|error| unexpected(error.to_string()))?;
+        let http = Http::new().map_err(|error| unexpected(error.to_string()))?;
+        let bytes = http.get_bytes(&url, None, None, LOOK).await.map_err(|error| unexpected(error.to_string()))?;
+        Ok(bytes.to_vec())
+    }
+
     /// One line of output. The demo goes on when nobody reads any more.
     pub(crate) fn line(&mut self, text: &str) {
         let _ = writeln!(self.out, "{text}");
@@ -221,11 +236,8 @@ impl<'a> Stage<'a> {
             other => Command::new(other),
         };
         command.args(&order.arguments).current_dir(&order.folder).stdin(input).process_group(0);
-        for (name, _) in std::env::vars_os() {
-            let lower = name.to_string_lossy().to_lowercase();
-            if lower.starts_with("npm_config_") || lower.starts_with("threepm_") {
-                command.env_remove(&name);
-            }
+        for name in foreign_variables() {
+            command.env_remove(name);
         }
         command.envs(person.environment(&self.world.registry.url)).env("NO_COLOR", "1");
         let errors = if everything { Stdio::from(write.try_clone().map_err(unexpected)?) } else { Stdio::null() };
@@ -303,13 +315,4 @@ fn typed(order: &Order<'_>) -> String {
 fn worth_showing(line: &str) -> bool {
     let line = line.trim();
     !line.is_empty() && !line.starts_with("npm notice") && !line.starts_with("npm warn using --force")
-}
-
-/// `folder` made anew, with a `package.json` that says it is a project.
-pub(crate) async fn empty_project(folder: &Path) -> Result<PathBuf, Unexpected> {
-    let failed = |error: std::io::Error| Unexpected { expected: format!("{} to be made", folder.display()), found: error.to_string() };
-    tokio::fs::create_dir_all(folder).await.map_err(failed)?;
-    let manifest = "{ \"name\": \"project\", \"version\": \"1.0.0\", \"private\": true }\n";
-    tokio::fs::write(folder.join("package.json"), manifest).await.map_err(failed)?;
-    Ok(folder.to_owned())
 }
