@@ -2,6 +2,7 @@
 //! error; colours only for a terminal that wants them; one JSON document with `--json`. Judges nothing, and
 //! expects text of others to have gone through `trust::text::printable`.
 
+mod moment;
 mod page;
 mod progress;
 
@@ -10,6 +11,7 @@ use std::io::{IsTerminal as _, Write as _};
 use clap::ValueEnum;
 use serde::Serialize;
 
+pub(crate) use moment::moment;
 pub(crate) use page::Page;
 pub(crate) use progress::Progress;
 
@@ -49,6 +51,11 @@ impl Output {
     /// Whether the result is to be one JSON document.
     pub(crate) fn is_json(&self) -> bool {
         self.json
+    }
+
+    /// Whether remarks are silenced.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// The result of a command: the document with `--json`, else the page.
