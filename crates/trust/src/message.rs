@@ -50,6 +50,52 @@ sol! {
         uint256 deadline;
     }
 
+    /// M of N take back a change that waits; one member stops a recovery.
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct Cancel {
+        bytes32 change;
+    }
+
+    /// One signature for the releases of a monorepo.
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct ReleaseBatch {
+        Release[] releases;
+    }
+
+    /// M of N take a release back, for good.
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct Revocation {
+        string packageName;
+        string version;
+        uint8 reason;
+        string note;
+        uint32 epoch;
+        uint256 deadline;
+    }
+
+    /// A member takes its own signature back.
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct Withdrawal {
+        string packageName;
+        uint256 nonce;
+    }
+
+    /// A member stops a release while it cools.
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct Veto {
+        string packageName;
+        string version;
+    }
+
+    /// A member's warning, which ends at its own deadline.
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct Flag {
+        string packageName;
+        string version;
+        string note;
+        uint256 deadline;
+    }
+
     /// A member hands an npm token to one coordinator. Not a contract message: its domain is
     /// [`coordinator_domain`], so that it means nothing on chain.
     #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
