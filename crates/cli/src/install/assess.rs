@@ -33,6 +33,7 @@ use trust::{ContentHash, PackageName, TarballHashes, Version};
 use super::entries::{Origin, Problem, Source, Tarball};
 use super::manifests::{Inside, bin_files, comparable, read_inside};
 use super::unpacked::{Files, files_on_disk, fixed_first_line};
+use crate::output::moment;
 
 /// How many tarballs and documents are fetched at once.
 const PARALLEL: usize = 8;
@@ -422,14 +423,14 @@ impl View<'_> {
         let record = name_of(subject).and_then(|name| self.records.packages.get(&name));
         match record.map(|record| (record.state, record)) {
             Some((PackageState::Provisional, record)) => {
-                notes.push(format!("a claim of this name waits and becomes final at {}", record.final_at));
+                notes.push(format!("a claim of this name waits and becomes final at {}", moment(record.final_at)));
             }
             Some((PackageState::Retired, record)) => {
-                notes.push(format!("its maintainers left 3pm at {}", record.retired_at));
+                notes.push(format!("its maintainers left 3pm at {}", moment(record.retired_at)));
             }
             Some((PackageState::Final, record)) => {
                 if record.recovery_pending {
-                    notes.push(format!("a recovery of this name waits and can take effect at {}", record.pending_ready_at));
+                    notes.push(format!("a recovery of this name waits and can take effect at {}", moment(record.pending_ready_at)));
                 }
                 if !matches!(subject.source, Ok(Source::Tarball(_))) {
                     notes.push("the name is enrolled in 3pm, but this copy of it cannot be checked".to_owned());

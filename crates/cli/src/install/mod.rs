@@ -11,11 +11,11 @@ mod entries;
 mod flow;
 mod lockfile;
 mod manifests;
-mod npm;
+pub(crate) mod npm;
 mod project;
 mod report;
 mod scripts;
-mod seen;
+pub(crate) mod seen;
 mod settings;
 mod transaction;
 mod unpacked;
@@ -114,6 +114,14 @@ fn finish(context: &Context, around: &Surroundings, report: Result<Report, FlowE
         seen::note(&context.home()?, network.chain.network(), head.number)?;
     }
     context.output.result(&report.to_json(), |page| report.render(page));
+    if let Some((reason, next)) = report.refusal() {
+        let mut page = Page::default();
+        page.bad(&format!("error: {reason}"));
+        if let Some(next) = next {
+            page.next(next);
+        }
+        crate::output::write_stderr(page.text());
+    }
     Ok(report.exit_code())
 }
 

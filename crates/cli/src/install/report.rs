@@ -14,7 +14,7 @@ use super::decision::{Call, call};
 use super::settings::Noted;
 use super::unpacked::Receipt;
 use crate::exit::{self, ExitCode};
-use crate::output::Page;
+use crate::output::{Page, moment};
 
 /// How many packages of one kind a text lists before it counts the rest.
 const LISTED: usize = 20;
@@ -192,29 +192,48 @@ impl Report {
     }
 
     fn render_end(&self, page: &mut Page) {
-        match &self.end {
-            End::Checked => {}
-            End::Refused if self.call() == Call::Undecided => {
-                page.bad("Nothing was installed, because not everything could be found out.");
-            }
-            End::Refused => page.bad("Nothing was installed."),
-            End::Declined { asked: true } => page.bad("Nothing was installed, as you decided."),
-            End::Declined { asked: false } => {
-                page.bad("Nothing was installed: there are warnings, and nobody to ask.");
-                page.next("repeat with --yes to accept them once, or decide them in the policy of the configuration");
-            }
-            End::Installed { receipt, scripts } => {
-                page.good(&format!(
-                    "Installed {} packages; {} compared file by file with their checked tarballs.",
-                    receipt.installed, receipt.compared
-                ));
-                if !receipt.left_out.is_empty() {
-                    let count = receipt.left_out.len();
-                    page.line(&format!("npm left {count} out: optional, for other platforms, or by its settings."));
-                }
-                page.line(scripts);
+        let End::Installed { receipt, scripts } = &self.end else { return };
+        let packages = if receipt.installed == 1 { "package" } else { "packages" };
+        page.good(&format!(
+            "Installed {} {packages}; {} compared file by file with their checked tarballs.",
+            receipt.installed, receipt.compared
+        ));
+        if !receipt.left_out.is_empty() {
+            let count = receipt.left_out.len();
+            page.line(&format!("npm left {count} out: optional, for other platforms, or by its settings."));
+        }
+        page.line(scripts);
+    }
+
+    /// Why the command did not end well, in one sentence, with what to do next; `None` when it did.
+    pub(crate) fn refusal(&self) -> Option<(String, Option<&'static str>)> {
+        if self.exit_code() == exit::FINE {
+            return None;
+        }
+        let count = |wanted| {
+            let findings = self.assessment.findings.iter();
+            findings.filter(|finding| call(finding, &self.policy) == wanted).count()
+        };
+        let mut reasons = Vec::new();
+        for (count, reason) in [
+            (count(Call::Deny), "denied"),
+            (count(Call::Undecided), "could not be found out"),
+            (count(Call::Warn), "with a warning"),
+        ] {
+            if count > 0 {
+                reasons.push(format!("{count} {reason}"));
             }
         }
+        let reasons = reasons.join(", ");
+        let nothing = if self.command == "install" { "nothing was installed" } else { "not everything is good" };
+        Some(match &self.end {
+            End::Declined { asked: true } => ("nothing was installed, as you decided".to_owned(), None),
+            End::Declined { asked: false } => (
+                format!("{nothing}: {reasons}, and nobody to ask"),
+                Some("repeat with --yes to accept warnings once, or decide them in the policy of the configuration"),
+            ),
+            _ => (format!("{nothing}: {reasons}"), None),
+        })
     }
 }
 
@@ -296,8 +315,8 @@ fn meaning(verdict: &Verdict) -> String {
         Verdict::Mismatch(mismatch) => mismatch.what.clone(),
         Verdict::Revoked => "taken back by its maintainers".to_owned(),
         Verdict::Vetoed => "stopped by a maintainer before it took effect".to_owned(),
-        Verdict::Cooling { active_at } => format!("signed, but it takes effect at {active_at} only"),
-        Verdict::Flagged { until, .. } => format!("a maintainer warns of it until {until}"),
+        Verdict::Cooling { active_at } => format!("signed, but it takes effect at {} only", moment(*active_at)),
+        Verdict::Flagged { until, .. } => format!("a maintainer warns of it until {}", moment(*until)),
     }
 }
 
