@@ -72,10 +72,12 @@ library Grammar {
     }
 
     /// The first place from `cursor` on that is past the end or holds a character outside `set`.
-    function _run(uint256 set, bytes calldata b, uint256 cursor) private pure returns (uint256) {
-        unchecked {
-            while (cursor < b.length && (set >> _at(b, cursor)) & 1 == 1) ++cursor;
-            return cursor;
+    function _run(uint256 set, bytes calldata b, uint256 cursor) private pure returns (uint256 end) {
+        assembly ("memory-safe") {
+            end := cursor
+            for {} lt(end, b.length) { end := add(end, 1) } {
+                if iszero(and(shr(byte(0, calldataload(add(b.offset, end))), set), 1)) { break }
+            }
         }
     }
 

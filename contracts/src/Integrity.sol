@@ -5,6 +5,11 @@ pragma solidity 0.8.37;
 /// Encodes 24 bytes at a time, each byte lane of a word holding one character.
 library Integrity {
     uint256 private constant LANES = 0x0101010101010101010101010101010101010101010101010101010101010101;
+    // The lower halves of the groups of 96, 48, 24 and 12 bits
+    uint256 private constant HALF_48 = 0x00000000000000000000ffffffffffff00000000000000000000ffffffffffff;
+    uint256 private constant HALF_24 = 0x0000000000ffffff0000000000ffffff0000000000ffffff0000000000ffffff;
+    uint256 private constant HALF_12 = 0x00000fff00000fff00000fff00000fff00000fff00000fff00000fff00000fff;
+    uint256 private constant HALF_6 = 0x003f003f003f003f003f003f003f003f003f003f003f003f003f003f003f003f;
 
     function spell(bytes32 hi, bytes32 lo) internal pure returns (bytes memory) {
         uint256 a = uint256(hi);
@@ -20,27 +25,18 @@ library Integrity {
     function _encode(uint256 x) private pure returns (bytes32) {
         unchecked {
             // 192 bits into 32 lanes of 6: each step halves the groups and doubles the room between them
-            x = ((x << 32) & ~uint256(type(uint128).max)) | (x & ((1 << 96) - 1));
-            x = _spread(x, 16, 0x0000000000000000ffffffffffff00000000000000000000ffffffffffff);
-            x = _spread(x, 8, 0x00000000ffffff0000000000ffffff0000000000ffffff0000000000ffffff);
-            x = _spread(x, 4, 0x00000fff00000fff00000fff00000fff00000fff00000fff00000fff00000fff);
-            x = _spread(x, 2, 0x003f003f003f003f003f003f003f003f003f003f003f003f003f003f003f003f);
-            // A-Z is value + 65; from 26 on a-z, from 52 on 0-9, then + and /
-            return bytes32(
-                x + 65 * LANES + 6 * _atLeast(x, 26) + 3 * _atLeast(x, 63) - 75 * _atLeast(x, 52) - 15 * _atLeast(x, 62)
-            );
-        }
-    }
-
-    /// `low` masks the lower half of each group; the upper half moves up by `by` bits.
-    function _spread(uint256 x, uint256 by, uint256 low) private pure returns (uint256) {
-        return ((x & ~low) << by) | (x & low);
-    }
-
-    /// 1 in each lane whose value, at most 63, is at least `value`.
-    function _atLeast(uint256 x, uint256 value) private pure returns (uint256) {
-        unchecked {
-            return ((x + (128 - value) * LANES) >> 7) & LANES;
+            x = ((x << 32) & (((1 << 96) - 1) << 128)) | (x & ((1 << 96) - 1));
+            x = ((x & (HALF_48 << 48)) << 16) | (x & HALF_48);
+            x = ((x & (HALF_24 << 24)) << 8) | (x & HALF_24);
+            x = ((x & (HALF_12 << 12)) << 4) | (x & HALF_12);
+            x = ((x & (HALF_6 << 6)) << 2) | (x & HALF_6);
+            // in each lane 1 where the value is at least 26, 52, 62 and 63: no lane holds more than 63
+            uint256 lower = ((x + 102 * LANES) >> 7) & LANES;
+            uint256 digit = ((x + 76 * LANES) >> 7) & LANES;
+            uint256 plus = ((x + 66 * LANES) >> 7) & LANES;
+            uint256 slash = ((x + 65 * LANES) >> 7) & LANES;
+            // A-Z is value + 65, a-z value + 71, 0-9 value - 4, + and / are 43 and 47
+            return bytes32(x + 65 * LANES + 6 * lower + 3 * slash - 75 * digit - 15 * plus);
         }
     }
 }

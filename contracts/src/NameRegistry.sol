@@ -191,7 +191,7 @@ contract NameRegistry is LockedToken {
         external
         returns (uint16 releaseDelayHours)
     {
-        Signatures.Walk memory walk = Signatures.begin(TypedData.digest(msg.sender, structHash), MAX_MEMBERS);
+        Signatures.Walk memory walk = Signatures.begin(TypedData.digest(msg.sender, structHash), 0);
         releaseDelayHours = _authorize(walk, id, epoch, signers, signatures);
         Signatures.end(walk, signatures);
     }
@@ -393,7 +393,7 @@ contract NameRegistry is LockedToken {
             revert DeadlineTooFar(c.deadline, block.timestamp + MAX_DEADLINE_AHEAD);
         }
         change = digestOf(c);
-        Signatures.Walk memory walk = Signatures.begin(change, count);
+        Signatures.Walk memory walk = Signatures.begin(change, 0);
         Signatures.checkBitmap(signers, count, c.threshold);
         for (uint256 i; signers >> i != 0; ++i) {
             if ((signers >> i) & 1 == 1) Signatures.checkSeat(walk, i, c.members[i], signatures);
@@ -409,7 +409,7 @@ contract NameRegistry is LockedToken {
         uint256 need,
         bytes calldata signatures
     ) private view {
-        Signatures.Walk memory walk = Signatures.begin(digest, MAX_MEMBERS);
+        Signatures.Walk memory walk = Signatures.begin(digest, 0);
         _checkSeats(walk, id, n, signers, need, signatures);
         Signatures.end(walk, signatures);
     }
@@ -424,8 +424,10 @@ contract NameRegistry is LockedToken {
     ) private view {
         Signatures.checkBitmap(signers, n.members, need);
         Seat[16] storage seats = _seats[id][n.epoch];
-        for (uint256 i; signers >> i != 0; ++i) {
-            if ((signers >> i) & 1 == 1) Signatures.checkSeat(walk, i, seats[i].member, signatures);
+        uint256 seat;
+        for (uint256 bits = signers; bits != 0; bits >>= 1) {
+            if (bits & 1 == 1) Signatures.checkSeat(walk, seat, seats[seat].member, signatures);
+            ++seat;
         }
     }
 
@@ -561,7 +563,7 @@ contract NameRegistry is LockedToken {
     // ------------------------------------------------------------------ Values
 
     function _id(string calldata packageName) private pure returns (bytes32) {
-        return keccak256(bytes(packageName));
+        return TypedData.hash(packageName);
     }
 
     /// What both the proof and the claim are about. The block keeps proofs from being stockpiled.

@@ -110,7 +110,7 @@ contract PackageRegistry is Errors {
         }
         uint16[] memory delays = nameRegistry.authorizeBatch(acts, _hashBatch(rs), signatures);
         for (uint256 i; i < rs.length; ++i) {
-            _record(rs[i], acts[i].id, keccak256(bytes(rs[i].version)), signers[i], delays[i]);
+            _record(rs[i], acts[i].id, TypedData.hash(rs[i].version), signers[i], delays[i]);
         }
     }
 
@@ -286,15 +286,16 @@ contract PackageRegistry is Errors {
     /// A nonce is good once. One in a higher group than all before takes the head there.
     function _useNonce(bytes32 id, uint256 nonce, uint32 epoch, uint16 signers) private {
         Head memory head = _heads[id];
-        uint256 marks = _marksOf(id, head, nonce);
-        uint256 shift = _shiftOf(nonce);
-        if ((marks >> shift) & USED != 0) revert NonceUsed(nonce);
-        if ((marks >> shift) & WITHDRAWN != 0) _checkNotWithdrawn(id, nonce, epoch, signers);
-        if (_groupOf(nonce) > _groupOf(head)) {
-            _marks[id][_groupOf(head)] = head.marks;
-            head.marks = uint128(marks);
+        uint256 marks = _marksOf(id, head, nonce) >> _shiftOf(nonce);
+        if (marks & USED != 0) revert NonceUsed(nonce);
+        if (marks & WITHDRAWN != 0) _checkNotWithdrawn(id, nonce, epoch, signers);
+        if (nonce >= head.nextNonce) {
+            if (_groupOf(nonce) != _groupOf(head)) {
+                _marks[id][_groupOf(head)] = head.marks;
+                head.marks = _marks[id][_groupOf(nonce)];
+            }
+            head.nextNonce = uint64(nonce + 1);
         }
-        if (nonce >= head.nextNonce) head.nextNonce = uint64(nonce + 1);
         ++head.releases;
         _setMark(id, head, nonce, USED);
         _heads[id] = head;
@@ -356,10 +357,10 @@ contract PackageRegistry is Errors {
     }
 
     function _key(string calldata packageName, string calldata version) private pure returns (bytes32, bytes32) {
-        return (_id(packageName), keccak256(bytes(version)));
+        return (_id(packageName), TypedData.hash(version));
     }
 
     function _id(string calldata packageName) private pure returns (bytes32) {
-        return keccak256(bytes(packageName));
+        return TypedData.hash(packageName);
     }
 }

@@ -34,8 +34,8 @@ contract SafetyRegistry is Errors {
         if (!Signatures.isValid(scorer, digestOf(r), signature)) revert BadSignature(0);
         _reports[release][scorer] = r.report;
         emit Reported(
-            keccak256(bytes(r.packageName)),
-            keccak256(bytes(r.version)),
+            TypedData.hash(r.packageName),
+            TypedData.hash(r.version),
             scorer,
             r.packageName,
             r.version,
@@ -64,7 +64,7 @@ contract SafetyRegistry is Errors {
         pure
         returns (bytes32)
     {
-        return keccak256(abi.encode(keccak256(bytes(packageName)), keccak256(bytes(version)), sha512Hi, sha512Lo));
+        return keccak256(abi.encode(TypedData.hash(packageName), TypedData.hash(version), sha512Hi, sha512Lo));
     }
 
     function digestOf(ReportInput calldata r) public view returns (bytes32) {

@@ -10,33 +10,51 @@ library Signatures {
     bytes4 private constant ERC1271_MAGIC = 0x1626ba7e;
 
     /// A walk through one `signatures` blob: `uint16 length || bytes` for every signer, in rising order of
-    /// their seats. Who has signed once need not sign again for a further act under the same digest.
+    /// their seats. Where several acts are signed at once, `signed` remembers who did and need not again.
     struct Walk {
         bytes32 digest;
         uint256 read; // bytes
         uint256 known; // of `signed`
-        address[] signed;
+        address[] signed; // with room for all, or for none where there is one act only
     }
 
-    function begin(bytes32 digest, uint256 most) internal pure returns (Walk memory) {
-        return Walk(digest, 0, 0, new address[](most));
+    function begin(bytes32 digest, uint256 room) internal pure returns (Walk memory walk) {
+        walk.digest = digest;
+        if (room != 0) walk.signed = new address[](room);
     }
 
     /// Reverts unless `signers` names at least `need` of `members` seats and no other.
     function checkBitmap(uint16 signers, uint256 members, uint256 need) internal pure {
         if (signers >> members != 0) revert Errors.BadBitmap(signers, members);
         uint256 have;
-        for (uint256 bits = signers; bits != 0; bits &= bits - 1) {
-            ++have;
+        unchecked {
+            for (uint256 bits = signers; bits != 0; bits &= bits - 1) {
+                ++have;
+            }
         }
         if (have < need) revert Errors.TooFewSigners(have, need);
     }
 
     /// Reverts unless the next signature is one of `member`.
     function checkSeat(Walk memory walk, uint256 seat, address member, bytes calldata signatures) internal view {
-        if (isKnown(walk, member)) return;
-        if (!isValid(member, walk.digest, next(walk, seat, signatures))) revert Errors.BadSignature(seat);
-        walk.signed[walk.known++] = member;
+        if (walk.signed.length != 0) {
+            for (uint256 i; i < walk.known; ++i) {
+                if (walk.signed[i] == member) return;
+            }
+            walk.signed[walk.known++] = member;
+        }
+        bytes calldata signature = signatures;
+        unchecked {
+            uint256 start = walk.read + 2;
+            uint256 past = start + (uint256(word(signatures, walk.read)) >> 240);
+            if (past > signatures.length) revert Errors.BadSignature(seat);
+            walk.read = past;
+            assembly ("memory-safe") {
+                signature.offset := add(signatures.offset, start)
+                signature.length := sub(past, start)
+            }
+        }
+        if (!isValid(member, walk.digest, signature)) revert Errors.BadSignature(seat);
     }
 
     function end(Walk memory walk, bytes calldata signatures) internal pure {
@@ -47,31 +65,6 @@ library Signatures {
     /// An EIP-7702 delegation is no contract wallet: the account's key decides alone.
     function isValid(address signer, bytes32 digest, bytes calldata signature) internal view returns (bool) {
         return isEcdsa(signer, digest, signature) || (isContractWallet(signer) && isErc1271(signer, digest, signature));
-    }
-
-    function isKnown(Walk memory walk, address member) private pure returns (bool) {
-        for (uint256 i; i < walk.known; ++i) {
-            if (walk.signed[i] == member) return true;
-        }
-        return false;
-    }
-
-    function next(Walk memory walk, uint256 seat, bytes calldata signatures)
-        private
-        pure
-        returns (bytes calldata signature)
-    {
-        unchecked {
-            uint256 start = walk.read + 2;
-            if (start > signatures.length) revert Errors.BadSignature(seat);
-            uint256 length = uint16(uint256(word(signatures, start - 2)) >> 240);
-            if (start + length > signatures.length) revert Errors.BadSignature(seat);
-            walk.read = start + length;
-            assembly ("memory-safe") {
-                signature.offset := add(signatures.offset, start)
-                signature.length := length
-            }
-        }
     }
 
     /// 65 bytes `r || s || v`, or 64 as in EIP-2098; low s only.

@@ -40,11 +40,20 @@ library TypedData {
         return keccak256(abi.encodePacked("\x19\x01", separator, structHash));
     }
 
+    /// `keccak256` of a text, from calldata to scratch memory and no further.
+    function hash(string calldata text) internal pure returns (bytes32 found) {
+        assembly ("memory-safe") {
+            let free := mload(0x40)
+            calldatacopy(free, text.offset, text.length)
+            found := keccak256(free, text.length)
+        }
+    }
+
     function hash(Config calldata c) internal pure returns (bytes32) {
         return keccak256(
             abi.encode(
                 CONFIG,
-                keccak256(bytes(c.packageName)),
+                hash(c.packageName),
                 keccak256(abi.encodePacked(c.members)),
                 c.threshold,
                 c.releaseDelayHours,
@@ -92,7 +101,7 @@ library TypedData {
                 keccak256(Integrity.spell(r.sha512Hi, r.sha512Lo)),
                 r.contentHash,
                 r.gitSha,
-                keccak256(bytes(r.ciRunUrl)),
+                hash(r.ciRunUrl),
                 r.epoch,
                 r.nonce,
                 r.deadline
@@ -108,10 +117,10 @@ library TypedData {
         return keccak256(
             abi.encode(
                 REVOCATION,
-                keccak256(bytes(r.packageName)),
-                keccak256(bytes(r.version)),
+                hash(r.packageName),
+                hash(r.version),
                 r.reason,
-                keccak256(bytes(r.note)),
+                hash(r.note),
                 r.epoch,
                 r.deadline
             )
@@ -119,17 +128,17 @@ library TypedData {
     }
 
     function hashWithdrawal(string calldata packageName, uint256 nonce) internal pure returns (bytes32) {
-        return keccak256(abi.encode(WITHDRAWAL, keccak256(bytes(packageName)), nonce));
+        return keccak256(abi.encode(WITHDRAWAL, hash(packageName), nonce));
     }
 
     function hashVeto(string calldata packageName, string calldata version) internal pure returns (bytes32) {
-        return keccak256(abi.encode(VETO, keccak256(bytes(packageName)), keccak256(bytes(version))));
+        return keccak256(abi.encode(VETO, hash(packageName), hash(version)));
     }
 
     function hash(FlagInput calldata f) internal pure returns (bytes32) {
         return keccak256(
             abi.encode(
-                FLAG, keccak256(bytes(f.packageName)), keccak256(bytes(f.version)), keccak256(bytes(f.note)), f.deadline
+                FLAG, hash(f.packageName), hash(f.version), hash(f.note), f.deadline
             )
         );
     }
@@ -138,11 +147,11 @@ library TypedData {
         return keccak256(
             abi.encode(
                 REPORT,
-                keccak256(bytes(r.packageName)),
-                keccak256(bytes(r.version)),
+                hash(r.packageName),
+                hash(r.version),
                 keccak256(Integrity.spell(r.sha512Hi, r.sha512Lo)),
                 r.report,
-                keccak256(bytes(r.location)),
+                hash(r.location),
                 r.previous
             )
         );

@@ -184,6 +184,33 @@ contract PublishTest is World {
         }
     }
 
+    function testFuzz_two_releases_commute(uint64 first, uint64 second) public {
+        vm.assume(first != second && first != type(uint64).max && second != type(uint64).max);
+        ReleaseInput memory a = release(NAME, "1.0.0", first);
+        ReleaseInput memory b = release(NAME, "1.0.1", second);
+        uint256 snapshot = vm.snapshotState();
+        publish(a, 3);
+        publish(b, 5);
+        bytes32 ab = outcome(first, second);
+        vm.revertToState(snapshot);
+        publish(b, 5);
+        publish(a, 3);
+        same(outcome(first, second), ab, "outcome");
+    }
+
+    function outcome(uint64 first, uint64 second) private view returns (bytes32) {
+        return keccak256(
+            abi.encode(
+                packages.getRelease(NAME, "1.0.0"),
+                packages.getRelease(NAME, "1.0.1"),
+                packages.getNonce(NAME),
+                packages.releaseCount(id(NAME)),
+                packages.isNonceUsed(id(NAME), first),
+                packages.isNonceUsed(id(NAME), second)
+            )
+        );
+    }
+
     function test_the_signers_are_enough_members() public {
         ReleaseInput memory r = release(NAME, "1.0.0", 0);
         refuses(Errors.TooFewSigners.selector, 0, 2);
