@@ -7,13 +7,13 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WorldError {
     /// A program that must be there is not.
-    #[error("find `{program}` on PATH; the local world needs Node 20 or later with its npm")]
+    #[error("`{program}` is not on PATH; the local world needs Node 20 or later with its npm")]
     MissingProgram {
         /// Its name.
         program: &'static str,
     },
     /// Node is too old.
-    #[error("use Node {found}; the local world needs {expected} or later")]
+    #[error("Node is {found}; the local world needs {expected} or later")]
     OldNode {
         /// What `node --version` said.
         found: String,
@@ -22,11 +22,11 @@ pub(crate) enum WorldError {
     },
     /// No anvil for this platform.
     #[error(
-        "find `anvil`: the pinned one is for Linux on x86-64 only; on this machine install Foundry's anvil 1.7 and put it on PATH"
+        "`anvil` is not on PATH, and the pinned one runs on Linux on x86-64 only; install Foundry's anvil 1.7"
     )]
     NoAnvil,
     /// A folder or file could not be written.
-    #[error("write {}", path.display())]
+    #[error("{} cannot be written", path.display())]
     Folder {
         /// Where.
         path: PathBuf,
@@ -34,7 +34,7 @@ pub(crate) enum WorldError {
         source: std::io::Error,
     },
     /// npm failed.
-    #[error("{doing}: {detail}")]
+    #[error("npm could not {doing}: {detail}")]
     Npm {
         /// What it was to do.
         doing: &'static str,
@@ -42,19 +42,19 @@ pub(crate) enum WorldError {
         detail: String,
     },
     /// This program does not know where it lies.
-    #[error("find this program's own file")]
+    #[error("this program does not find its own file")]
     OwnExecutable {
         /// Why.
         source: std::io::Error,
     },
     /// The guard could not be started or does not listen.
-    #[error("run the process that guards the local world")]
+    #[error("the process that guards the local world does not run")]
     Guard {
         /// Why.
         source: std::io::Error,
     },
     /// A program could not be started.
-    #[error("start the local world's {name}: {reason}")]
+    #[error("the {name} does not start: {reason}")]
     NotStarted {
         /// Which.
         name: String,
@@ -62,7 +62,7 @@ pub(crate) enum WorldError {
         reason: String,
     },
     /// A program ended.
-    #[error("keep the local world's {name} running: it ended with {status}")]
+    #[error("the {name} ended with {status}")]
     Ended {
         /// Which.
         name: String,
@@ -70,7 +70,7 @@ pub(crate) enum WorldError {
         status: String,
     },
     /// A program did not come up in time.
-    #[error("start the local world's {name}: it said nothing for {} s", after.as_secs())]
+    #[error("the {name} said nothing for {} s", after.as_secs())]
     Silent {
         /// Which.
         name: &'static str,
@@ -78,19 +78,19 @@ pub(crate) enum WorldError {
         after: Duration,
     },
     /// No loopback port.
-    #[error("find a loopback port for the local world's {name}")]
+    #[error("there is no loopback port for the {name}")]
     NoPort {
         /// For which program.
         name: &'static str,
     },
     /// Somebody else answers on the port.
-    #[error("reach the local world's own chain: the one that answers has id {found}")]
+    #[error("another chain answers on the port of the local world's chain: its id is {found}")]
     ForeignChain {
         /// What it said.
         found: String,
     },
     /// The chain node refused something.
-    #[error("call {method} of the local chain: {reason}")]
+    #[error("the local chain refuses {method}: {reason}")]
     Chain {
         /// The JSON-RPC method.
         method: String,
@@ -98,7 +98,7 @@ pub(crate) enum WorldError {
         reason: String,
     },
     /// A contract could not be deployed.
-    #[error("deploy {contract}: {reason}")]
+    #[error("{contract} cannot be deployed: {reason}")]
     Deployment {
         /// Which.
         contract: &'static str,
@@ -106,7 +106,7 @@ pub(crate) enum WorldError {
         reason: String,
     },
     /// An npm user could not be made.
-    #[error("make the npm user {name}: {reason}")]
+    #[error("the npm user {name} cannot be made: {reason}")]
     User {
         /// Who.
         name: String,
@@ -114,7 +114,7 @@ pub(crate) enum WorldError {
         reason: String,
     },
     /// The HTTP client could not be made.
-    #[error("make an HTTP client: {reason}")]
+    #[error("the HTTP client does not start: {reason}")]
     Http {
         /// Why.
         reason: String,

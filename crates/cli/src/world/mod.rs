@@ -28,6 +28,7 @@ use error::WorldError;
 pub(crate) use guard::run_guard;
 
 use description::{ChainDescription, Description, RegistryDescription};
+use parts::Parts;
 use processes::Processes;
 
 use crate::context::Context;
@@ -53,20 +54,35 @@ impl World {
         let parts = parts::prepare(cache, output).await?;
         let http = Http::new().map_err(|error| WorldError::Http { reason: error.to_string() })?;
         let mut processes = Processes::start().await?;
+        match Self::furnish(&mut processes, &parts, &http, output).await {
+            Ok(description) => Ok(Self { description, processes }),
+            Err(error) => {
+                processes.end().await?;
+                Err(error)
+            }
+        }
+    }
+
+    async fn furnish(
+        processes: &mut Processes,
+        parts: &Parts,
+        http: &Http,
+        output: Output,
+    ) -> Result<Description, WorldError> {
         let folder = processes.folder().to_owned();
         output.note("starting the chain and the npm registry");
-        let node = node::start(&mut processes, &parts, &http).await?;
-        let registry = registry::start(&mut processes, &parts, &folder.join("registry")).await?;
+        let node = node::start(processes, parts, http).await?;
+        let registry = registry::start(processes, parts, &folder.join("registry")).await?;
         output.note("deploying the contracts");
         let deployment = deployment::deploy(&node, &registry).await?;
         output.note("starting the coordinator");
         let place = coordinator::Place::choose(&folder)?;
         let configuration = deployment.configuration(&node, &registry, &place.url);
         let coordinator =
-            coordinator::start(&mut processes, &http, &place, &node, &deployment, &configuration).await?;
-        let people = people::settle(&folder.join("people"), &http, &registry, &node, &configuration).await?;
+            coordinator::start(processes, http, &place, &node, &deployment, &configuration).await?;
+        let people = people::settle(&folder.join("people"), http, &registry, &node, &configuration).await?;
         let sample = sample::write(&folder.join("sample")).await?;
-        let description = Description {
+        Ok(Description {
             pid: std::process::id(),
             logs: folder.join("logs"),
             sample,
@@ -83,8 +99,7 @@ impl World {
             coordinator,
             people,
             folder,
-        };
-        Ok(Self { description, processes })
+        })
     }
 
     /// Waits until one of the programs ends, which it never should.

@@ -106,7 +106,7 @@ async fn install(npm: &Path, folder: &Path, output: Output) -> Result<(), WorldE
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|source| WorldError::Npm { doing: "start npm ci", detail: source.to_string() })?;
+        .map_err(|source| WorldError::Npm { doing: "be started", detail: source.to_string() })?;
     let mut ending = pin!(child.wait_with_output());
     let ended = loop {
         tokio::select! {
