@@ -1,12 +1,87 @@
-//! Init code of the contracts: the committed bytecode and the constructor's arguments. Sends nothing.
+//! Where the contracts go and what will be there: CREATE2 through the well-known deployment proxy, so that
+//! the address of every contract follows from its code and arguments alone, on every chain.
+//!
+//! Sends nothing: it says what to send and what code to expect, immutables filled in. The proxy is Arachnid's
+//! deterministic-deployment-proxy; its call data is `salt || init code`.
 
-use alloy_primitives::{Address, Bytes};
+use alloy_primitives::{Address, B256, Bytes, U256, address, keccak256};
 use alloy_sol_types::SolConstructor as _;
+use serde::{Deserialize, Serialize};
 
 use crate::abi::{names, packages};
+use crate::calls::Call;
 
 /// A key with which a registry signs what is published (P-256).
 pub use crate::abi::names::NameRegistry::NpmKey;
+
+/// Arachnid's proxy: the same address wherever it was deployed; development nodes have it from the start.
+pub const DEPLOYMENT_PROXY: Address = address!("4e59b44847b379578588920ca78fbf26c0b4956c");
+
+/// What a deployment is made with; all of it is part of the contracts' addresses.
+#[derive(Debug, Clone)]
+pub struct Parameters {
+    /// The registry this deployment serves.
+    pub registry_origin: String,
+    /// Who vouches for claims.
+    pub registrar: Address,
+    /// How long a claim is provisional, in seconds.
+    pub claim_window: u64,
+    /// The registry's signing keys.
+    pub npm_keys: Vec<NpmKey>,
+}
+
+/// One contract of a deployment.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// Its name.
+    pub contract: &'static str,
+    /// Where it goes.
+    pub address: Address,
+    /// Hash of the code that will be there.
+    pub code_hash: B256,
+    /// Code and constructor arguments.
+    #[serde(skip)]
+    pub init_code: Bytes,
+}
+
+/// Why a deployment cannot be planned.
+#[derive(Debug, thiserror::Error)]
+#[error("the committed artefact of {contract} is not usable: {reason}")]
+pub struct ArtefactError {
+    contract: &'static str,
+    reason: String,
+}
+
+/// Every contract of a deployment, in the order to create them.
+pub fn plan(parameters: &Parameters) -> Result<Vec<Step>, ArtefactError> {
+    let name_registry = step(
+        "NameRegistry",
+        name_registry(
+            &parameters.registry_origin,
+            parameters.registrar,
+            parameters.claim_window,
+            parameters.npm_keys.clone(),
+        ),
+        include_str!("../../../contracts/artifacts/NameRegistry.json"),
+        &[U256::from(parameters.claim_window)],
+    )?;
+    let names_word = U256::from_be_slice(name_registry.address.as_slice());
+    let package_registry = step(
+        "PackageRegistry",
+        package_registry(name_registry.address),
+        include_str!("../../../contracts/artifacts/PackageRegistry.json"),
+        &[names_word],
+    )?;
+    Ok(vec![name_registry, package_registry])
+}
+
+/// What to send so that `step` happens.
+#[must_use]
+pub fn creation(step: &Step) -> Call {
+    let data = [salt().as_slice(), &step.init_code].concat();
+    Call { to: DEPLOYMENT_PROXY, data: data.into() }
+}
 
 /// Init code of `NameRegistry`.
 #[must_use]
@@ -25,4 +100,50 @@ pub fn name_registry(registry_origin: &str, registrar: Address, claim_window: u6
 pub fn package_registry(name_registry: Address) -> Bytes {
     let arguments = packages::PackageRegistry::constructorCall { nameRegistry_: name_registry };
     [packages::PackageRegistry::BYTECODE.as_ref(), &arguments.abi_encode()].concat().into()
+}
+
+/// Of every deployment of this version.
+fn salt() -> B256 {
+    keccak256("3pm v1")
+}
+
+fn step(
+    contract: &'static str,
+    init_code: Bytes,
+    artefact: &str,
+    immutables: &[U256],
+) -> Result<Step, ArtefactError> {
+    let code = runtime(artefact, immutables).map_err(|reason| ArtefactError { contract, reason })?;
+    let address = DEPLOYMENT_PROXY.create2_from_code(salt(), &init_code);
+    Ok(Step { contract, address, code_hash: keccak256(code), init_code })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Artefact {
+    deployed_bytecode: Bytes,
+    immutable_references: Vec<Reference>,
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    start: usize,
+    length: usize,
+}
+
+/// The code that will be on chain. The artefact lists the places of immutables without their names, so a
+/// contract may have one value at most.
+fn runtime(artefact: &str, immutables: &[U256]) -> Result<Vec<u8>, String> {
+    let artefact: Artefact = serde_json::from_str(artefact).map_err(|error| error.to_string())?;
+    let mut code = artefact.deployed_bytecode.to_vec();
+    let value = match (immutables, artefact.immutable_references.is_empty()) {
+        ([], true) => return Ok(code),
+        ([value], false) => value.to_be_bytes::<32>(),
+        _ => return Err(format!("{} immutable values for {} places", immutables.len(), artefact.immutable_references.len())),
+    };
+    for Reference { start, length } in artefact.immutable_references {
+        let place = code.get_mut(start..start.saturating_add(length)).filter(|place| place.len() == 32);
+        place.ok_or("an immutable lies outside the code")?.copy_from_slice(&value);
+    }
+    Ok(code)
 }

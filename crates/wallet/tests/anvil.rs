@@ -249,3 +249,37 @@ async fn a_wallet_without_the_account_or_on_another_chain_says_so() {
     let other = world.people[0].send_transaction(1, &call).await;
     assert!(matches!(other, Err(WalletError::WrongChain { found: 31337, expected: 1 })));
 }
+
+#[tokio::test]
+async fn a_planned_deployment_lands_where_and_as_planned_and_only_once() {
+    let anvil = Anvil::start();
+    let http = Http::new().unwrap();
+    let wallet = RpcWallet::connect(http.clone(), anvil.url.clone(), None).await.unwrap();
+    let parameters = deploy::Parameters {
+        registry_origin: "http://registry.example/".into(),
+        registrar: wallet.address(),
+        claim_window: 14 * 24 * 3600,
+        npm_keys: vec![],
+    };
+    let plan = deploy::plan(&parameters).unwrap();
+    let network = Network {
+        name: "local".into(),
+        chain_id: 31337,
+        rpc_urls: vec![anvil.url.clone()],
+        name_registry: plan[0].address,
+        package_registry: plan[1].address,
+    };
+    let chain = Chain::new(http, network);
+    for step in &plan {
+        let hash = wallet.send_transaction(31337, &deploy::creation(step)).await.unwrap();
+        assert!(chain.wait_for_receipt(hash, PATIENCE).await.unwrap().success);
+    }
+    let head = chain.head(0).await.unwrap();
+    for step in &plan {
+        let code = chain.code_at(&head, step.address).await.unwrap();
+        assert_eq!(alloy_primitives::keccak256(code), step.code_hash, "{}", step.contract);
+        // The proxy refuses what is there already.
+        assert!(wallet.send_transaction(31337, &deploy::creation(step)).await.is_err());
+    }
+    assert_eq!(chain.registrar(&head).await.unwrap(), wallet.address());
+}
