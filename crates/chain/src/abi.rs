@@ -18,6 +18,22 @@ pub mod packages {
     );
 }
 
+pub mod safety {
+    alloy_sol_types::sol!(
+        #[derive(Debug)]
+        SafetyRegistry,
+        "../../contracts/artifacts/SafetyRegistry.json"
+    );
+}
+
+pub mod factory {
+    alloy_sol_types::sol!(
+        #[derive(Debug)]
+        SignerFactory,
+        "../../contracts/artifacts/SignerFactory.json"
+    );
+}
+
 alloy_sol_types::sol! {
     /// ERC-1271.
     interface Erc1271 {

@@ -8,7 +8,7 @@ use alloy_primitives::{Address, B256, Bytes, U256, address, keccak256};
 use alloy_sol_types::SolConstructor as _;
 use serde::{Deserialize, Serialize};
 
-use crate::abi::{names, packages};
+use crate::abi::{factory, names, packages, safety};
 use crate::calls::Call;
 
 /// A key with which a registry signs what is published (P-256).
@@ -73,7 +73,23 @@ pub fn plan(parameters: &Parameters) -> Result<Vec<Step>, ArtefactError> {
         include_str!("../../../contracts/artifacts/PackageRegistry.json"),
         &[names_word],
     )?;
-    Ok(vec![name_registry, package_registry])
+    let safety_registry = step(
+        "SafetyRegistry",
+        safety::SafetyRegistry::BYTECODE.clone(),
+        include_str!("../../../contracts/artifacts/SafetyRegistry.json"),
+        &[],
+    )?;
+    // It creates what it clones: the first two contracts it ever makes.
+    let signer_factory = factory::SignerFactory::BYTECODE.clone();
+    let at = DEPLOYMENT_PROXY.create2_from_code(salt(), &signer_factory);
+    let implementations = [1, 2].map(|nonce| U256::from_be_slice(at.create(nonce).as_slice()));
+    let signer_factory = step(
+        "SignerFactory",
+        signer_factory,
+        include_str!("../../../contracts/artifacts/SignerFactory.json"),
+        &implementations,
+    )?;
+    Ok(vec![name_registry, package_registry, safety_registry, signer_factory])
 }
 
 /// What to send so that `step` happens.
@@ -131,19 +147,17 @@ struct Reference {
     length: usize,
 }
 
-/// The code that will be on chain. The artefact lists the places of immutables without their names, so a
-/// contract may have one value at most.
+/// The code that will be on chain. The artefact lists the places of immutables without their names: the values
+/// are taken in turn, which is right for one value, and for the factory's two as a test on a node shows.
 fn runtime(artefact: &str, immutables: &[U256]) -> Result<Vec<u8>, String> {
     let artefact: Artefact = serde_json::from_str(artefact).map_err(|error| error.to_string())?;
     let mut code = artefact.deployed_bytecode.to_vec();
-    let value = match (immutables, artefact.immutable_references.is_empty()) {
-        ([], true) => return Ok(code),
-        ([value], false) => value.to_be_bytes::<32>(),
-        _ => return Err(format!("{} immutable values for {} places", immutables.len(), artefact.immutable_references.len())),
-    };
-    for Reference { start, length } in artefact.immutable_references {
-        let place = code.get_mut(start..start.saturating_add(length)).filter(|place| place.len() == 32);
-        place.ok_or("an immutable lies outside the code")?.copy_from_slice(&value);
+    if immutables.is_empty() != artefact.immutable_references.is_empty() {
+        return Err(format!("{} immutable values for {} places", immutables.len(), artefact.immutable_references.len()));
+    }
+    for (Reference { start, length }, value) in artefact.immutable_references.iter().zip(immutables.iter().cycle()) {
+        let place = code.get_mut(*start..start.saturating_add(*length)).filter(|place| place.len() == 32);
+        place.ok_or("an immutable lies outside the code")?.copy_from_slice(&value.to_be_bytes::<32>());
     }
     Ok(code)
 }
