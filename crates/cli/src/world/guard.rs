@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -90,7 +91,8 @@ pub(crate) enum Event {
 /// Runs until standard input closes or a signal arrives, then kills and removes everything.
 pub(crate) async fn run_guard() -> io::Result<()> {
     // Made here and not by the owner, so that there is no moment in which nobody would remove it.
-    let folder = tempfile::Builder::new().prefix("3pm-world-").tempdir()?;
+    let owner_only = std::fs::Permissions::from_mode(0o700);
+    let folder = tempfile::Builder::new().prefix("3pm-world-").permissions(owner_only).tempdir()?;
     let mut guard = Guard::default();
     let result = guard.serve(folder.path()).await;
     guard.end().await;

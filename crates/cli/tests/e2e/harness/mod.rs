@@ -3,5 +3,6 @@
 pub mod archive;
 pub mod people;
 pub mod proxy;
+pub mod raw;
 pub mod story;
 pub mod world;

@@ -99,7 +99,7 @@ impl Drop for World {
 /// `3pm dev --json`, with the pinned programs cached under cargo's own folder between runs.
 pub fn start_dev(stderr: Stdio) -> Child {
     let mut command = Command::new(BINARY);
-    command.args(["dev", "--json"]);
+    command.args(["dev", "--json", "--quiet"]);
     scrub(&mut command);
     command.env("THREEPM_HOME", cache());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);

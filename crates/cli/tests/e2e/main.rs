@@ -1,0 +1,6 @@
+//! End to end: the real binary, the real npm, anvil and Verdaccio on loopback. What these tests look at is
+//! what a person or a script sees; nothing of the crates' insides is used to get a verdict.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+mod harness;
+mod lifetime;
