@@ -189,6 +189,13 @@ impl Config {
         };
         Ok(Self { path, file, network })
     }
+
+    /// What `file` in `home` says about the network `name` by itself.
+    pub(crate) fn of_file(home: &Path, file: ConfigFile, name: &str) -> Result<Self, ConfigError> {
+        let path = home.join(FILE);
+        let network = Some(resolve(&path, &file, &Overrides::default(), name.to_owned())?);
+        Ok(Self { path, file, network })
+    }
 }
 
 impl ConfigFile {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use chain::Chain;
+use chain::{Chain, Head};
 use client::coordinator::CoordinatorClient;
 use client::http::Http;
 use client::npm::{NpmClient, NpmConfig};
@@ -18,6 +18,7 @@ use crate::args::GlobalArgs;
 use crate::config::{Config, ConfigError, Network};
 use crate::errors::{Explain as _, Failure};
 use crate::exit;
+use crate::install::seen;
 use crate::output::Output;
 
 /// Shared by everything one command does.
@@ -110,7 +111,16 @@ impl Context {
             name_registry: network.name_registry,
             package_registry: network.package_registry,
         };
-        Ok(Chain::new(self.http()?.clone(), described))
+        let floor = seen::floor(&self.home()?, &described)?;
+        Ok(Chain::new(self.http()?.clone(), described).with_floor(floor))
+    }
+
+    /// The block to read at, which no later run will fall behind.
+    pub(crate) async fn head(&self, chain: &Chain) -> Result<Head, Failure> {
+        let doing = format!("the chain of network {:?} cannot be read", chain.network().name);
+        let head = chain.head(self.now()).await.while_doing(doing).hint("check its rpcUrls in config.json, and that they answer")?;
+        seen::note(&self.home()?, chain.network(), head.number)?;
+        Ok(head)
     }
 
     /// The connected wallet, where there is one. It is not asked whether it answers.
@@ -145,6 +155,14 @@ impl Context {
     pub(crate) async fn npm(&self, folder: &Path) -> Result<NpmClient, Failure> {
         let config = NpmConfig::load(folder).await.hint("check that `npm config list` works in this folder")?;
         Ok(NpmClient::new(self.http()?.clone(), config))
+    }
+
+    /// The npm registries of this user, whatever folder 3pm was started in.
+    pub(crate) async fn npm_of_user(&self) -> Result<NpmClient, Failure> {
+        let folder = self.temporary_folder()?;
+        // Without a manifest here npm would look for a project in the folders above.
+        std::fs::write(folder.path().join("package.json"), "{}")?;
+        self.npm(folder.path()).await
     }
 
     /// A folder that goes when the command ends, Ctrl-C included.

@@ -110,6 +110,11 @@ impl Failure {
         self
     }
 
+    /// Message and causes in one line.
+    pub(crate) fn sentence(&self) -> String {
+        std::iter::once(&self.message).chain(&self.causes).cloned().collect::<Vec<_>>().join(": ")
+    }
+
     /// How the process ends.
     pub(crate) fn exit_code(&self) -> ExitCode {
         self.code

@@ -7,7 +7,9 @@ mod context;
 mod errors;
 mod exit;
 mod install;
+mod maintain;
 mod output;
+mod prompt;
 mod world;
 
 use clap::Parser as _;

@@ -16,6 +16,9 @@ pub(crate) struct ApproveSwitches {
     /// Leave that to somebody else
     #[arg(long)]
     pub(crate) no_submit: bool,
+    /// Once it is on chain, wait until the coordinator has put the release on npm
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "120")]
+    pub(crate) wait: Option<u64>,
     /// Answer every question with yes
     #[arg(long, short)]
     pub(crate) yes: bool,
@@ -31,7 +34,7 @@ pub(crate) struct RegisterArgs {
     /// The package
     pub(crate) package: PackageName,
     /// Another member beside the connected wallet; may be given several times
-    #[arg(long, value_name = "0x…")]
+    #[arg(long, value_name = "0x…", value_parser = parse_address)]
     pub(crate) member: Vec<Address>,
     /// How many members must sign
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -46,7 +49,7 @@ pub(crate) struct RegisterArgs {
     #[arg(long, value_name = "DAYS", default_value_t = 180)]
     pub(crate) recovery_days: u16,
     /// Who may start a recovery
-    #[arg(long, value_name = "0x…")]
+    #[arg(long, value_name = "0x…", value_parser = parse_address)]
     pub(crate) guardian: Option<Address>,
     /// How long to wait for the token to appear in the published package
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
@@ -95,7 +98,7 @@ pub(crate) struct TeamAddArgs {
     /// The package
     pub(crate) package: PackageName,
     /// Who joins
-    #[arg(required = true, value_name = "0x…")]
+    #[arg(required = true, value_name = "0x…", value_parser = parse_address)]
     pub(crate) members: Vec<Address>,
     /// How many must sign from then on
     #[arg(long, value_name = "N")]
@@ -111,7 +114,7 @@ pub(crate) struct TeamRemoveArgs {
     /// The package
     pub(crate) package: PackageName,
     /// Who leaves
-    #[arg(required = true, value_name = "0x…")]
+    #[arg(required = true, value_name = "0x…", value_parser = parse_address)]
     pub(crate) members: Vec<Address>,
     /// How many must sign from then on
     #[arg(long, value_name = "N")]
@@ -160,6 +163,9 @@ pub(crate) struct PublishArgs {
     /// Days until which it can be recorded, at most 30
     #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=30))]
     pub(crate) deadline_days: u64,
+    /// The commit it was built from; taken from git where the working tree is clean
+    #[arg(long, value_name = "SHA")]
+    pub(crate) commit: Option<String>,
     /// Where it was built; taken from the environment of the usual CI systems
     #[arg(long, value_name = "URL")]
     pub(crate) ci_url: Option<Url>,
@@ -212,6 +218,21 @@ pub(crate) struct SubmitArgs {
     /// A release, or an id
     #[arg(value_name = "PACKAGE@VERSION|ID")]
     pub(crate) target: Target,
+    /// Wait until the coordinator has put the release on npm
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true, default_missing_value = "120")]
+    pub(crate) wait: Option<u64>,
+}
+
+/// An address that becomes a member: in mixed case its checksum (EIP-55) must hold, because a member that is
+/// a typing error cannot sign.
+fn parse_address(text: &str) -> Result<Address, String> {
+    let digits = text.strip_prefix("0x").ok_or("an address begins with 0x")?;
+    let address: Address = text.parse().map_err(|_| "an address is 0x and 40 hex digits".to_owned())?;
+    let mixed = digits.chars().any(|c| c.is_ascii_uppercase()) && digits.chars().any(|c| c.is_ascii_lowercase());
+    if mixed && Address::parse_checksummed(text, None).is_err() {
+        return Err("the checksum of the address does not hold: a digit is wrong".to_owned());
+    }
+    Ok(address)
 }
 
 /// What a person may point at.

@@ -11,7 +11,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use install::{InstallArgs, VerifyArgs};
 pub(crate) use maintainer::{
     ApproveArgs, ApproveSwitches, PendingArgs, PublishArgs, RegisterArgs, RegisterTokenArgs, StatusArgs, SubmitArgs,
-    TeamAddArgs, TeamCommand, TeamRemoveArgs, TeamStatusArgs, TeamThresholdArgs,
+    Target, TeamCommand,
 };
 pub(crate) use setup::{CompletionsArgs, CoordinatorCommand, InitArgs, ServeArgs, WalletCommand, WalletConnectArgs};
 pub(crate) use world::{DemoArgs, DevArgs};

@@ -12,7 +12,7 @@ use url::Url;
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(after_help = "Examples:\n  3pm init                                       asks\n  \
                         3pm init --network local --rpc-url http://127.0.0.1:8545 \\\n    \
-                        --name-registry 0x… --package-registry 0x… --coordinator http://127.0.0.1:7437\n\n\
+                        --name-registry 0x… --package-registry 0x… --coordinator http://127.0.0.1:8787\n\n\
                         Running it again changes what is given and keeps the rest.")]
 pub(crate) struct InitArgs {
     /// JSON-RPC of the chain; several times for several that must agree
@@ -75,12 +75,12 @@ pub(crate) enum CoordinatorCommand {
 
 /// `3pm coordinator serve`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  3pm coordinator serve --listen 127.0.0.1:7437 --data ./coordinator\n\n\
+#[command(after_help = "Examples:\n  3pm coordinator serve --listen 127.0.0.1:8787 --data ./coordinator\n\n\
                         The network comes from config.json or THREEPM_*. The key that encrypts npm tokens comes from\n\
-                        THREEPM_TOKEN_KEY (64 hex digits), else from a 0600 file in the data folder, made on first start.")]
+                        THREEPM_COORDINATOR_KEY (32 bytes in hex or base64), else from a 0600 file in the data folder, made on first start.")]
 pub(crate) struct ServeArgs {
     /// Where to listen
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:7437", env = "THREEPM_LISTEN")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8787", env = "THREEPM_LISTEN")]
     pub(crate) listen: SocketAddr,
     /// Database, tarballs and key
     #[arg(long, value_name = "FOLDER", env = "THREEPM_DATA")]

@@ -2,7 +2,18 @@
 //! Ctrl-C, which drops the running command; everything it holds (temporary folders, children, locks) cleans
 //! up as it is dropped. `dev`, `demo` and `coordinator` end in their own orderly way instead.
 
+mod approve;
 mod completions;
+mod coordinator;
+mod init;
+mod pending;
+mod publish;
+mod register;
+mod register_token;
+mod status;
+mod submit;
+mod team;
+mod wallet;
 
 use tokio::runtime::Runtime;
 
@@ -49,7 +60,17 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Dev(args) => world::run_dev(context, args).await,
         Command::WorldGuard => Ok(world::run_guard().await.map(|()| exit::FINE)?),
         Command::Completions(args) => completions::run(&args),
-        _ => Err(Failure::unknown("this command is not part of this build yet")),
+        Command::Init(args) => init::run(context, args).await,
+        Command::Wallet(command) => wallet::run(context, command).await,
+        Command::Register(args) => register::run(context, args).await,
+        Command::RegisterToken(args) => register_token::run(context, args).await,
+        Command::Team(command) => team::run(context, command).await,
+        Command::Publish(args) => publish::run(context, args).await,
+        Command::Pending(args) => pending::run(context, args).await,
+        Command::Status(args) => status::run(context, args).await,
+        Command::Approve(args) => approve::run(context, args).await,
+        Command::Submit(args) => submit::run(context, args).await,
+        Command::Coordinator(command) => coordinator::run(context, command).await,
     }
 }
 

@@ -1,0 +1,175 @@
+//! `3pm approve`: a co-signer's review. The tarball is downloaded and hashed here, every value is checked
+//! against the bytes and the chain, the changes are shown, and only then is the wallet asked.
+//!
+//! Start reading at `maintain::review` for the checks, and at `maintain::base` for what is compared with.
+
+use client::coordinator::api::{Change, Proposal, SignatureRequest};
+use serde::Serialize;
+use serde_json::json;
+use trust::PackageName;
+use trust::text::printable;
+
+use crate::args::{ApproveArgs, Target};
+use crate::context::Context;
+use crate::errors::{Explain as _, Failure, Outcome};
+use crate::exit;
+use crate::maintain::base::{Sources, nearest_trusted};
+use crate::maintain::change::{CheckedChange, Difference, check_change};
+use crate::maintain::comparison::{Comparison, compare, size};
+use crate::maintain::find::{Found, UNREACHABLE, find, is_open};
+use crate::maintain::finish::{Ask, Desk, Progress, finish_change, finish_release};
+use crate::maintain::review::{OnChain, ReviewedRelease, check_release, review_release};
+use crate::maintain::standing::{self, require_member};
+use crate::maintain::wait;
+use crate::output::{Page, moment};
+use crate::prompt;
+
+/// What was reviewed and what came of it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a, R: Serialize> {
+    #[serde(flatten)]
+    progress: &'a Progress,
+    review: R,
+}
+
+/// Reviews, signs, and sends when it was the last signature.
+pub(crate) async fn run(context: &Context, args: ApproveArgs) -> Outcome {
+    let coordinator = context.coordinator()?;
+    match find(&coordinator, &args.target).await? {
+        Found::Release(proposal) => approve_release(context, &args, *proposal).await,
+        Found::Change(change) => approve_change(context, &args, *change).await,
+    }
+}
+
+async fn approve_release(context: &Context, args: &ApproveArgs, proposal: Proposal) -> Outcome {
+    let (chain, coordinator) = (context.chain()?, context.coordinator()?);
+    let name: PackageName = proposal.release.package_name.parse()?;
+    let version = proposal.release.version.parse()?;
+    let subject = format!("{name}@{version}");
+    let standing = standing::read(context, &chain, &name).await?;
+    let (head, package) = (&standing.head, &standing.package);
+    let release = chain.release(head, &name, &version).await?;
+    let on_chain = OnChain {
+        domain: chain::package_domain(chain.network()),
+        package,
+        release: &release,
+        nonce_used: chain.is_nonce_used(head, &name, proposal.release.nonce).await?,
+        next_nonce: chain.next_nonce(head, &name).await?,
+    };
+    let checked = check_release(&args.target, &proposal, &on_chain, context.now())?;
+    if proposal.state.is_terminal() {
+        let reason = proposal.reason.as_deref().map(|reason| format!(": {}", printable(reason, 300))).unwrap_or_default();
+        return Err(Failure::not_possible(format!(
+            "{subject} is closed at the coordinator, {}{reason}",
+            wait::words(proposal.state)
+        )));
+    }
+    let wallet = context.wallet().await?;
+    require_member(&name, &package.members, wallet.address())?;
+    if proposal.signatures.iter().any(|entry| entry.signer == wallet.address()) {
+        return Err(already_signed(&args.target));
+    }
+
+    let progress = context.output.progress(&format!("downloading {subject}"));
+    let bytes = coordinator.proposal_tarball(proposal.id).await.hint(UNREACHABLE)?;
+    progress.say("comparing with the nearest version that can be trusted");
+    let reviewed = review_release(checked, &proposal, &bytes)?;
+    let npm = context.npm_of_user().await?;
+    let sources = Sources { chain: &chain, head, npm: &npm, coordinator: &coordinator };
+    let base = nearest_trusted(&sources, &name, package, reviewed.checked().version()).await?;
+    let comparison = compare(&base, reviewed.tarball(), &bytes, args.diff);
+    drop(progress);
+
+    let checked = reviewed.checked();
+    context.output.page(|page| render_review(page, &reviewed, &proposal, &comparison, bytes.len() as u64));
+    prompt::confirm(context, args.switches.yes, &format!("Sign {subject}?")).await?;
+    let signature = {
+        let _waiting = context.output.progress(&format!("waiting for the wallet to sign {}", checked.id()));
+        wallet.sign(checked.request()).await.while_doing(format!("{subject} is not signed"))?
+    };
+    let request = SignatureRequest { signer: wallet.address(), signature: signature.clone() };
+    let after = coordinator.sign_proposal(proposal.id, &request).await.while_doing("the signature was not taken")?;
+    if after.id != checked.id() {
+        return Err(Failure::mismatch("the coordinator answered with another proposal", checked.id(), after.id));
+    }
+    let desk = Desk { context, chain: &chain, head, coordinator: &coordinator, wallet: &*wallet };
+    let progress =
+        finish_release(desk, checked, &after, package, Some(&signature), args.switches, Ask::First).await?;
+    let report = Report { progress: &progress, review: json!({ "release": proposal.release, "comparison": comparison }) };
+    context.output.result(&report, |page| progress.render(page));
+    Ok(exit::FINE)
+}
+
+async fn approve_change(context: &Context, args: &ApproveArgs, change: Change) -> Outcome {
+    let (chain, coordinator) = (context.chain()?, context.coordinator()?);
+    let name: PackageName = change.config.package_name.parse()?;
+    let standing = standing::read(context, &chain, &name).await?;
+    let (head, package) = (&standing.head, &standing.package);
+    let domain = chain::name_domain(chain.network());
+    let checked = check_change(&args.target, &change, &domain, package, context.now())?;
+    if !is_open(change.state) {
+        return Err(Failure::not_possible(format!("the team change of {name} is closed at the coordinator")));
+    }
+    let wallet = context.wallet().await?;
+    let mut eligible = package.members.clone();
+    eligible.extend(&checked.config().members);
+    require_member(&name, &eligible, wallet.address())?;
+    if change.signatures.iter().any(|entry| entry.signer == wallet.address()) {
+        return Err(already_signed(&args.target));
+    }
+    context.output.page(|page| render_change(page, &checked));
+    prompt::confirm(context, args.switches.yes, &format!("Sign the team change of {name}?")).await?;
+    let signature = {
+        let _waiting = context.output.progress(&format!("waiting for the wallet to sign {}", checked.id()));
+        wallet.sign(checked.request()).await.while_doing("the team change is not signed")?
+    };
+    let request = SignatureRequest { signer: wallet.address(), signature: signature.clone() };
+    let after = coordinator.sign_change(change.id, &request).await.while_doing("the signature was not taken")?;
+    let desk = Desk { context, chain: &chain, head, coordinator: &coordinator, wallet: &*wallet };
+    let progress =
+        finish_change(desk, &checked, &after, package, Some(&signature), args.switches, Ask::First).await?;
+    let report = Report { progress: &progress, review: json!({ "differences": checked.differences() }) };
+    context.output.result(&report, |page| progress.render(page));
+    Ok(exit::FINE)
+}
+
+fn already_signed(target: &Target) -> Failure {
+    Failure::not_possible(format!("the connected wallet has signed {target} already"))
+        .hint(format!("3pm status {target}, or 3pm submit {target} when enough have signed"))
+}
+
+fn render_review(page: &mut Page, reviewed: &ReviewedRelease, proposal: &Proposal, comparison: &Comparison, bytes: u64) {
+    let checked = reviewed.checked();
+    let release = checked.release();
+    page.title(&format!("{}@{}", checked.name(), checked.version()));
+    page.field("proposed by", proposal.proposer);
+    page.field("tarball", format!("{}, {} files", size(bytes), comparison.files.len()));
+    page.field("sha512", &release.integrity);
+    page.field("sha256", release.contentHash);
+    let commit = if release.gitSha.is_zero() { "none".to_owned() } else { release.gitSha.to_string() };
+    page.field("commit", commit);
+    if !release.ciRunUrl.is_empty() {
+        page.field("built at", printable(&release.ciRunUrl, 200));
+    }
+    page.field("nonce", release.nonce);
+    page.field("until", moment(u64::try_from(release.deadline).unwrap_or(u64::MAX)));
+    page.field("digest", checked.id());
+    page.aside("  both hashes and the digest were computed here, from the bytes");
+    page.gap();
+    comparison.render(page);
+    page.gap();
+}
+
+/// What a team change would set otherwise.
+pub(crate) fn render_change(page: &mut Page, checked: &CheckedChange) {
+    page.title(&format!("Team change of {}", checked.name()));
+    for Difference { what, now, then } in checked.differences() {
+        page.warn(&format!("  {what}"));
+        page.line(&format!("      now   {now}"));
+        page.line(&format!("      then  {then}"));
+    }
+    page.field("until", moment(u64::try_from(checked.config().deadline).unwrap_or(u64::MAX)));
+    page.field("digest", checked.id());
+    page.gap();
+}

@@ -1,0 +1,449 @@
+//! `3pm register`: claims a package name. The wallet's address goes into the published manifest, the
+//! registrar sees it there and signs, and both signatures go on chain.
+//!
+//! The steps: 1. the name is free on chain, 2. `_3pm` is in the manifest under `latest`, waited for with
+//! visible progress, 3. every version that exists now goes under the legacy root, 4. the wallet signs the
+//! configuration, 5. the registrar's signature is checked here against the registrar on chain, 6. the claim
+//! is sent and read back. With a threshold above 1 the name is claimed for the wallet alone, and the team is
+//! proposed as a change, because its members must sign that themselves.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use alloy_primitives::{Address, B256, U256};
+use chain::{Chain, Head, MemberSignatureError, calls};
+use client::coordinator::CoordinatorClient;
+use client::coordinator::api::{ClaimApproval, ClaimRequest, SignatureRequest};
+use client::npm::{NpmClient, Packument};
+use serde::Serialize;
+use trust::PackageName;
+use trust::legacy::{self, LegacyVersion};
+use trust::message::{Config, RegistrarProof, claim_commitment, signing_request};
+use trust::record::{PackageRecord, PackageState};
+use trust::signature::pack;
+
+use crate::args::{ApproveSwitches, RegisterArgs};
+use crate::commands::team;
+use crate::context::Context;
+use crate::errors::{Explain as _, Failure, Outcome};
+use crate::exit;
+use crate::maintain::change::{Wish, team_in_words};
+use crate::maintain::finish::Progress;
+use crate::maintain::standing::{self, Standing};
+use crate::maintain::submission::{self, is_in_force};
+use crate::output::{Page, moment};
+use crate::prompt;
+
+/// The manifest field that says who may claim.
+const FIELD: &str = "_3pm";
+
+/// How long a claim may be signed and sent, in seconds: it is done at once.
+const CLAIM_LIFETIME: u64 = 24 * 60 * 60;
+
+/// Between two looks at the registry.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// How often a log hears that we still wait.
+const REMINDER: Duration = Duration::from_secs(60);
+
+/// Versions shown before a claim.
+const SHOWN_VERSIONS: usize = 5;
+
+/// What came of it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report<'a> {
+    package: &'a PackageName,
+    state: &'static str,
+    verify_token: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction_hash: Option<B256>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    legacy_versions: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<&'a PackageRecord>,
+    /// The team change that was proposed, with a threshold above 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    change: Option<&'a Progress>,
+}
+
+/// Claims the name.
+pub(crate) async fn run(context: &Context, args: RegisterArgs) -> Outcome {
+    let name = args.package.clone();
+    let (chain, coordinator) = (context.chain()?, context.coordinator()?);
+    let wallet = context.wallet().await?;
+    let address = wallet.address();
+    let (members, team) = plan(&args, address)?;
+    // 1.
+    let standing = standing::read(context, &chain, &name).await?;
+    if standing.package.state == PackageState::Final && standing.package.members.contains(&address) {
+        return Ok(already(context, &name, &standing, address));
+    }
+    require_free(context, &name, &standing.package)?;
+    require_registrar(&coordinator).await?;
+    // 2.
+    let npm = context.npm(&std::env::current_dir()?).await?;
+    let token = verify_token(address);
+    let Some(packument) = wait_for_token(context, &npm, &name, &token, &args).await? else {
+        let report = Report {
+            package: &name,
+            state: "waitingForToken",
+            verify_token: token,
+            transaction_hash: None,
+            legacy_versions: None,
+            record: None,
+            change: None,
+        };
+        context.output.result(&report, |page| page.next(&format!("when it is published: 3pm register {name}")));
+        return Ok(exit::WAITING);
+    };
+    // 3.
+    let versions = legacy_versions(context, &npm, &packument).await?;
+    let config = Config {
+        packageName: name.to_string(),
+        members,
+        threshold: 1,
+        releaseDelayHours: args.release_delay,
+        configDelayHours: if team.is_some() { 0 } else { args.config_delay },
+        recoveryDays: args.recovery_days,
+        guardian: args.guardian.unwrap_or(Address::ZERO),
+        legacyRoot: legacy::root(&versions),
+        epoch: 0,
+        deadline: U256::from(context.now().saturating_add(CLAIM_LIFETIME)),
+    };
+    // 4.
+    let request = signing_request(&config, &chain::name_domain(chain.network()).eip712())?;
+    context.output.page(|page| render_claim(page, &config, &packument, &versions, request.digest));
+    prompt::confirm(context, args.yes, &format!("Sign the claim of {name}?")).await?;
+    let signature = {
+        let _waiting = context.output.progress("waiting for the wallet to sign the claim");
+        wallet.sign(&request).await.while_doing("the claim is not signed")?
+    };
+    // 5.
+    let head = context.head(&chain).await?;
+    let claim = ClaimRequest {
+        config: config.clone().into(),
+        signatures: vec![SignatureRequest { signer: address, signature: signature.clone() }],
+        anchor_block: head.number,
+        legacy_versions: versions.clone(),
+    };
+    let approval = {
+        let _asking = context.output.progress("asking the registrar");
+        coordinator.request_claim(&claim).await.while_doing("the registrar did not vouch for the claim")?
+    };
+    verify_approval(&chain, &head, request.digest, &approval).await?;
+    // 6.
+    let signatures = pack(&config.members, &BTreeMap::from([(address, signature)]))?;
+    let call = calls::claim(chain.network(), &config, &signatures, head.number, &approval.registrar_signature);
+    let submitted = submission::send(context, &chain, &*wallet, &call)
+        .await
+        .while_doing(format!("{name} could not be claimed"))?;
+    let record = chain.package(&submitted.head, &name).await?;
+    let claimed = is_in_force(&record, &config)
+        || (record.state == PackageState::Provisional && record.members == config.members && record.legacy_root == config.legacyRoot);
+    if !claimed {
+        return Err(Failure::mismatch(
+            format!("the chain has another claim of {name} than was sent"),
+            team_in_words(&config.members, config.threshold),
+            team_in_words(&record.members, record.threshold),
+        ));
+    }
+    let change = match &team {
+        Some(wish) if record.state == PackageState::Final => {
+            context.output.note(&format!("{name} is claimed; now its team"));
+            let switches = ApproveSwitches { yes: args.yes, ..ApproveSwitches::default() };
+            Some(team::propose(context, &name, wish, switches).await.map(|(progress, _)| progress)
+                .while_doing(format!("{name} is claimed for you alone, but its team is not proposed"))
+                .hint(format!("3pm team add {name} 0x… --threshold {}", args.threshold))?)
+        }
+        _ => None,
+    };
+    let report = Report {
+        package: &name,
+        state: if record.state == PackageState::Provisional { "provisional" } else { "registered" },
+        verify_token: token,
+        transaction_hash: submitted.transaction,
+        legacy_versions: Some(versions.len()),
+        record: Some(&record),
+        change: change.as_ref(),
+    };
+    context.output.result(&report, |page| render(page, &report, address));
+    Ok(exit::FINE)
+}
+
+/// The members of the claim, and the team to be proposed after it.
+fn plan(args: &RegisterArgs, address: Address) -> Result<(Vec<Address>, Option<Wish>), Failure> {
+    let others: Vec<Address> = args.member.iter().copied().filter(|member| *member != address).collect();
+    let count = others.len() + 1;
+    if args.threshold == 0 || usize::from(args.threshold) > count {
+        return Err(Failure::usage(format!(
+            "--threshold is {}, expected 1 to {count}, the number of members",
+            args.threshold
+        )));
+    }
+    if args.threshold == 1 {
+        return Ok(([vec![address], others].concat(), None));
+    }
+    if args.config_delay > 0 {
+        return Err(Failure::usage("--config-delay would make the team wait that long before it is one")
+            .hint("register without it, and set it with a later change"));
+    }
+    let wish = Wish { add: others, remove: vec![], threshold: Some(args.threshold) };
+    Ok((vec![address], Some(wish)))
+}
+
+/// `3pm-verify-<address, lowercase>`.
+fn verify_token(address: Address) -> String {
+    format!("3pm-verify-{address:#x}")
+}
+
+fn already(context: &Context, name: &PackageName, standing: &Standing, address: Address) -> exit::ExitCode {
+    let report = Report {
+        package: name,
+        state: "registered",
+        verify_token: verify_token(address),
+        transaction_hash: None,
+        legacy_versions: None,
+        record: Some(&standing.package),
+        change: None,
+    };
+    context.output.result(&report, |page| {
+        page.good(&format!("{name} is registered already, and you are a member"));
+        team::render_team(page, &standing.package, Some(address));
+    });
+    exit::FINE
+}
+
+/// Step 1.
+fn require_free(context: &Context, name: &PackageName, package: &PackageRecord) -> Result<(), Failure> {
+    match package.state {
+        PackageState::None => Ok(()),
+        PackageState::Provisional => {
+            context.output.warn(&format!(
+                "{name} has a claim that is provisional until {}; a newer one replaces it",
+                moment(package.final_at)
+            ));
+            Ok(())
+        }
+        PackageState::Final => Err(Failure::not_possible(format!(
+            "{name} is registered already, for {}",
+            team_in_words(&package.members, package.threshold)
+        ))
+        .hint("ask one of its members: 3pm team add PACKAGE 0x…")),
+        PackageState::Retired => Err(Failure::not_possible(format!(
+            "{name} was given up by its members at {}; a name that was given up is claimed again through a recovery",
+            moment(package.retired_at)
+        ))),
+    }
+}
+
+async fn require_registrar(coordinator: &CoordinatorClient) -> Result<(), Failure> {
+    let health = coordinator.health().await.hint(crate::maintain::find::UNREACHABLE)?;
+    if health.registrar.is_none() {
+        return Err(Failure::not_possible("this coordinator has no registrar, so nobody would vouch for the claim")
+            .hint("use a coordinator that has one: 3pm init --coordinator URL"));
+    }
+    Ok(())
+}
+
+/// Step 2; `None` when nobody wants to wait.
+async fn wait_for_token(
+    context: &Context,
+    npm: &NpmClient,
+    name: &PackageName,
+    token: &str,
+    args: &RegisterArgs,
+) -> Result<Option<Packument>, Failure> {
+    let mut seen = look(npm, name, token).await?;
+    if let Look::There(packument) = seen {
+        return Ok(Some(*packument));
+    }
+    context.output.page(|page| {
+        page.title(&format!("To show that you can publish {name}, put this into its package.json and publish it:"));
+        page.gap();
+        page.line(&format!("    \"{FIELD}\": \"{token}\""));
+        page.gap();
+        page.line("  npm version patch && npm publish");
+        page.aside("  any version will do that becomes `latest`; the field can go again once the name is registered");
+        page.gap();
+    });
+    if args.no_wait {
+        return Ok(None);
+    }
+    let progress = context.output.progress(&seen.words(name));
+    context.output.note(&format!("waiting up to {} s for it; Ctrl-C to go on later with the same command", args.timeout));
+    let started = tokio::time::Instant::now();
+    let mut reminded = started;
+    loop {
+        if started.elapsed() > Duration::from_secs(args.timeout) {
+            return Err(Failure::new(exit::WAITING, format!("after {} s, {}", args.timeout, seen.words(name)))
+                .hint(format!("publish it, then run 3pm register {name} again")));
+        }
+        tokio::time::sleep(PAUSE).await;
+        seen = look(npm, name, token).await?;
+        if let Look::There(packument) = seen {
+            return Ok(Some(*packument));
+        }
+        progress.say(&seen.words(name));
+        if reminded.elapsed() > REMINDER {
+            reminded = tokio::time::Instant::now();
+            context.output.note(&format!("still waiting: {}", seen.words(name)));
+        }
+    }
+}
+
+/// What the registry shows.
+enum Look {
+    Unknown,
+    NoToken,
+    Other(String),
+    There(Box<Packument>),
+}
+
+impl Look {
+    fn words(&self, name: &PackageName) -> String {
+        match self {
+            Self::Unknown => format!("{name} is not on the registry yet"),
+            Self::NoToken => format!("the latest {name} has no {FIELD} in its package.json"),
+            Self::Other(found) => format!("the latest {name} names another wallet: {found}"),
+            Self::There(_) => format!("the latest {name} names this wallet"),
+        }
+    }
+}
+
+async fn look(npm: &NpmClient, name: &PackageName, token: &str) -> Result<Look, Failure> {
+    let Some(packument) = npm.fetch_packument(name).await.hint("check `npm config get registry`")? else {
+        return Ok(Look::Unknown);
+    };
+    Ok(match packument.verify_token() {
+        None => Look::NoToken,
+        Some(found) if found == token => Look::There(Box::new(packument)),
+        Some(found) => Look::Other(trust::text::printable(found, 80)),
+    })
+}
+
+/// Step 3.
+async fn legacy_versions(context: &Context, npm: &NpmClient, packument: &Packument) -> Result<Vec<LegacyVersion>, Failure> {
+    let _progress = context.output.progress("listing the versions that exist");
+    let listed = npm.legacy_versions(packument).await.while_doing("the versions that exist cannot be listed")?;
+    if !listed.skipped.is_empty() {
+        context.output.warn(&format!(
+            "{} versions are no strict SemVer and will count as unrecorded: {}",
+            listed.skipped.len(),
+            listed.skipped.iter().take(10).cloned().collect::<Vec<_>>().join(", ")
+        ));
+    }
+    Ok(listed.versions)
+}
+
+/// Step 5: the commitment is ours, the registrar is the one on chain, and the signature is the registrar's.
+async fn verify_approval(chain: &Chain, head: &Head, config_digest: B256, approval: &ClaimApproval) -> Result<(), Failure> {
+    let commitment = claim_commitment(config_digest, head.hash);
+    if approval.commitment != commitment {
+        return Err(Failure::mismatch("the registrar vouched for another claim", commitment, approval.commitment));
+    }
+    let registrar = chain.registrar(head).await?;
+    if approval.registrar != registrar {
+        return Err(Failure::mismatch("the coordinator's registrar is not the one on chain", registrar, approval.registrar));
+    }
+    let domain = chain::name_domain(chain.network());
+    let digest = signing_request(&RegistrarProof { commitment }, &domain.eip712())?.digest;
+    match chain.verify_member_signature(head, registrar, digest, &approval.registrar_signature).await {
+        Ok(()) => Ok(()),
+        Err(MemberSignatureError::Refused { .. }) => Err(Failure::mismatch(
+            "the registrar's signature is not the registrar's",
+            registrar,
+            "a signature of somebody else",
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn render_claim(page: &mut Page, config: &Config, packument: &Packument, versions: &[LegacyVersion], digest: B256) {
+    page.title(&format!("Claim of {}", config.packageName));
+    page.field("members", team_in_words(&config.members, config.threshold));
+    page.field("delays", format!("releases {} h, team changes {} h", config.releaseDelayHours, config.configDelayHours));
+    page.field("recovery", format!("after {} days of silence", config.recoveryDays));
+    if !config.guardian.is_zero() {
+        page.field("guardian", config.guardian);
+    }
+    page.field("versions", format!("{} that exist now will count as Legacy; the newest:", versions.len()));
+    let mut newest: Vec<(u64, &LegacyVersion)> =
+        versions.iter().map(|entry| (packument.published_at(&entry.version).unwrap_or(0), entry)).collect();
+    newest.sort_by(|a, b| b.0.cmp(&a.0));
+    for (at, entry) in newest.iter().take(SHOWN_VERSIONS) {
+        let when = if *at == 0 { "at an unknown time".to_owned() } else { moment(*at) };
+        page.line(&format!("                 {} published {when}", entry.version));
+    }
+    page.warn("  look at them: one that you did not publish would be trusted from now on");
+    if config.members.len() > 1 {
+        page.warn("  any one of these members could release alone; raise the threshold with 3pm team threshold");
+    }
+    page.field("digest", digest);
+    page.gap();
+}
+
+fn render(page: &mut Page, report: &Report<'_>, address: Address) {
+    let name = report.package;
+    if report.state == "provisional" {
+        page.good(&format!("{name} is claimed"));
+    } else {
+        page.good(&format!("{name} is registered"));
+    }
+    if let Some(record) = report.record {
+        page.field("state", standing::describe(record));
+        team::render_team(page, record, Some(address));
+    }
+    if let Some(count) = report.legacy_versions {
+        page.field("legacy", format!("{count} versions from before"));
+    }
+    if let Some(hash) = report.transaction_hash {
+        page.field("transaction", hash);
+    }
+    if let Some(change) = report.change {
+        page.gap();
+        change.render(page);
+    }
+    page.next(&format!("3pm register-token {name}, so that the coordinator can publish what the team signs"));
+    if report.change.is_none() {
+        page.next(&format!("3pm team add {name} 0x… --threshold 2, so that no single wallet can release"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Arguments, Command};
+
+    fn args(line: &[&str]) -> RegisterArgs {
+        let line = [&["3pm", "register", "left-pad"], line].concat();
+        match Arguments::try_parse_from(line).unwrap().command {
+            Command::Register(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_token_names_the_address_in_lower_case() {
+        let address: Address = "0xF39Fd6e51aad88F6F4ce6aB8827279cffFb92266".parse().unwrap();
+        assert_eq!(verify_token(address), "3pm-verify-0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266");
+    }
+
+    #[test]
+    fn a_claim_never_needs_a_signature_that_only_somebody_else_can_give() {
+        let me = Address::repeat_byte(1);
+        let other = Address::repeat_byte(2).to_string();
+        assert_eq!(plan(&args(&[]), me).unwrap(), (vec![me], None));
+        let (members, team) = plan(&args(&["--member", &other]), me).unwrap();
+        assert_eq!((members.len(), team), (2, None));
+        let (members, team) = plan(&args(&["--member", &other, "--threshold", "2"]), me).unwrap();
+        assert_eq!(members, [me]);
+        assert_eq!(team.unwrap(), Wish { add: vec![Address::repeat_byte(2)], remove: vec![], threshold: Some(2) });
+        assert!(plan(&args(&["--threshold", "2"]), me).is_err());
+        assert!(plan(&args(&["--member", &me.to_string(), "--threshold", "2"]), me).is_err());
+        assert!(plan(&args(&["--threshold", "0"]), me).is_err());
+        assert!(plan(&args(&["--member", &other, "--threshold", "2", "--config-delay", "1"]), me).is_err());
+    }
+}

@@ -1,0 +1,217 @@
+//! `3pm status`: where a package, a release, a proposal or a team change stands. What the chain says and what
+//! the coordinator says are shown apart. Judges no bytes; that is `3pm verify`.
+
+use client::coordinator::api::{Change, Proposal, TokenStatus};
+use serde::Serialize;
+use trust::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
+use trust::text::printable;
+use trust::{PackageName, Version};
+
+use crate::args::{StatusArgs, Target};
+use crate::commands::register_token::render_token;
+use crate::commands::team::render_team;
+use crate::context::Context;
+use crate::errors::{Failure, Outcome};
+use crate::exit;
+use crate::maintain::find::{Found, find, is_open};
+use crate::maintain::{standing, wait};
+use crate::output::{Page, moment};
+
+/// Releases shown of a package.
+const SHOWN_RELEASES: usize = 10;
+
+/// What is known.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    package: Option<PackageName>,
+    /// At which block the chain was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    block: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<PackageRecord>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<Version>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    release: Option<ReleaseRecord>,
+    /// As the coordinator says.
+    proposals: Vec<Proposal>,
+    /// As the coordinator says.
+    changes: Vec<Change>,
+    /// As the coordinator says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<TokenStatus>,
+    /// What could not be found out.
+    problems: Vec<String>,
+}
+
+/// Finds it out and shows it.
+pub(crate) async fn run(context: &Context, args: StatusArgs) -> Outcome {
+    let mut report = Report::default();
+    let (name, version) = match &args.target {
+        Target::Package(name) => (name.clone(), None),
+        Target::Release(name, version) => (name.clone(), Some(version.clone())),
+        Target::Id(_) => match find(&context.coordinator()?, &args.target).await? {
+            Found::Release(proposal) => {
+                let key = (proposal.release.package_name.parse()?, Some(proposal.release.version.parse()?));
+                report.proposals.push(*proposal);
+                key
+            }
+            Found::Change(change) => {
+                let name = change.config.package_name.parse()?;
+                report.changes.push(*change);
+                (name, None)
+            }
+        },
+    };
+    let chain = context.chain()?;
+    let standing = standing::read(context, &chain, &name).await?;
+    report.block = Some(standing.head.number);
+    if let Some(version) = &version {
+        report.release = Some(chain.release(&standing.head, &name, version).await?);
+    }
+    if !matches!(args.target, Target::Id(_)) {
+        ask_coordinator(context, &mut report, &name, version.as_ref()).await;
+    }
+    report.record = Some(standing.package);
+    report.version = version;
+    report.package = Some(name);
+    let you = context.wallet_session()?.map(|session| session.address());
+    let now = context.now();
+    context.output.result(&report, |page| render(page, &report, you, now));
+    Ok(if report.problems.is_empty() { exit::FINE } else { exit::UNKNOWN })
+}
+
+/// The chain's answer stands without the coordinator's, so what it does not say is a problem to name.
+async fn ask_coordinator(context: &Context, report: &mut Report, name: &PackageName, version: Option<&Version>) {
+    let coordinator = match context.coordinator() {
+        Ok(coordinator) => coordinator,
+        Err(_) => return report.problems.push("no coordinator is configured, so what is on its way is not known".to_owned()),
+    };
+    let version = version.map(ToString::to_string);
+    match coordinator.proposals(Some(name), None, false).await {
+        Ok(proposals) => report.proposals.extend(proposals.into_iter().filter(|proposal| {
+            proposal.release.package_name == name.as_str()
+                && version.as_ref().is_none_or(|version| proposal.release.version == *version)
+        })),
+        Err(error) => return report.problems.push(Failure::from(error).sentence()),
+    }
+    if version.is_some() {
+        return;
+    }
+    match coordinator.changes(Some(name), None, true).await {
+        Ok(changes) => report.changes.extend(changes.into_iter().filter(|change| is_open(change.state))),
+        Err(error) => report.problems.push(Failure::from(error).sentence()),
+    }
+    match coordinator.token_status(name).await {
+        Ok(token) => report.token = Some(token),
+        Err(error) => report.problems.push(Failure::from(error).sentence()),
+    }
+}
+
+fn render(page: &mut Page, report: &Report, you: Option<alloy_primitives::Address>, now: u64) {
+    let name = report.package.as_ref().map(ToString::to_string).unwrap_or_default();
+    match &report.version {
+        Some(version) => page.title(&format!("{name}@{version}")),
+        None => page.title(&name),
+    }
+    if let Some(release) = &report.release {
+        render_release(page, release);
+    }
+    if let Some(record) = &report.record {
+        if report.version.is_none() || report.release.as_ref().is_some_and(|release| release.status == ReleaseStatus::None) {
+            page.field("name", standing::describe(record));
+        }
+        if report.version.is_none() {
+            render_team(page, record, you);
+        }
+        if record.state == PackageState::None {
+            page.next(&format!("3pm register {name}"));
+        }
+    }
+    match &report.token {
+        Some(token) if token.stored => render_token(token, now, page),
+        Some(_) if report.record.as_ref().is_some_and(|record| record.state == PackageState::Final) => {
+            page.warn("  no npm token: the coordinator cannot publish what the team signs");
+            page.next(&format!("3pm register-token {name}"));
+        }
+        _ => {}
+    }
+    for proposal in report.proposals.iter().take(SHOWN_RELEASES) {
+        render_proposal(page, proposal);
+    }
+    if report.proposals.len() > SHOWN_RELEASES {
+        page.aside(&format!("  … and {} older; all of them with --json", report.proposals.len() - SHOWN_RELEASES));
+    }
+    for change in &report.changes {
+        render_change(page, change);
+    }
+    for problem in &report.problems {
+        page.warn(&format!("  {problem}"));
+    }
+}
+
+fn render_release(page: &mut Page, release: &ReleaseRecord) {
+    match release.status {
+        ReleaseStatus::None => {
+            page.field("record", "none on chain");
+            return;
+        }
+        ReleaseStatus::Active => page.good("  recorded and active"),
+        ReleaseStatus::Flagged => page.warn(&format!("  active, and a member warns of it until {}", moment(release.flagged_until))),
+        ReleaseStatus::Cooling => page.warn(&format!("  recorded, cools until {}", moment(release.active_at))),
+        ReleaseStatus::Vetoed => page.bad("  vetoed by a member"),
+        ReleaseStatus::Revoked => page.bad("  revoked by its members"),
+    }
+    if release.published_at == 0 {
+        return;
+    }
+    page.field("recorded", moment(release.published_at));
+    page.field("sha512", release.integrity);
+    page.field("sha256", release.content_hash.0);
+    for signer in &release.signers {
+        page.field("signed by", signer);
+    }
+    page.field("threshold", format!("{}, team number {}", release.threshold, release.epoch));
+    if !release.git_sha.is_zero() {
+        page.field("commit", format!("{:x}", release.git_sha));
+    }
+}
+
+fn render_proposal(page: &mut Page, proposal: &Proposal) {
+    let release = &proposal.release;
+    let target = format!("{}@{}", printable(&release.package_name, 214), printable(&release.version, 64));
+    page.gap();
+    page.line(&format!("  {target}  {}", wait::words(proposal.state)));
+    page.field("id", proposal.id);
+    page.field("signatures", format!("{} of {}", proposal.signatures.len(), proposal.threshold));
+    for entry in &proposal.signatures {
+        page.field("", entry.signer);
+    }
+    if let Some(npm) = &proposal.npm {
+        page.field("npm", format!("{} under {}", moment(npm.published_at), printable(&npm.tag, 80)));
+    }
+    for remark in proposal.attention.iter().chain(&proposal.reason) {
+        page.warn(&format!("  {}", printable(remark, 300)));
+    }
+    if proposal.state.is_terminal() {
+        return;
+    }
+    match proposal.state {
+        client::coordinator::api::ProposalState::Proposed => page.next(&format!("3pm approve {target}")),
+        client::coordinator::api::ProposalState::Signed => page.next(&format!("3pm submit {target}")),
+        _ => {}
+    }
+}
+
+fn render_change(page: &mut Page, change: &Change) {
+    page.gap();
+    page.line(&format!("  team change of {}", printable(&change.config.package_name, 214)));
+    page.field("id", change.id);
+    page.field("would be", format!("{} of {} members", change.config.threshold, change.config.members.len()));
+    page.field("signatures", change.signatures.len());
+    if is_open(change.state) {
+        page.next(&format!("3pm approve {}", change.id));
+    }
+}

@@ -1,0 +1,138 @@
+//! `3pm wallet`: which external signer speaks for this machine's user. The key stays where it is; all that
+//! is kept is where to ask.
+
+use alloy_primitives::Address;
+use client::http::public;
+use serde::Serialize;
+use wallet::{RpcWallet, Session, Wallet as _};
+
+use crate::args::{WalletCommand, WalletConnectArgs};
+use crate::context::Context;
+use crate::errors::{Explain as _, Failure, Outcome};
+use crate::exit;
+use crate::output::Page;
+
+/// What is known about the wallet.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    connected: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signer: Option<String>,
+    /// Whether the signer answered just now, with this account.
+    answers: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chain_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    balance_wei: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<String>,
+}
+
+/// `status`, `connect` or `disconnect`.
+pub(crate) async fn run(context: &Context, command: WalletCommand) -> Outcome {
+    match command {
+        WalletCommand::Status => status(context).await,
+        WalletCommand::Connect(args) => connect(context, args).await,
+        WalletCommand::Disconnect => disconnect(context),
+    }
+}
+
+async fn connect(context: &Context, args: WalletConnectArgs) -> Outcome {
+    if !matches!(args.rpc.scheme(), "http" | "https") {
+        return Err(Failure::usage(format!("{} is not an http or https URL", public(&args.rpc))));
+    }
+    let wallet = RpcWallet::connect(context.http()?.clone(), args.rpc.clone(), args.address)
+        .await
+        .while_doing(format!("the signer at {} cannot be connected", public(&args.rpc)))
+        .hint("check that it runs and that its account is unlocked")?;
+    Session::Rpc { url: args.rpc, address: wallet.address() }.store(&context.home()?)?;
+    status(context).await
+}
+
+fn disconnect(context: &Context) -> Outcome {
+    let was = Session::delete(&context.home()?)?;
+    context.output.result(&serde_json::json!({ "connected": false, "wasConnected": was }), |page| {
+        page.line(if was { "the wallet is forgotten" } else { "no wallet was connected" });
+    });
+    Ok(exit::FINE)
+}
+
+async fn status(context: &Context) -> Outcome {
+    let Some(session) = context.wallet_session()? else {
+        let report = Report::default();
+        context.output.result(&report, |page| {
+            page.line("no wallet is connected");
+            page.next("3pm wallet connect --rpc URL of your signer");
+        });
+        return Ok(exit::FINE);
+    };
+    let mut report = Report { connected: true, address: Some(session.address()), ..Report::default() };
+    let Session::Rpc { url, address } = session;
+    report.signer = Some(public(&url));
+    let _progress = context.output.progress("asking the signer");
+    match RpcWallet::connect(context.http()?.clone(), url, Some(address)).await {
+        Ok(wallet) => {
+            report.answers = true;
+            match wallet.chain_id().await {
+                Ok(id) => report.chain_id = Some(id),
+                Err(error) => report.problems.push(error.to_string()),
+            }
+        }
+        Err(error) => report.problems.push(describe(&error)),
+    }
+    if let Some(network) = context.network_if_configured()? {
+        match report.chain_id {
+            Some(found) if found != network.chain_id => report.problems.push(format!(
+                "the signer is on chain {found}, network {:?} is chain {}; it can sign, but not send",
+                network.name, network.chain_id
+            )),
+            _ => {}
+        }
+        match context.chain()?.balance(address).await {
+            Ok(balance) => report.balance_wei = Some(balance.to_string()),
+            Err(error) => report.problems.push(format!("the balance is not known: {error}")),
+        }
+    }
+    drop(_progress);
+    context.output.result(&report, |page| render(&report, page));
+    Ok(if report.answers { exit::FINE } else { exit::UNKNOWN })
+}
+
+fn describe(error: &wallet::WalletError) -> String {
+    use std::error::Error as _;
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    trust::text::printable(&text, 400)
+}
+
+fn render(report: &Report, page: &mut Page) {
+    match report.answers {
+        true => page.good("the wallet is connected and answers"),
+        false => page.bad("the wallet is connected, but does not answer"),
+    }
+    if let Some(address) = report.address {
+        page.field("address", address);
+    }
+    if let Some(signer) = &report.signer {
+        page.field("signer", signer);
+    }
+    if let Some(id) = report.chain_id {
+        page.field("chain id", id);
+    }
+    if let Some(balance) = &report.balance_wei {
+        page.field("balance", format!("{balance} wei"));
+    }
+    for problem in &report.problems {
+        page.warn(&format!("  {problem}"));
+    }
+    if !report.answers {
+        page.next("start the signer, or 3pm wallet connect --rpc URL");
+    }
+}
