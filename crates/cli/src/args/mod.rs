@@ -99,3 +99,6 @@ pub(crate) enum Command {
     #[command(hide = true)]
     WorldGuard,
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,3 +16,8 @@ pub(crate) mod source;
 pub(crate) mod standing;
 pub(crate) mod submission;
 pub(crate) mod wait;
+
+#[cfg(test)]
+mod change_tests;
+#[cfg(test)]
+mod review_tests;

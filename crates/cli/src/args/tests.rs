@@ -1,0 +1,97 @@
+//! The command line as people type it.
+
+use clap::{CommandFactory as _, Parser as _};
+
+use super::*;
+use trust::PackageName;
+
+fn parse(line: &str) -> Result<Arguments, clap::Error> {
+    Arguments::try_parse_from(line.split_whitespace())
+}
+
+#[test]
+fn the_definition_holds_together_and_every_command_shows_examples() {
+    let mut command = Arguments::command();
+    command.clone().debug_assert();
+    command.build();
+    let mut open: Vec<&clap::Command> = command.get_subcommands().collect();
+    while let Some(subcommand) = open.pop() {
+        if subcommand.has_subcommands() {
+            open.extend(subcommand.get_subcommands());
+        } else if !subcommand.is_hide_set() {
+            let after = subcommand.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(after.starts_with("Examples:\n"), "{} has no examples", subcommand.get_name());
+        }
+    }
+}
+
+#[test]
+fn global_flags_stand_before_or_after_the_command() {
+    for line in ["3pm --json --network base status left-pad", "3pm status left-pad --json --network base"] {
+        let arguments = parse(line).unwrap();
+        assert!(arguments.global.json);
+        assert_eq!(arguments.global.network.as_deref(), Some("base"));
+    }
+}
+
+#[test]
+fn a_target_is_a_package_a_release_or_an_id() {
+    let check = |text: &str, expected: Result<Target, &str>| {
+        let found = text.parse::<Target>();
+        match expected {
+            Ok(expected) => assert_eq!(found, Ok(expected), "{text}"),
+            Err(part) => {
+                let found = found.unwrap_err();
+                assert!(found.contains(part), "{text}: {found:?} should say {part:?}");
+            }
+        }
+    };
+    let name = |text: &str| text.parse::<PackageName>().unwrap();
+    check("left-pad", Ok(Target::Package(name("left-pad"))));
+    check("@acme/tool", Ok(Target::Package(name("@acme/tool"))));
+    check("left-pad@1.2.3", Ok(Target::Release(name("left-pad"), "1.2.3".parse().unwrap())));
+    check("@acme/tool@1.2.3-rc.1", Ok(Target::Release(name("@acme/tool"), "1.2.3-rc.1".parse().unwrap())));
+    let id = format!("0x{}", "ab".repeat(32));
+    check(&id, Ok(Target::Id(id.parse().unwrap())));
+    check(&format!("0x{}", "zz".repeat(32)), Err("64 hex digits"));
+    check("left-pad@latest", Err("SemVer"));
+    check("@acme", Err("malformed"));
+    check("", Err("bytes"));
+}
+
+#[test]
+fn an_address_with_a_wrong_digit_is_refused_where_its_case_can_tell() {
+    let good = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+    assert!(parse(&format!("3pm team add left-pad {good}")).is_ok());
+    assert!(parse(&format!("3pm team add left-pad {}", good.to_lowercase())).is_ok());
+    for bad in [&good.replace("F39", "F38").replace("f39", "f38"), &good[..41], &good[2..]] {
+        assert!(parse(&format!("3pm team add left-pad {bad}")).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn contradictions_and_secrets_in_arguments_are_refused() {
+    for line in [
+        "3pm approve left-pad@1.0.0 --submit --no-submit",
+        "3pm publish . --tarball a.tgz",
+        "3pm publish --deadline-days 31",
+        "3pm publish --deadline-days 0",
+        "3pm register-token left-pad npm_secret",
+        "3pm register-token left-pad --token npm_secret",
+        "3pm coordinator serve",
+        "3pm",
+    ] {
+        assert!(parse(line).is_err(), "{line}");
+    }
+}
+
+#[test]
+fn waiting_has_a_limit_and_takes_no_word_of_its_neighbours() {
+    let wait = |line: &str| match parse(line).unwrap().command {
+        Command::Submit(args) => args.wait,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(wait("3pm submit left-pad@1.0.0"), None);
+    assert_eq!(wait("3pm submit --wait left-pad@1.0.0"), Some(120));
+    assert_eq!(wait("3pm submit left-pad@1.0.0 --wait=7"), Some(7));
+}
