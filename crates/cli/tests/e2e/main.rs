@@ -2,5 +2,11 @@
 //! what a person or a script sees; nothing of the crates' insides is used to get a verdict.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+mod cosigners;
 mod harness;
+mod liars;
 mod lifetime;
+mod outages;
+mod publisher;
+mod story;
+mod uploads;

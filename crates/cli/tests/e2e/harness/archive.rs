@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use flate2::Compression;
+use flate2::{Compression, GzBuilder};
 use flate2::write::GzEncoder;
 use serde_json::json;
 
@@ -18,28 +18,41 @@ pub fn package_with(name: &str, version: &str, path: &str) -> Vec<u8> {
     archive(&[("package/package.json", manifest.as_bytes()), (path, b"escaped")])
 }
 
-/// A package that is `bytes` long at least, because of a file that does not compress.
-pub fn package_of_size(name: &str, version: &str, bytes: usize) -> Vec<u8> {
+/// A package whose tarball is exactly `bytes` long, because of a file that does not compress.
+pub fn package_of_exact_size(name: &str, version: &str, bytes: usize) -> Vec<u8> {
     let manifest = json!({ "name": name, "version": version, "main": "index.js" }).to_string();
-    let mut noise = Vec::with_capacity(bytes);
-    // xorshift64: all it must be is incompressible.
+    let noise = noise(bytes);
+    let build = |length: usize, extra: usize| {
+        let files: [(&str, &[u8]); 2] = [("package/package.json", manifest.as_bytes()), ("package/noise", &noise[..length])];
+        archive_with(GzBuilder::new().extra(vec![0; extra]).write(Vec::new(), Compression::none()), &files)
+    };
+    // What the formats add is nearly the same for nearly the same length; gzip's extra field fills the rest.
+    let added = build(bytes - (1 << 16), 1).len() - (bytes - (1 << 16));
+    let shorter = bytes - added - (1 << 11);
+    let missing = bytes - build(shorter, 1).len();
+    build(shorter, 1 + missing)
+}
+
+/// Bytes that do not compress (xorshift64).
+fn noise(length: usize) -> Vec<u8> {
+    let mut noise = Vec::with_capacity(length + 8);
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    while noise.len() < bytes {
+    while noise.len() < length {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         noise.extend(state.to_le_bytes());
     }
-    noise.truncate(bytes);
-    archive_with(Compression::none(), &[("package/package.json", manifest.as_bytes()), ("package/noise", &noise)])
+    noise.truncate(length);
+    noise
 }
 
 fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
-    archive_with(Compression::default(), files)
+    archive_with(GzEncoder::new(Vec::new(), Compression::default()), files)
 }
 
-fn archive_with(level: Compression, files: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), level));
+fn archive_with(gzip: GzEncoder<Vec<u8>>, files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(gzip);
     for (path, contents) in files {
         let mut header = tar::Header::new_ustar();
         // Written by hand, because the crate refuses the paths that matter here.

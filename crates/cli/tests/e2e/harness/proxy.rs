@@ -1,7 +1,7 @@
 //! A loopback HTTP proxy in front of one server, whose behaviour a test decides: it may lie, count,
 //! or kill somebody at the k-th request. Speaks just enough HTTP for the parts of this project.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 

@@ -3,19 +3,27 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use alloy_primitives::{Address, B256, U256};
 use serde_json::{Value, json};
+use trust::TarballHashes;
 use trust::message::{Domain, Release, signing_request};
 
 use super::people::Person;
 use super::proxy::{Request, Response, Upstream};
 use super::world::World;
 
-/// One HTTP request with a JSON body or none.
+/// One HTTP request with a JSON body or none, to somebody who answers.
 pub fn send(base: &str, method: &str, path: &str, body: Option<&Value>) -> Response {
-    let headers = vec![("host".into(), "127.0.0.1".into()), ("content-type".into(), "application/json".into())];
+    try_send(base, method, path, body).unwrap_or_else(|| panic!("{base} does not answer {method} {path}"))
+}
+
+/// One HTTP request with a JSON body or none.
+pub fn try_send(base: &str, method: &str, path: &str, body: Option<&Value>) -> Option<Response> {
+    let address = base.trim_start_matches("http://").trim_end_matches('/');
+    let headers = vec![("host".into(), address.to_owned()), ("content-type".into(), "application/json".into())];
     let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
     let request = Request { method: method.into(), path: format!("/{path}"), headers, body };
-    Upstream::at(base).ask(&request).expect("an answer")
+    Upstream::at(base).ask(&request)
 }
 
 /// One JSON-RPC call to the chain node.
@@ -52,8 +60,65 @@ pub fn propose(world: &World, base: &str, person: &Person, release: &Release, ta
     Upstream::at(base).ask(&request).expect("an answer")
 }
 
+/// A release of `tarball` by the team of a protected package, good for a day.
+pub fn release(name: &str, version: &str, tarball: &[u8], nonce: u64) -> Release {
+    let hashes = TarballHashes::of(tarball);
+    Release {
+        packageName: name.to_owned(),
+        version: version.to_owned(),
+        integrity: hashes.integrity.to_string(),
+        contentHash: hashes.content_hash.0,
+        gitSha: B256::ZERO,
+        ciRunUrl: String::new(),
+        // The claim was 0, the team of three 1.
+        epoch: 1,
+        nonce: U256::from(nonce),
+        deadline: U256::from(now() + 24 * 60 * 60),
+    }
+}
+
+/// The digest of a release, which is its proposal's id.
+pub fn id(world: &World, release: &Release) -> String {
+    signing_request(release, &package_domain(world).eip712()).expect("encodes").digest.to_string()
+}
+
+/// Adds `person`'s signature at the coordinator at `base`.
+pub fn add_signature(world: &World, base: &str, person: &Person, release: &Release) -> Response {
+    let body = json!({ "signer": person.address, "signature": sign(world, person, release) });
+    send(base, "POST", &format!("v1/proposals/{}/signatures", id(world, release)), Some(&body))
+}
+
+/// Records a release that `signers` sign, sent by an account that has nothing to do with it.
+pub fn record(world: &World, release: &Release, signers: &[&Person]) {
+    let address = |pointer: &str| -> Address { world.text(pointer).parse().expect("an address") };
+    let network = chain::Network {
+        name: "local".into(),
+        chain_id: 31_337,
+        rpc_urls: vec![world.rpc().parse().expect("a URL")],
+        name_registry: address("/chain/nameRegistry"),
+        package_registry: address("/chain/packageRegistry"),
+    };
+    let members: Vec<Address> =
+        ["alice", "bob", "carol"].iter().map(|name| address(&format!("/people/{name}/address"))).collect();
+    let signatures = signers.iter().map(|person| {
+        let signature = sign(world, person, release).parse().expect("hex");
+        (person.address.parse().expect("an address"), signature)
+    });
+    let signatures = trust::signature::pack(&members, &signatures.collect()).expect("members");
+    let call = chain::calls::publish(&network, release, &signatures).expect("an integrity");
+    let transaction = json!({ "from": address("/chain/accounts/7"), "to": call.to, "data": call.data });
+    let hash = rpc(world, "eth_sendTransaction", json!([transaction]));
+    let receipt = rpc(world, "eth_getTransactionReceipt", json!([hash]));
+    assert_eq!(receipt["status"], "0x1", "{receipt}");
+}
+
+/// Unix seconds.
+pub fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs()
+}
+
 /// A release as the API writes it.
-fn release_json(release: &Release) -> Value {
+pub fn release_json(release: &Release) -> Value {
     json!({
         "packageName": release.packageName,
         "version": release.version,

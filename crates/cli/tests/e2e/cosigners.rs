@@ -1,0 +1,127 @@
+//! Who may sign what: a co-signer who is none, who signs twice, who signs something else, too late, or
+//! something that is closed. Asked of the coordinator directly, and through `3pm approve`.
+
+use alloy_primitives::U256;
+use serde_json::{Value, json};
+
+use crate::harness::archive;
+use crate::harness::proxy::Response;
+use crate::harness::raw;
+use crate::harness::world::World;
+
+#[track_caller]
+fn refused(answer: &Response, status: u16, kind: &str) {
+    let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    assert_eq!((answer.status, &problem["type"]), (status, &json!(format!("urn:3pm:problem:{kind}"))), "{problem}");
+}
+
+#[test]
+fn a_stranger_cannot_sign_or_propose() {
+    let world = World::shared();
+    let package = world.protected("signed-by-a-stranger");
+    let mallory = world.person("mallory");
+    let id = world.propose(&package, "1.1.0");
+    mallory.threepm(["approve", &id, "--yes"]).ended_with(4).refused().says(&["member"]);
+
+    let tarball = archive::package(&package.name, "1.2.0", "module.exports = 'mine';\n");
+    let release = raw::release(&package.name, "1.2.0", &tarball, 50);
+    let (coordinator, alice) = (world.coordinator(), world.person("alice"));
+    refused(&raw::propose(world, coordinator, &mallory, &release, tarball.clone()), 403, "not-a-member");
+    assert_eq!(raw::propose(world, coordinator, &alice, &release, tarball).status, 201);
+    refused(&raw::add_signature(world, coordinator, &mallory, &release), 403, "not-a-member");
+    // A member's name under a stranger's signature.
+    let body = json!({ "signer": world.person("bob").address, "signature": raw::sign(world, &mallory, &release) });
+    let path = format!("v1/proposals/{}/signatures", raw::id(world, &release));
+    refused(&raw::send(coordinator, "POST", &path, Some(&body)), 422, "bad-signature");
+}
+
+#[test]
+fn nobody_counts_twice() {
+    let world = World::shared();
+    let package = world.protected("signed-twice");
+    let id = world.propose(&package, "1.1.0");
+    let alice = world.person("alice");
+    alice.threepm(["approve", &id, "--yes"]).ended_with(4).refused().says(&["already"]);
+
+    let tarball = archive::package(&package.name, "1.2.0", "module.exports = 2;\n");
+    let release = raw::release(&package.name, "1.2.0", &tarball, 50);
+    assert_eq!(raw::propose(world, world.coordinator(), &alice, &release, tarball).status, 201);
+    refused(&raw::add_signature(world, world.coordinator(), &alice, &release), 409, "already-signed");
+    let proposal = raw::send(world.coordinator(), "GET", &format!("v1/proposals/{}", raw::id(world, &release)), None);
+    let proposal: Value = serde_json::from_slice(&proposal.body).unwrap();
+    assert_eq!(proposal["signatures"].as_array().map(Vec::len), Some(1), "{proposal}");
+    assert_eq!(proposal["state"], "proposed", "{proposal}");
+}
+
+#[test]
+fn a_signature_of_a_changed_payload_does_not_count() {
+    let world = World::shared();
+    let package = world.protected("changed-payload");
+    let tarball = archive::package(&package.name, "1.1.0", "module.exports = 1;\n");
+    let release = raw::release(&package.name, "1.1.0", &tarball, 50);
+    let (alice, bob) = (world.person("alice"), world.person("bob"));
+    assert_eq!(raw::propose(world, world.coordinator(), &alice, &release, tarball).status, 201);
+    let path = format!("v1/proposals/{}/signatures", raw::id(world, &release));
+    for (what, changed) in [
+        ("nonce", { let mut changed = release.clone(); changed.nonce += U256::from(1); changed }),
+        ("deadline", { let mut changed = release.clone(); changed.deadline += U256::from(1); changed }),
+        ("version", { let mut changed = release.clone(); changed.version = "1.1.1".into(); changed }),
+        ("run", { let mut changed = release.clone(); changed.ciRunUrl = "https://ci.example/1".into(); changed }),
+        ("epoch", { let mut changed = release.clone(); changed.epoch = 2; changed }),
+    ] {
+        let body = json!({ "signer": bob.address, "signature": raw::sign(world, &bob, &changed) });
+        let answer = raw::send(world.coordinator(), "POST", &path, Some(&body));
+        eprintln!("{what}: {}", String::from_utf8_lossy(&answer.body));
+        refused(&answer, 422, "bad-signature");
+    }
+}
+
+#[test]
+fn a_closed_proposal_takes_no_more_signatures() {
+    let world = World::shared();
+    let package = world.protected("closed");
+    let id = world.propose(&package, "1.1.0");
+    world.person("bob").threepm(["approve", &id, "--submit", "--yes"]).succeeded();
+    world.wait_for_state(world.coordinator(), &id, "published");
+    world.person("carol").threepm(["approve", &id, "--yes"]).ended_with(4).refused();
+    let carol = world.person("carol");
+    let body = json!({ "signer": carol.address, "signature": format!("0x{}", "11".repeat(65)) });
+    let answer = raw::send(world.coordinator(), "POST", &format!("v1/proposals/{id}/signatures"), Some(&body));
+    refused(&answer, 409, "closed");
+}
+
+#[test]
+fn an_expired_proposal_takes_no_more_signatures() {
+    let world = World::shared();
+    let package = world.protected("expired");
+    let tarball = archive::package(&package.name, "1.1.0", "module.exports = 1;\n");
+    let mut release = raw::release(&package.name, "1.1.0", &tarball, 50);
+    release.deadline = U256::from(raw::now() + 3);
+    let (alice, bob) = (world.person("alice"), world.person("bob"));
+    let answer = raw::propose(world, world.coordinator(), &alice, &release, tarball.clone());
+    assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    refused(&raw::add_signature(world, world.coordinator(), &bob, &release), 410, "expired");
+    let id = raw::id(world, &release);
+    bob.threepm(["approve", &id, "--yes"]).ended_with(4).refused().says(&["expired"]);
+    world.wait_for_state(world.coordinator(), &id, "expired");
+    // A deadline that has passed is refused from the start, and so is one nobody may sign.
+    for deadline in [raw::now() - 1, raw::now() + 31 * 24 * 60 * 60] {
+        release.deadline = U256::from(deadline);
+        let answer = raw::propose(world, world.coordinator(), &alice, &release, tarball.clone());
+        assert!(matches!(answer.status, 410 | 422), "{}", String::from_utf8_lossy(&answer.body));
+    }
+}
+
+#[test]
+fn a_release_of_a_team_that_has_changed_is_not_signed_any_more() {
+    let world = World::shared();
+    let package = world.protected("team-changed");
+    let id = world.propose(&package, "1.1.0");
+    let (alice, bob) = (world.person("alice"), world.person("bob"));
+    let carol = world.person("carol").address;
+    let change = alice.threepm(["team", "remove", &package.name, &carol, "--no-submit", "--yes", "--json"]).succeeded();
+    let change = crate::harness::story::id_of(&change);
+    bob.threepm(["approve", &change, "--submit", "--yes"]).succeeded();
+    bob.threepm(["approve", &id, "--yes"]).ended_with(4).refused();
+}
