@@ -92,6 +92,21 @@ pub fn plan(parameters: &Parameters) -> Result<Vec<Step>, ArtefactError> {
     Ok(vec![name_registry, package_registry, safety_registry, signer_factory])
 }
 
+/// Hashes of the code this build expects of a `NameRegistry` with that claim window and of a `PackageRegistry`
+/// that asks that `NameRegistry`. Registrar, origin and keys are in storage, not in the code.
+pub fn expected_code(claim_window: u64, name_registry: Address) -> Result<(B256, B256), ArtefactError> {
+    let parameters = Parameters { registry_origin: String::new(), registrar: Address::ZERO, claim_window, npm_keys: vec![] };
+    let names = plan(&parameters)?.first().map(|step| step.code_hash).unwrap_or_default();
+    let word = U256::from_be_slice(name_registry.as_slice());
+    let packages = step(
+        "PackageRegistry",
+        package_registry(name_registry),
+        include_str!("../../../contracts/artifacts/PackageRegistry.json"),
+        &[word],
+    )?;
+    Ok((names, packages.code_hash))
+}
+
 /// What to send so that `step` happens.
 #[must_use]
 pub fn creation(step: &Step) -> Call {

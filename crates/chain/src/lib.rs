@@ -18,6 +18,6 @@ mod rpc;
 pub use error::{ChainError, MemberSignatureError};
 pub use logs::PublishedEvent;
 pub use network::{Network, is_development_chain, name_domain, package_domain};
-pub use reads::{Chain, Head, Receipt};
+pub use reads::{Chain, Deployed, Head, Receipt};
 pub use revert::revert_reason;
 pub use rpc::{RpcError, call as rpc_call};

@@ -67,6 +67,26 @@ pub struct Receipt {
     pub contract_address: Option<Address>,
 }
 
+/// A deployment as it is on chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deployed {
+    /// Who vouches for claims.
+    pub registrar: Address,
+    /// The registry it serves.
+    pub registry_origin: String,
+    /// How long a claim is provisional, in seconds.
+    pub claim_window: u64,
+    /// How many of the registry's signing keys it has ever had.
+    pub npm_keys: u64,
+    /// The `NameRegistry` that `PackageRegistry` asks.
+    pub name_registry_of_packages: Address,
+    /// Hash of `NameRegistry`'s code.
+    pub name_registry_code_hash: B256,
+    /// Hash of `PackageRegistry`'s code.
+    pub package_registry_code_hash: B256,
+}
+
 impl Chain {
     /// Reads of `network`.
     #[must_use]
@@ -241,6 +261,24 @@ impl Chain {
     /// Who vouches for claims.
     pub async fn registrar(&self, at: &Head) -> Result<Address, ChainError> {
         self.view(at, "the registrar", self.network.name_registry, &names::NameRegistry::registrarCall {}).await
+    }
+
+    /// What a deployment says about itself.
+    pub async fn deployment(&self, at: &Head) -> Result<Deployed, ChainError> {
+        const WHAT: &str = "the deployment";
+        let (names_at, packages_at) = (self.network.name_registry, self.network.package_registry);
+        let keys: U256 = self.view(at, WHAT, names_at, &names::NameRegistry::npmKeyCountCall {}).await?;
+        Ok(Deployed {
+            registrar: self.registrar(at).await?,
+            registry_origin: self.view(at, WHAT, names_at, &names::NameRegistry::registryOriginCall {}).await?,
+            claim_window: self.view(at, WHAT, names_at, &names::NameRegistry::claimWindowCall {}).await?,
+            npm_keys: u64::try_from(keys).unwrap_or(u64::MAX),
+            name_registry_of_packages: self
+                .view(at, WHAT, packages_at, &packages::PackageRegistry::nameRegistryCall {})
+                .await?,
+            name_registry_code_hash: alloy_primitives::keccak256(self.code_at(at, names_at).await?),
+            package_registry_code_hash: alloy_primitives::keccak256(self.code_at(at, packages_at).await?),
+        })
     }
 
     /// Checks a member's signature as the contracts do: ECDSA first; a contract wallet (ERC-1271) only when

@@ -281,5 +281,12 @@ async fn a_planned_deployment_lands_where_and_as_planned_and_only_once() {
         // The proxy refuses what is there already.
         assert!(wallet.send_transaction(31337, &deploy::creation(step)).await.is_err());
     }
-    assert_eq!(chain.registrar(&head).await.unwrap(), wallet.address());
+    let deployed = chain.deployment(&head).await.unwrap();
+    assert_eq!((deployed.registrar, deployed.claim_window), (wallet.address(), parameters.claim_window));
+    assert_eq!(deployed.registry_origin, parameters.registry_origin);
+    assert_eq!(deployed.name_registry_of_packages, plan[0].address);
+    let expected = deploy::expected_code(deployed.claim_window, plan[0].address).unwrap();
+    assert_eq!((deployed.name_registry_code_hash, deployed.package_registry_code_hash), expected);
+    let other = deploy::expected_code(deployed.claim_window + 1, Address::ZERO).unwrap();
+    assert!(other.0 != expected.0 && other.1 != expected.1);
 }
