@@ -347,10 +347,10 @@ async fn builtin_registry(npm: &Npm) -> Result<Option<Url>, FlowError> {
     let empty = private_folder()?;
     std::fs::write(empty.path().join("package.json"), "{}")
         .map_err(|source| ProjectError::Io { path: empty.path().to_owned(), source })?;
-    let nothing = empty.path().join("npmrc").into_os_string();
+    // Neither exists; npm refuses one file for both.
     let flag = |name: &str| {
         let mut flag = OsString::from(format!("--{name}="));
-        flag.push(&nothing);
+        flag.push(empty.path().join(name));
         flag
     };
     let arguments = ["config".into(), "get".into(), "registry".into(), flag("userconfig"), flag("globalconfig")];

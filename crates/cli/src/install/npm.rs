@@ -213,7 +213,13 @@ fn shown(stderr: &str) -> String {
         .take(SHOWN_LINES)
         .map(|line| printable(line, 300))
         .collect();
-    if lines.is_empty() { "it gave no reason".to_owned() } else { lines.join("; ") }
+    if !lines.is_empty() {
+        return lines.join("; ");
+    }
+    match stderr.lines().map(str::trim).rfind(|line| !line.is_empty()) {
+        Some(line) => printable(line, 300),
+        None => "it gave no reason".to_owned(),
+    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use trust::verdict::Verdict;
 
 use super::assess::{Assessment, Finding, Outcome};
 use super::decision::{Call, call};
+use super::entries::{Origin, Source};
 use super::settings::Noted;
 use super::unpacked::Receipt;
 use crate::exit::{self, ExitCode};
@@ -72,7 +73,7 @@ impl Report {
             End::Checked | End::Refused | End::Declined { asked: false } => {}
         }
         let standing = self.assessment.findings.iter().filter(|finding| call(finding, &self.policy) != Call::Allow);
-        standing.map(|finding| code_of(&finding.outcome)).max().unwrap_or(exit::FINE)
+        standing.map(code_of).max().unwrap_or(exit::FINE)
     }
 
     /// For a person.
@@ -283,12 +284,17 @@ fn render_rest(page: &mut Page, count: usize) {
     }
 }
 
-/// The exit code of an outcome that stands in the way.
-fn code_of(outcome: &Outcome) -> ExitCode {
-    match outcome {
+/// The exit code of a finding that stands in the way.
+fn code_of(finding: &Finding) -> ExitCode {
+    let from_registry = match &finding.subject.source {
+        Ok(Source::Tarball(tarball)) => tarball.origin == Origin::Registry,
+        _ => false,
+    };
+    match &finding.outcome {
         Outcome::Judged(verdict) => match verdict {
             Verdict::Verified(_) => exit::FINE,
             Verdict::Flagged { .. } => exit::FLAGGED,
+            Verdict::NotEnrolled if !from_registry => exit::NON_REGISTRY,
             Verdict::NotEnrolled => exit::NOT_ENROLLED,
             Verdict::Legacy => exit::LEGACY,
             Verdict::Cooling { .. } => exit::COOLING,
