@@ -1,6 +1,7 @@
 //! The command line. Describes it, nothing else: what a command does is in `commands`, `install` and
 //! `world`; settings that live longer than one command are in `config`.
 
+mod deployment;
 mod install;
 mod maintainer;
 mod setup;
@@ -8,6 +9,7 @@ mod world;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use deployment::{DeployArgs, NetworkCommand};
 pub(crate) use install::{InstallArgs, VerifyArgs};
 pub(crate) use maintainer::{
     ApproveArgs, ApproveSwitches, PendingArgs, PublishArgs, RegisterArgs, RegisterTokenArgs, StatusArgs, SubmitArgs,
@@ -49,8 +51,17 @@ pub(crate) struct GlobalArgs {
     /// Print results and errors only
     #[arg(long, short, global = true, help_heading = "Everywhere")]
     pub(crate) quiet: bool,
-    /// When to use colours; NO_COLOR is respected
-    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN", help_heading = "Everywhere")]
+    /// When to use colours: auto, always or never; NO_COLOR is respected
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        hide_possible_values = true,
+        hide_default_value = true,
+        help_heading = "Everywhere"
+    )]
     pub(crate) color: Color,
     /// The network to use, by its name in config.json
     #[arg(long, global = true, value_name = "NAME", help_heading = "Everywhere")]
@@ -90,6 +101,11 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     /// Bring up a local world: chain, npm registry, coordinator, people with wallets
     Dev(DevArgs),
+    /// Put the contracts on a chain
+    Deploy(DeployArgs),
+    /// The network in use
+    #[command(subcommand)]
+    Network(NetworkCommand),
     /// Run a coordinator
     #[command(subcommand)]
     Coordinator(CoordinatorCommand),

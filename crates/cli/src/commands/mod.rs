@@ -5,7 +5,9 @@
 mod approve;
 mod completions;
 mod coordinator;
+mod deploy;
 mod init;
+mod network;
 mod pending;
 mod publish;
 mod register;
@@ -60,6 +62,8 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Dev(args) => world::run_dev(context, args).await,
         Command::WorldGuard => Ok(world::run_guard().await.map(|()| exit::FINE)?),
         Command::Completions(args) => completions::run(&args),
+        Command::Deploy(args) => deploy::run(context, args).await,
+        Command::Network(command) => network::run(context, command).await,
         Command::Init(args) => init::run(context, args).await,
         Command::Wallet(command) => wallet::run(context, command).await,
         Command::Register(args) => register::run(context, args).await,

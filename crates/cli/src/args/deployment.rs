@@ -1,0 +1,83 @@
+//! `deploy` and `network` as they are typed.
+
+use alloy_primitives::{Address, B256};
+use clap::Subcommand;
+use url::Url;
+
+/// `3pm deploy`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:\n  3pm deploy --rpc-url http://127.0.0.1:8545 --chain-id 31337 \\\n    \
+                        --registry-origin https://registry.example/ --registrar 0x… --dry-run\n\n\
+                        Addresses follow from code and arguments (CREATE2): the same everywhere, and a second run\n\
+                        finds what is there and sends nothing. The connected wallet pays; it gets no say in the\n\
+                        contracts.")]
+pub(crate) struct DeployArgs {
+    /// JSON-RPC of the chain; several times for several that must agree
+    #[arg(long, required = true, value_name = "URL")]
+    pub(crate) rpc_url: Vec<Url>,
+    /// Chain id, for a network whose name says none
+    #[arg(long, value_name = "N")]
+    pub(crate) chain_id: Option<u64>,
+    /// The npm registry this deployment serves
+    #[arg(long, value_name = "URL")]
+    pub(crate) registry_origin: Url,
+    /// Who vouches for claims: a key on a development chain, a multi-signature wallet in public
+    #[arg(long, value_name = "0x…")]
+    pub(crate) registrar: Address,
+    /// Seconds for which a claim can be replaced; 0 on a development chain, 14 days in public
+    #[arg(long, value_name = "SECONDS", default_value_t = 14 * 24 * 60 * 60)]
+    pub(crate) claim_window: u64,
+    /// A key with which the registry signs: x,y,valid-from,valid-to (Unix seconds)
+    #[arg(long, value_name = "X,Y,FROM,TO", value_parser = parse_npm_key)]
+    pub(crate) npm_key: Vec<NpmKeyArg>,
+    /// Say what would be sent, and send nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Send without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// `3pm network`.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum NetworkCommand {
+    /// Compare the contracts that are there with those this build expects
+    #[command(after_help = "Examples:\n  3pm network check\n  3pm network check --network base-sepolia --json")]
+    Check,
+}
+
+/// A registry's key, as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NpmKeyArg {
+    /// The point's x.
+    pub(crate) x: B256,
+    /// The point's y.
+    pub(crate) y: B256,
+    /// Unix seconds.
+    pub(crate) valid_from: u64,
+    /// Unix seconds.
+    pub(crate) valid_to: u64,
+}
+
+fn parse_npm_key(text: &str) -> Result<NpmKeyArg, String> {
+    let [x, y, from, to] = text.split(',').collect::<Vec<_>>()[..] else {
+        return Err("expected four values: x,y,valid-from,valid-to".to_owned());
+    };
+    let word = |text: &str| text.parse::<B256>().map_err(|_| format!("{text:?} is not 0x and 64 hex digits"));
+    let time = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is not Unix seconds"));
+    Ok(NpmKeyArg { x: word(x)?, y: word(y)?, valid_from: time(from)?, valid_to: time(to)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_four_values() {
+        let word = format!("0x{}", "11".repeat(32));
+        assert!(parse_npm_key(&format!("{word},{word},0,9")).is_ok());
+        for bad in ["", "a,b,c,d", &format!("{word},{word},0"), &format!("{word},{word},x,9")] {
+            assert!(parse_npm_key(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! `3pm deploy`: puts the contracts on a chain. Resumable: what is at its address already, with the expected
+//! code, is left alone, so a second run sends nothing. Writes no configuration; `3pm init` does.
+
+use std::time::Duration;
+
+use alloy_primitives::{Address, B256, keccak256};
+use chain::deploy::{self, DEPLOYMENT_PROXY, NpmKey, Parameters, Step};
+use chain::{Chain, Head};
+use serde::Serialize;
+
+use crate::args::DeployArgs;
+use crate::config;
+use crate::context::Context;
+use crate::errors::{Explain as _, Failure, Outcome};
+use crate::exit;
+use crate::output::Page;
+use crate::prompt;
+
+/// How long a transaction may take to get into a block.
+const RECEIPT_LIMIT: Duration = Duration::from_secs(120);
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    chain_id: u64,
+    registry_origin: String,
+    registrar: Address,
+    claim_window: u64,
+    contracts: Vec<Placed>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Placed {
+    #[serde(flatten)]
+    step: Step,
+    /// `present`, `created` or `missing`.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction: Option<B256>,
+}
+
+/// Deploys what is missing.
+pub(crate) async fn run(context: &Context, args: DeployArgs) -> Outcome {
+    let parameters = Parameters {
+        registry_origin: args.registry_origin.to_string(),
+        registrar: args.registrar,
+        claim_window: args.claim_window,
+        npm_keys: args
+            .npm_key
+            .iter()
+            .map(|key| NpmKey { x: key.x, y: key.y, validFrom: key.valid_from, validTo: key.valid_to })
+            .collect(),
+    };
+    let plan = deploy::plan(&parameters)?;
+    let chain = chain(context, &args)?;
+    let chain_id = chain.network().chain_id;
+    let head = chain.head(context.now()).await.while_doing("the chain cannot be read")?;
+    if chain.code_at(&head, DEPLOYMENT_PROXY).await?.is_empty() {
+        return Err(Failure::not_possible(format!("chain {chain_id} has no deployment proxy at {DEPLOYMENT_PROXY}"))
+            .hint("it is put there with a presigned transaction; every public chain and anvil have it"));
+    }
+    let mut placed = Vec::new();
+    for step in plan {
+        let state = if is_present(&chain, &head, &step).await? { "present" } else { "missing" };
+        placed.push(Placed { step, state, transaction: None });
+    }
+    let missing = placed.iter().filter(|placed| placed.state == "missing").count();
+    let mut report = Report {
+        chain_id,
+        registry_origin: parameters.registry_origin,
+        registrar: parameters.registrar,
+        claim_window: parameters.claim_window,
+        contracts: placed,
+    };
+    if missing > 0 && !args.dry_run {
+        context.output.page(|page| render(&report, page));
+        prompt::confirm(context, args.yes, &format!("Create {missing} contracts on chain {chain_id}?")).await?;
+        create(context, &chain, &mut report.contracts).await?;
+    }
+    context.output.result(&report, |page| render(&report, page));
+    Ok(exit::FINE)
+}
+
+/// The chain before there is a network entry for it.
+fn chain(context: &Context, args: &DeployArgs) -> Result<Chain, Failure> {
+    let name = context.chosen_network().unwrap_or_default();
+    let chain_id = args.chain_id.or(config::known_chain_id(name)).ok_or_else(|| {
+        Failure::usage("no chain id is given").hint("--chain-id N, or --network with a name that says it")
+    })?;
+    let network = chain::Network {
+        name: name.to_owned(),
+        chain_id,
+        rpc_urls: args.rpc_url.clone(),
+        name_registry: Address::ZERO,
+        package_registry: Address::ZERO,
+    };
+    Ok(Chain::new(context.http()?.clone(), network))
+}
+
+/// Whether the contract is there, with the code it should have.
+async fn is_present(chain: &Chain, head: &Head, step: &Step) -> Result<bool, Failure> {
+    let code = chain.code_at(head, step.address).await?;
+    if code.is_empty() {
+        return Ok(false);
+    }
+    let found = keccak256(code);
+    if found != step.code_hash {
+        return Err(Failure::mismatch(format!("{} at {} has other code", step.contract, step.address), step.code_hash, found));
+    }
+    Ok(true)
+}
+
+async fn create(context: &Context, chain: &Chain, placed: &mut [Placed]) -> Result<(), Failure> {
+    let wallet = context.wallet().await?;
+    for contract in placed.iter_mut().filter(|contract| contract.state == "missing") {
+        let progress = context.output.progress(&format!("creating {}", contract.step.contract));
+        let call = deploy::creation(&contract.step);
+        let hash = wallet.send_transaction(chain.network().chain_id, &call).await?;
+        progress.say(&format!("waiting for {hash}"));
+        let receipt = chain.wait_for_receipt(hash, RECEIPT_LIMIT).await?;
+        let head = chain.head(context.now()).await?;
+        if !receipt.success || !is_present(chain, &head, &contract.step).await? {
+            return Err(Failure::unknown(format!("{} is not at {}", contract.step.contract, contract.step.address))
+                .hint("run the same command again: it goes on where it stopped"));
+        }
+        contract.state = "created";
+        contract.transaction = Some(hash);
+    }
+    Ok(())
+}
+
+fn render(report: &Report, page: &mut Page) {
+    page.title(&format!("Deployment on chain {}", report.chain_id));
+    page.field("registry", &report.registry_origin);
+    page.field("registrar", report.registrar);
+    page.field("claims", format!("provisional for {} seconds", report.claim_window));
+    for Placed { step, state, transaction } in &report.contracts {
+        page.gap();
+        page.line(&format!("  {} ({state})", step.contract));
+        page.field("address", step.address);
+        page.field("code hash", step.code_hash);
+        if let Some(transaction) = transaction {
+            page.field("transaction", transaction);
+        }
+    }
+    let address = |name| report.contracts.iter().find(|placed| placed.step.contract == name).map(|placed| placed.step.address);
+    if let (Some(names), Some(packages)) = (address("NameRegistry"), address("PackageRegistry")) {
+        page.next(&format!("3pm init --name-registry {names} --package-registry {packages} --rpc-url URL"));
+    }
+}

@@ -1,0 +1,81 @@
+//! `3pm network check`: whether the configured contracts are the ones this build was made for. An address
+//! alone says nothing; code at an address cannot change, so this needs asking once.
+
+use alloy_primitives::{Address, B256};
+use chain::{Deployed, deploy};
+use serde::Serialize;
+
+use crate::args::NetworkCommand;
+use crate::context::Context;
+use crate::errors::{Explain as _, Failure, Outcome};
+use crate::exit;
+use crate::output::Page;
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    network: String,
+    chain_id: u64,
+    block: u64,
+    name_registry: Address,
+    package_registry: Address,
+    #[serde(flatten)]
+    deployed: Deployed,
+}
+
+/// Checks the network in use.
+pub(crate) async fn run(context: &Context, command: NetworkCommand) -> Outcome {
+    let NetworkCommand::Check = command;
+    let configured = context.network()?;
+    let chain = context.chain()?;
+    let head = context.head(&chain).await?;
+    let network = chain.network();
+    let deployed = chain.deployment(&head).await.while_doing("the contracts cannot be read")?;
+
+    let (names, packages) = deploy::expected_code(deployed.claim_window, network.name_registry)?;
+    let same = |what: &str, expected: B256, found: B256| {
+        if expected == found {
+            return Ok(());
+        }
+        Err(Failure::mismatch(format!("the code of {what} is not the one this build expects"), expected, found)
+            .hint("do not use this network: check its addresses in config.json"))
+    };
+    same("NameRegistry", names, deployed.name_registry_code_hash)?;
+    same("PackageRegistry", packages, deployed.package_registry_code_hash)?;
+    if deployed.name_registry_of_packages != network.name_registry {
+        return Err(Failure::mismatch(
+            "PackageRegistry asks another NameRegistry",
+            network.name_registry,
+            deployed.name_registry_of_packages,
+        ));
+    }
+    if let Some(origin) = &configured.registry_origin
+        && origin.as_str().trim_end_matches('/') != deployed.registry_origin.trim_end_matches('/')
+    {
+        return Err(Failure::mismatch("the deployment serves another npm registry", origin, &deployed.registry_origin));
+    }
+    let report = Report {
+        network: network.name.clone(),
+        chain_id: network.chain_id,
+        block: head.number,
+        name_registry: network.name_registry,
+        package_registry: network.package_registry,
+        deployed,
+    };
+    context.output.result(&report, |page| render(&report, page));
+    Ok(exit::FINE)
+}
+
+fn render(report: &Report, page: &mut Page) {
+    let Report { deployed, .. } = report;
+    page.good(&format!("network {}: the contracts are the ones this build expects", report.network));
+    page.field("chain", format!("{}, block {}", report.chain_id, report.block));
+    page.field("names", report.name_registry);
+    page.field("code hash", deployed.name_registry_code_hash);
+    page.field("packages", report.package_registry);
+    page.field("code hash", deployed.package_registry_code_hash);
+    page.field("registry", trust::text::printable(&deployed.registry_origin, 200));
+    page.field("registrar", deployed.registrar);
+    page.field("claims", format!("provisional for {} seconds", deployed.claim_window));
+    page.field("npm keys", deployed.npm_keys);
+}
