@@ -1,0 +1,8 @@
+//! The parts of the end-to-end harness that these tests stand on.
+
+#[path = "../e2e/harness/people.rs"]
+pub mod people;
+#[path = "../e2e/harness/proxy.rs"]
+pub mod proxy;
+#[path = "../e2e/harness/world.rs"]
+pub mod world;

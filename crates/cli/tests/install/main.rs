@@ -1,0 +1,13 @@
+//! `3pm install` and `3pm verify` end to end: the real binary and npm, a real chain and registry.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
+#![allow(dead_code, unreachable_pub, reason = "the harness serves several test programs")]
+
+mod attacks;
+mod harness;
+mod ledger;
+mod outages;
+mod project;
+mod registries;
+mod shelf;
+mod verdicts;
