@@ -32,15 +32,17 @@ pub fn diff(old: &Tarball, new: &Tarball) -> TreeDiff {
     found
 }
 
+/// Longest line that is shown, in characters; minified files have one line.
+const MAX_LINE_CHARS: usize = 400;
+
 /// The changed lines between two texts in unified form, at most `max_lines` of them; `None` when either
-/// is not UTF-8.
+/// is not UTF-8. Tabs become spaces; what else a terminal would obey becomes U+FFFD.
 #[must_use]
 pub fn text_diff(old: &[u8], new: &[u8], max_lines: usize) -> Option<String> {
     let (old, new) = (std::str::from_utf8(old).ok()?, std::str::from_utf8(new).ok()?);
     let mut out = String::new();
-    let differences = similar::TextDiff::configure()
-        .timeout(std::time::Duration::from_secs(2))
-        .diff_lines(old, new);
+    let differences =
+        similar::TextDiff::configure().timeout(std::time::Duration::from_secs(2)).diff_lines(old, new);
     let mut lines = 0_usize;
     for hunk in differences.unified_diff().context_radius(2).iter_hunks() {
         for line in hunk.to_string().lines() {
@@ -48,7 +50,7 @@ pub fn text_diff(old: &[u8], new: &[u8], max_lines: usize) -> Option<String> {
                 out.push_str("… more lines follow\n");
                 return Some(out);
             }
-            out.push_str(&trust::text::printable(line, 400));
+            out.push_str(&trust::text::printable(&line.replace('\t', "    "), MAX_LINE_CHARS));
             out.push('\n');
             lines = lines.saturating_add(1);
         }

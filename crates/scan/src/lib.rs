@@ -3,10 +3,14 @@
 #![deny(clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 #![cfg_attr(test, allow(clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
+mod archive;
 mod diff;
+mod error;
+mod packing;
+mod path;
 mod tarball;
 
 pub use diff::{TreeDiff, diff, text_diff};
-pub use tarball::{
-    FileEntry, Limits, Tarball, TarballError, read_file, read_tarball, tar_integrity, tree_digest,
-};
+pub use error::{EntryKind, HeaderProblem, PathProblem, TarballError};
+pub use packing::{tar_integrity, tree_digest};
+pub use tarball::{FileEntry, Limits, Tarball, read_file, read_tarball};

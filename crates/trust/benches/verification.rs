@@ -15,7 +15,8 @@ use trust::{PackageName, TarballHashes, Version};
 fn verification(c: &mut Criterion) {
     let name: PackageName = "left-pad".parse().expect("a name");
     let version: Version = "1.0.0".parse().expect("a version");
-    let manifest = Manifest::parse(&serde_json::json!({"name": "left-pad", "version": "1.0.0"}), false).expect("a manifest");
+    let manifest = Manifest::parse(&serde_json::json!({"name": "left-pad", "version": "1.0.0"}), false)
+        .expect("a manifest");
     let domain = Domain { chain_id: 8453, verifying_contract: Address::repeat_byte(1) }.eip712();
     let mut group = c.benchmark_group("verification");
     for size in [50_000_usize, 1_000_000, 16_000_000] {

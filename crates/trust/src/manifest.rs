@@ -119,11 +119,7 @@ impl Manifest {
             }
         };
         compare("dependencies", json(&self.dependencies), json(&used.dependencies));
-        compare(
-            "optionalDependencies",
-            json(&self.optional_dependencies),
-            json(&used.optional_dependencies),
-        );
+        compare("optionalDependencies", json(&self.optional_dependencies), json(&used.optional_dependencies));
         compare("peerDependencies", json(&self.peer_dependencies), json(&used.peer_dependencies));
         compare("bin", json(&self.bin), json(&used.bin));
         compare("os", json(&self.os), json(&used.os));
@@ -217,7 +213,8 @@ mod tests {
         let signed = parse(json!({"name": "@a/tool", "version": "1.0.0", "bin": "./cli.js", "os": "linux",
             "dependencies": {"x": "1", "y": "2"}, "optionalDependencies": {"y": "2"},
             "scripts": {"postinstall": "node x.js", "test": "t"}}));
-        let used = parse(json!({"name": "@a/tool", "version": "1.0.0", "bin": {"tool": "cli.js"}, "os": ["linux"],
+        let used =
+            parse(json!({"name": "@a/tool", "version": "1.0.0", "bin": {"tool": "cli.js"}, "os": ["linux"],
             "dependencies": {"x": "1"}, "optionalDependencies": {"y": "2"}, "hasInstallScript": true}));
         assert_eq!(signed.differences(&used), []);
     }
@@ -252,7 +249,12 @@ mod tests {
     #[test]
     fn a_field_of_another_type_is_an_error_not_an_empty_field() {
         assert_eq!(Manifest::parse(&json!([]), false), Err(ManifestError::NotAnObject));
-        for value in [json!({"dependencies": ["x"]}), json!({"dependencies": {"x": 1}}), json!({"os": 1}), json!({"name": 1})] {
+        for value in [
+            json!({"dependencies": ["x"]}),
+            json!({"dependencies": {"x": 1}}),
+            json!({"os": 1}),
+            json!({"name": 1}),
+        ] {
             assert!(matches!(Manifest::parse(&value, false), Err(ManifestError::Field { .. })), "{value}");
         }
     }

@@ -28,7 +28,9 @@ pub enum NameError {
         found: usize,
     },
     /// A character outside npm's set.
-    #[error("package name holds {found:?} at byte {at}, expected letters, digits, '-', '_', '.', '~' and the like")]
+    #[error(
+        "package name holds {found:?} at byte {at}, expected letters, digits, '-', '_', '.', '~' and the like"
+    )]
     Character {
         /// The character.
         found: char,
@@ -102,7 +104,9 @@ fn check_part(part: &str, offset: usize) -> Result<(), NameError> {
         return Err(NameError::Shape);
     }
     for (at, found) in part.char_indices() {
-        if !found.is_ascii_alphanumeric() && !matches!(found, '-' | '_' | '.' | '~' | '!' | '\'' | '(' | ')' | '*') {
+        if !found.is_ascii_alphanumeric()
+            && !matches!(found, '-' | '_' | '.' | '~' | '!' | '\'' | '(' | ')' | '*')
+        {
             return Err(NameError::Character { found, at: at.saturating_add(offset) });
         }
     }

@@ -56,7 +56,9 @@ impl Policy {
             Verdict::NotEnrolled => self.not_enrolled,
             Verdict::Unrecorded => self.unrecorded,
             Verdict::Flagged { .. } => self.flagged,
-            Verdict::Mismatch(_) | Verdict::Revoked | Verdict::Vetoed | Verdict::Cooling { .. } => Action::Deny,
+            Verdict::Mismatch(_) | Verdict::Revoked | Verdict::Vetoed | Verdict::Cooling { .. } => {
+                Action::Deny
+            }
         }
     }
 

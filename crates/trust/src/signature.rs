@@ -15,6 +15,9 @@ pub const MAX_SIGNATURE_BYTES: usize = 4096;
 /// Half of the order of secp256k1: a signature with a larger `s` has a twin with a smaller one.
 const HALF_ORDER: U256 = uint!(0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0_U256);
 
+/// All bits but the top one, in which EIP-2098 keeps the parity.
+const LOW_BITS: U256 = uint!(0x7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff_U256);
+
 /// Why a signature was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignatureError {
@@ -70,8 +73,7 @@ fn split(signature: &[u8]) -> Result<(U256, U256, bool), SignatureError> {
     match signature.split_first_chunk::<64>() {
         Some((words, [])) => {
             let (r, vs) = two_words(words);
-            // EIP-2098: the top bit of the second word is the parity.
-            Ok((r, vs & (U256::MAX >> 1), vs.bit(255)))
+            Ok((r, vs & LOW_BITS, vs.bit(255)))
         }
         Some((words, [v])) => {
             let (r, s) = two_words(words);
@@ -100,7 +102,10 @@ pub struct SignatureSet {
 }
 
 /// Packs `signatures` for the member list they will be checked against.
-pub fn pack(members: &[Address], signatures: &BTreeMap<Address, Bytes>) -> Result<SignatureSet, SignatureError> {
+pub fn pack(
+    members: &[Address],
+    signatures: &BTreeMap<Address, Bytes>,
+) -> Result<SignatureSet, SignatureError> {
     if let Some(found) = signatures.keys().find(|signer| !members.contains(signer)) {
         return Err(SignatureError::NotAMember { found: *found });
     }

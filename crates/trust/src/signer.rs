@@ -138,7 +138,13 @@ pub fn challenge(signer: Address, digest: B256) -> B256 {
 /// Checks a packed signature as the contract does.
 ///
 /// Steps: 1. length, 2. flags that must and must not be set, 3. low s, 4. the curve.
-pub fn verify(kind: Kind, key: &SignerKey, signer: Address, digest: B256, packed: &[u8]) -> Result<(), SignerError> {
+pub fn verify(
+    kind: Kind,
+    key: &SignerKey,
+    signer: Address,
+    digest: B256,
+    packed: &[u8],
+) -> Result<(), SignerError> {
     let parts = Parts::read(kind, packed, key.need)?;
     let signature = parts.signature()?;
     if signature.normalize_s().is_some() {

@@ -253,7 +253,9 @@ pub fn judge(
                 published_at: release.published_at,
             };
             match release.status {
-                ReleaseStatus::Flagged => Verdict::Flagged { release: verified, until: release.flagged_until },
+                ReleaseStatus::Flagged => {
+                    Verdict::Flagged { release: verified, until: release.flagged_until }
+                }
                 _ => Verdict::Verified(verified),
             }
         }

@@ -120,7 +120,10 @@ mod tests {
         }
         assert!(matches!("1.0.0+b".parse::<Version>(), Err(VersionError::Build { .. })));
         assert_eq!("".parse::<Version>(), Err(VersionError::Length { found: 0 }));
-        assert_eq!(format!("1.0.0-{}", "a".repeat(59)).parse::<Version>(), Err(VersionError::Length { found: 65 }));
+        assert_eq!(
+            format!("1.0.0-{}", "a".repeat(59)).parse::<Version>(),
+            Err(VersionError::Length { found: 65 })
+        );
     }
 
     #[test]

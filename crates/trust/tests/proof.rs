@@ -1,6 +1,8 @@
 //! Storage proofs of a real node (`fixtures/vectors/storage-proof.json`), and each step of `trust::proof`
 //! broken alone.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use alloy_primitives::{Address, B256, U256};
 use serde_json::{Value, json};
 use trust::proof::{AccountProof, Header, ProofError, ProvenHeader, verify_header, verify_storage};
@@ -52,9 +54,26 @@ fn every_field_of_the_header_counts() {
     let fixture = fixture();
     let expected: B256 = word(&fixture["header"]["hash"]);
     let fields = [
-        "parentHash", "sha3Uncles", "miner", "stateRoot", "transactionsRoot", "receiptsRoot", "logsBloom",
-        "difficulty", "number", "gasLimit", "gasUsed", "timestamp", "extraData", "mixHash", "nonce",
-        "baseFeePerGas", "withdrawalsRoot", "blobGasUsed", "excessBlobGas", "parentBeaconBlockRoot",
+        "parentHash",
+        "sha3Uncles",
+        "miner",
+        "stateRoot",
+        "transactionsRoot",
+        "receiptsRoot",
+        "logsBloom",
+        "difficulty",
+        "number",
+        "gasLimit",
+        "gasUsed",
+        "timestamp",
+        "extraData",
+        "mixHash",
+        "nonce",
+        "baseFeePerGas",
+        "withdrawalsRoot",
+        "blobGasUsed",
+        "excessBlobGas",
+        "parentBeaconBlockRoot",
         "requestsHash",
     ];
     for field in fields {

@@ -1,5 +1,7 @@
 //! Each step of `trust::signature::recover` broken alone, and the blob the contracts take.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::BTreeMap;
 
 use alloy_primitives::{Address, B256, Bytes, Signature, U256, hex};

@@ -1,6 +1,8 @@
 //! Signatures that browsers and ssh-keygen really made (`fixtures/signers.json`), and every check of
 //! `trust::signer` broken alone.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use alloy_primitives::{Address, B256, Bytes};
 use serde::Deserialize;
 use serde_json::Value;
@@ -146,7 +148,8 @@ fn the_key_is_found_from_one_signature_and_the_signers_address() {
             signature_der: der.as_bytes(),
         };
         let packed = pack_passkey(&assertion, relying_party, challenge(signer, digest)).unwrap();
-        let find = |signer, digest| recover_key(&factory, Kind::Passkey, relying_party, signer, digest, &packed);
+        let find =
+            |signer, digest| recover_key(&factory, Kind::Passkey, relying_party, signer, digest, &packed);
         assert_eq!(find(signer, digest), Ok(key));
         assert_eq!(find(signer, B256::ZERO), Err(SignerError::Other { what: "signer" }));
         assert_eq!(find(Address::ZERO, digest), Err(SignerError::Other { what: "signer" }));
@@ -223,7 +226,8 @@ fn a_passkey_answer_of_another_shape_is_refused_with_its_reason() {
         let assertion = Assertion { authenticator_data, client_data_json, signature_der };
         pack_passkey(&assertion, case.relying_party, asked).unwrap_err()
     };
-    let malformed = |part| move |error: SignerError| matches!(error, SignerError::Malformed { part: p, .. } if p == part);
+    let malformed =
+        |part| move |error: SignerError| matches!(error, SignerError::Malformed { part: p, .. } if p == part);
     assert!(malformed("authenticator data")(pack(&data[..36], client, &der)));
     assert!(malformed("authenticator data")(pack(&[&data[..], &[0]].concat(), client, &der)));
     assert!(malformed("signature")(pack(&data, client, &der[..10])));

@@ -1,13 +1,15 @@
 //! `fixtures/vectors`, made with viem and node:crypto and read by Solidity too: the same answers here.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use alloy_primitives::{Address, B256};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use trust::legacy::{LegacyVersion, prove, root, verify_proof};
 use trust::message::{
-    Cancel, Config, Domain, Flag, RegistrarProof, Release, ReleaseBatch, Revocation, TokenHandover, Veto, Withdrawal,
-    coordinator_domain, signing_request,
+    Cancel, Config, Domain, Flag, RegistrarProof, Release, ReleaseBatch, Revocation, TokenHandover, Veto,
+    Withdrawal, coordinator_domain, signing_request,
 };
 use trust::{Integrity, TarballHashes};
 

@@ -1,5 +1,7 @@
 //! Each step of `trust::verdict::judge` broken alone, from one arrangement in which everything is right.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use alloy_primitives::{Address, B256, FixedBytes};
 use serde_json::{Value, json};
 use trust::legacy::{LegacyVersion, prove, root};
@@ -258,7 +260,8 @@ fn step_7_a_manifest_that_adds_something_to_the_signed_one_is_a_mismatch() {
     for scene in [Scene::verified as fn() -> Scene, Scene::legacy] {
         let added = |scene: &mut Scene| {
             let dependencies = json!({"a": "1", "evil": "1"});
-            scene.used = Some(manifest(json!({"name": "left-pad", "version": "1.1.0", "dependencies": dependencies})));
+            scene.used =
+                Some(manifest(json!({"name": "left-pad", "version": "1.1.0", "dependencies": dependencies})));
         };
         assert_eq!(verdict(scene, added), "Mismatch");
         // A bare tarball: nobody used another manifest.
@@ -291,9 +294,15 @@ fn verdicts_read_the_same_in_json() {
     scene.release.status = ReleaseStatus::Flagged;
     scene.release.flagged_until = 9;
     let flagged = serde_json::to_value(scene.judge().unwrap()).unwrap();
-    assert_eq!((&flagged["verdict"], &flagged["until"], &flagged["threshold"]), (&json!("flagged"), &json!(9), &json!(2)));
+    assert_eq!(
+        (&flagged["verdict"], &flagged["until"], &flagged["threshold"]),
+        (&json!("flagged"), &json!(9), &json!(2))
+    );
     scene.release.status = ReleaseStatus::Cooling;
-    assert_eq!(serde_json::to_value(scene.judge().unwrap()).unwrap(), json!({"verdict": "cooling", "activeAt": 2_000}));
+    assert_eq!(
+        serde_json::to_value(scene.judge().unwrap()).unwrap(),
+        json!({"verdict": "cooling", "activeAt": 2_000})
+    );
 }
 
 #[test]
@@ -320,7 +329,10 @@ fn no_policy_lets_a_mismatch_or_a_release_that_was_taken_back_through() {
     let mut scene = Scene::verified();
     scene.unrecorded();
     let unrecorded = scene.judge().unwrap();
-    assert_eq!((lenient.action(&unrecorded), Policy::default().action(&unrecorded)), (Action::Allow, Action::Deny));
+    assert_eq!(
+        (lenient.action(&unrecorded), Policy::default().action(&unrecorded)),
+        (Action::Allow, Action::Deny)
+    );
 }
 
 #[test]

@@ -80,15 +80,9 @@ pub fn parse_armored(text: &str) -> Result<SshSignature, SignerError> {
     let mut numbers = Reader(signature.string()?);
     let (r, s) = (numbers.scalar()?, numbers.scalar()?);
     numbers.end()?;
-    let flags_and_counter = signature.0.try_into().map_err(|_| malformed("flags and counter are not 5 bytes"))?;
-    Ok(SshSignature {
-        x: B256::from_slice(x),
-        y: B256::from_slice(y),
-        application,
-        r,
-        s,
-        flags_and_counter,
-    })
+    let flags_and_counter =
+        signature.0.try_into().map_err(|_| malformed("flags and counter are not 5 bytes"))?;
+    Ok(SshSignature { x: B256::from_slice(x), y: B256::from_slice(y), application, r, s, flags_and_counter })
 }
 
 /// Packs a signature. Which challenge it is over, the caller learns by verifying the result.

@@ -1,0 +1,267 @@
+//! The tar layer: one header at a time, each judged before the next byte is believed. It accepts only
+//! what every reader in use (node-tar, libarchive, tar-stream) reads the same way; a header that one of
+//! them would skip, or measure differently, is refused, because the contents behind it would then be
+//! read as headers. Knows nothing of packages.
+//!
+//! Formats: POSIX ustar and pax, GNU long names. No links, no sparse files, no base-256 numbers (a file
+//! that needs one is past every limit).
+
+use std::io::{self, Read};
+
+use trust::text::printable;
+
+use crate::error::{EntryKind, HeaderProblem, TarballError};
+
+const BLOCK: usize = 512;
+
+/// Largest extended header (pax, GNU long name), in bytes; real ones have a few hundred.
+pub(crate) const MAX_EXTENSION_BYTES: u64 = 64 << 10;
+
+/// A file or directory, before its contents.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// As written, with the folder that npm strips.
+    pub(crate) path: Vec<u8>,
+    pub(crate) is_directory: bool,
+    pub(crate) mode: u32,
+    pub(crate) size: u64,
+}
+
+/// Reads entries from the bytes of a tar.
+#[derive(Debug)]
+pub(crate) struct Archive<R> {
+    reader: R,
+    limit: usize,
+    count: usize,
+}
+
+impl<R: Read> Archive<R> {
+    pub(crate) fn new(reader: R, limit: usize) -> Self {
+        Self { reader, limit, count: 0 }
+    }
+
+    pub(crate) fn into_inner(self) -> R {
+        self.reader
+    }
+
+    /// The next file or directory; `None` at the end of the archive.
+    pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>, TarballError> {
+        let mut long_path = None;
+        loop {
+            let Some(block) = self.read_block()? else { return Ok(None) };
+            if self.count >= self.limit {
+                return Err(TarballError::Entries { limit: self.limit });
+            }
+            let header = Header::parse(&block)
+                .map_err(|problem| TarballError::Header { entry: self.count, problem })?;
+            self.count = self.count.saturating_add(1);
+            match header.kind {
+                b'x' => long_path = pax_path(&self.read_extension(header.size)?, false)?.or(long_path),
+                b'g' => drop(pax_path(&self.read_extension(header.size)?, true)?),
+                b'L' => {
+                    let mut path = self.read_extension(header.size)?;
+                    while path.pop_if(|byte| *byte == 0).is_some() {}
+                    long_path = Some(path);
+                }
+                b'\0' | b'0' | b'5' => {
+                    let is_directory = header.kind == b'5';
+                    let path = long_path.unwrap_or(header.path);
+                    return Ok(Some(Entry { path, is_directory, mode: header.mode, size: header.size }));
+                }
+                other => {
+                    let path = String::from_utf8_lossy(&long_path.unwrap_or(header.path)).into_owned();
+                    return Err(TarballError::Kind { path: printable(&path, 200), kind: kind_of(other) });
+                }
+            }
+        }
+    }
+
+    /// Hands the contents of `entry` to `visit`; whether to go on. Whatever it leaves is read and dropped.
+    pub(crate) fn read_contents(
+        &mut self,
+        entry: &Entry,
+        visit: &mut dyn FnMut(&mut dyn Read) -> io::Result<bool>,
+    ) -> Result<bool, TarballError> {
+        let mut contents = (&mut self.reader).take(entry.size);
+        if !visit(&mut contents).map_err(refusal)? {
+            return Ok(false);
+        }
+        io::copy(&mut contents, &mut io::sink()).map_err(refusal)?;
+        if contents.limit() > 0 {
+            let inside = printable(&String::from_utf8_lossy(&entry.path), 200);
+            return Err(TarballError::Truncated { inside });
+        }
+        self.skip_padding(entry.size)?;
+        Ok(true)
+    }
+
+    /// One header block; `None` for a block of zeros, or where the archive stops without one.
+    fn read_block(&mut self) -> Result<Option<[u8; BLOCK]>, TarballError> {
+        let mut block = Vec::with_capacity(BLOCK);
+        (&mut self.reader).take(BLOCK as u64).read_to_end(&mut block).map_err(refusal)?;
+        if block.is_empty() {
+            return Ok(None);
+        }
+        let block: [u8; BLOCK] =
+            block.try_into().map_err(|_| TarballError::Truncated { inside: "a header".to_owned() })?;
+        Ok(block.iter().any(|byte| *byte != 0).then_some(block))
+    }
+
+    fn read_extension(&mut self, size: u64) -> Result<Vec<u8>, TarballError> {
+        if size > MAX_EXTENSION_BYTES {
+            return Err(TarballError::LargeExtension { found: size, limit: MAX_EXTENSION_BYTES });
+        }
+        let mut bytes = Vec::new();
+        (&mut self.reader).take(size).read_to_end(&mut bytes).map_err(refusal)?;
+        if (bytes.len() as u64) < size {
+            return Err(TarballError::Truncated { inside: "an extended header".to_owned() });
+        }
+        self.skip_padding(size)?;
+        Ok(bytes)
+    }
+
+    fn skip_padding(&mut self, size: u64) -> Result<(), TarballError> {
+        let padding = size.next_multiple_of(BLOCK as u64).saturating_sub(size);
+        let mut rest = (&mut self.reader).take(padding);
+        io::copy(&mut rest, &mut io::sink()).map_err(refusal)?;
+        match rest.limit() {
+            0 => Ok(()),
+            _ => Err(TarballError::Truncated { inside: "the padding of an entry".to_owned() }),
+        }
+    }
+}
+
+struct Header {
+    path: Vec<u8>,
+    kind: u8,
+    mode: u32,
+    size: u64,
+}
+
+impl Header {
+    fn parse(block: &[u8; BLOCK]) -> Result<Self, HeaderProblem> {
+        let field = |from: usize, length: usize| block.iter().copied().skip(from).take(length);
+        // 1. The checksum, over the block with its own field as spaces.
+        let counted = |(at, byte): (usize, &u8)| if (148..156).contains(&at) { 32 } else { u64::from(*byte) };
+        let sum: u64 = block.iter().enumerate().map(counted).sum();
+        if octal(field(148, 8), true) != Some(sum) {
+            return Err(HeaderProblem::Checksum);
+        }
+        // 2. Names end where they end.
+        let mut path = text(field(0, 100))?;
+        if field(257, 8).eq(*b"ustar\x0000") {
+            // Where byte 475 is zero, node-tar keeps times behind a prefix of 130.
+            let prefix = text(field(345, if field(475, 1).eq([0]) { 130 } else { 155 }))?;
+            if !prefix.is_empty() {
+                path = [prefix.as_slice(), b"/", &path].concat();
+            }
+        }
+        let size = octal(field(124, 12), false).ok_or(HeaderProblem::Number)?;
+        let kind = field(156, 1).next().unwrap_or_default();
+        // 3. What would make another reader go on elsewhere than behind `size` bytes.
+        match kind {
+            b'\0' | b'0' if path.last() == Some(&b'/') => return Err(HeaderProblem::FileNamedDirectory),
+            b'5' if size > 0 => return Err(HeaderProblem::DirectoryContents),
+            b'\0' | b'0' | b'5' | b'L' if field(157, 100).any(|byte| byte != 0) => {
+                return Err(HeaderProblem::LinkTarget);
+            }
+            _ => {}
+        }
+        let mode = octal(field(100, 8), false).and_then(|mode| u32::try_from(mode).ok());
+        Ok(Self { path, kind, mode: mode.ok_or(HeaderProblem::Number)?, size })
+    }
+}
+
+/// Bytes up to the first NUL, with nothing but NULs behind it.
+fn text(field: impl Iterator<Item = u8>) -> Result<Vec<u8>, HeaderProblem> {
+    let mut bytes: Vec<u8> = field.collect();
+    while bytes.pop_if(|byte| *byte == 0).is_some() {}
+    if bytes.contains(&0) { Err(HeaderProblem::Text) } else { Ok(bytes) }
+}
+
+/// Spaces, octal digits, then only NULs and spaces; `closed`: at least one of these, because node-tar
+/// reads past the field without.
+fn octal(field: impl Iterator<Item = u8>, closed: bool) -> Option<u64> {
+    let bytes: Vec<u8> = field.skip_while(|byte| *byte == b' ').collect();
+    let digits = bytes.iter().take_while(|byte| matches!(byte, b'0'..=b'7')).count();
+    let (digits, end) = bytes.split_at_checked(digits)?;
+    if digits.is_empty() || (closed && end.is_empty()) || end.iter().any(|byte| !matches!(byte, 0 | b' ')) {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |value, digit| {
+        value.checked_mul(8)?.checked_add(u64::from(digit.wrapping_sub(b'0')))
+    })
+}
+
+/// The `path` of a pax header: records of `length key=value\n`. Keys that change where or how much is read
+/// (size, type, linkpath, GNU.sparse) are refused; a global header may hold comments only. A line break
+/// inside a value is refused: node-tar would read another record behind it.
+fn pax_path(mut rest: &[u8], global: bool) -> Result<Option<Vec<u8>>, TarballError> {
+    let malformed = || TarballError::MalformedExtension;
+    let mut path = None;
+    while !rest.is_empty() {
+        let space = rest.iter().position(|byte| *byte == b' ').ok_or_else(malformed)?;
+        let (digits, _) = rest.split_at_checked(space).ok_or_else(malformed)?;
+        let length =
+            std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+        let length: usize = length.and_then(|digits| digits.parse().ok()).ok_or_else(malformed)?;
+        let (record, after) = rest.split_at_checked(length).ok_or_else(malformed)?;
+        let record = record.get(space.saturating_add(1)..).and_then(|record| record.strip_suffix(b"\n"));
+        let record = record.filter(|record| !record.contains(&b'\n')).ok_or_else(malformed)?;
+        let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(malformed)?;
+        let (key, value) = record.split_at_checked(equals).ok_or_else(malformed)?;
+        match key {
+            b"path" if !global && path.is_none() => path = Some(value.get(1..).unwrap_or_default().to_vec()),
+            b"comment" => {}
+            key if !global && says_nothing_of_contents(key) => {}
+            key => return Err(TarballError::Extension { key: printable(&String::from_utf8_lossy(key), 80) }),
+        }
+        rest = after;
+    }
+    Ok(path)
+}
+
+fn says_nothing_of_contents(key: &[u8]) -> bool {
+    const PREFIXES: [&[u8]; 6] = [
+        b"SCHILY.xattr.",
+        b"SCHILY.acl.",
+        b"LIBARCHIVE.xattr.",
+        b"RHT.security.",
+        b"MSWINDOWS.",
+        b"NODETAR.",
+    ];
+    matches!(
+        key,
+        b"mtime"
+            | b"atime"
+            | b"ctime"
+            | b"uid"
+            | b"gid"
+            | b"uname"
+            | b"gname"
+            | b"LIBARCHIVE.creationtime"
+            | b"SCHILY.dev"
+            | b"SCHILY.ino"
+            | b"SCHILY.nlink"
+            | b"SCHILY.fflags"
+    ) || PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+}
+
+fn kind_of(kind: u8) -> EntryKind {
+    match kind {
+        b'1' => EntryKind::HardLink,
+        b'2' => EntryKind::SymbolicLink,
+        b'3' | b'4' => EntryKind::Device,
+        b'6' => EntryKind::Pipe,
+        b'S' => EntryKind::Sparse,
+        b'K' => EntryKind::LongLink,
+        _ => EntryKind::Special,
+    }
+}
+
+/// A refusal that travelled through `Read`, or else what the gzip reader says.
+pub(crate) fn refusal(error: io::Error) -> TarballError {
+    error
+        .downcast::<TarballError>()
+        .unwrap_or_else(|error| TarballError::Gzip { reason: printable(&error.to_string(), 200) })
+}
