@@ -131,10 +131,9 @@ impl Packument {
         u64::try_from(parsed.unix_timestamp()).ok()
     }
 
-    /// The `_3pm` field of the manifest under `latest`.
-    #[must_use]
-    pub fn verify_token(&self) -> Option<&str> {
-        self.versions.get(self.dist_tags.get("latest")?)?.get("_3pm")?.as_str()
+    /// The version under `latest`, when it lists one.
+    pub fn latest(&self) -> Result<Option<PackumentVersion>, PackumentError> {
+        self.dist_tags.get("latest").map_or(Ok(None), |version| self.version(version))
     }
 }
 
@@ -168,10 +167,11 @@ mod tests {
     }
 
     #[test]
-    fn times_tokens_and_maintainers_are_read() {
-        let packument = parse(json!({"name": "a", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": {"_3pm": "3pm-verify-0x1"}},
+    fn times_tags_and_maintainers_are_read() {
+        let packument = parse(json!({"name": "a", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": {"dist": {"tarball": "http://127.0.0.1/a-1.0.0.tgz"}}},
             "time": {"1.0.0": "2026-01-02T03:04:05.678Z", "1.0.1": "yesterday"}, "maintainers": [{"name": "mallory"}, "bob <b@x>"]}));
-        assert_eq!(packument.verify_token(), Some("3pm-verify-0x1"));
+        assert_eq!(packument.latest().unwrap().unwrap().tarball.path(), "/a-1.0.0.tgz");
+        assert!(parse(json!({"name": "a"})).latest().unwrap().is_none());
         assert_eq!(packument.published_at(&"1.0.0".parse().unwrap()), Some(1_767_323_045));
         assert_eq!(packument.published_at(&"1.0.1".parse().unwrap()), None);
         assert_eq!(packument.maintainers, ["mallory", "bob"]);

@@ -154,6 +154,15 @@ impl NpmClient {
         Err(NpmError::Redirects { url: public(url) })
     }
 
+    /// The tarball under `latest`; `None` when nothing is. npm takes fields that begin with `_` out of the
+    /// manifest it sends to the registry, so whoever looks for one of those reads the package.json in here.
+    pub async fn fetch_latest(&self, packument: &Packument) -> Result<Option<Bytes>, NpmError> {
+        match packument.latest()? {
+            Some(latest) => self.fetch_tarball(&latest.tarball).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Whose token it is. An anonymous answer is an error: some registries give one with status 200.
     pub async fn whoami(&self, registry: &Registry, token: &SecretString) -> Result<String, NpmError> {
         let bad_token = || NpmError::BadToken { registry: public(&registry.url) };

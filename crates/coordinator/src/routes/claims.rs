@@ -1,7 +1,7 @@
 //! `POST /v1/claims`: the registrar looks at npm and vouches for a claim.
 //!
 //! Steps: 1. a Config at epoch 0 with a deadline ahead, 2. enough of its own members signed it, 3. the
-//! anchor is recent, 4. nobody has the name for good, 5. npm's `latest` manifest names a signing member,
+//! anchor is recent, 4. nobody has the name for good, 5. the manifest inside npm's `latest` names a signing member,
 //! 6. the legacy list is what npm has, and its root is the claim's. Then the external signer is asked.
 
 use std::collections::BTreeSet;
@@ -13,6 +13,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use bytes::Bytes;
 use client::coordinator::api::{ClaimApproval, ClaimRequest};
+use client::npm::Packument;
 use trust::PackageName;
 use trust::legacy;
 use trust::message::{Config, RegistrarProof, claim_commitment, signing_request, verify_deadline};
@@ -101,12 +102,12 @@ async fn verify_npm(
         .await?
         .ok_or_else(|| Problem::not_found(format!("npm does not know {name}; publish a version with the token first")))?;
     let expected: Vec<String> = signers.iter().map(|signer| format!("3pm-verify-{signer:#x}")).collect();
-    let found = packument.verify_token();
-    if !found.is_some_and(|found| expected.iter().any(|token| token == found)) {
+    let found = latest_token(app, &packument).await?;
+    if !found.as_ref().is_some_and(|found| expected.contains(found)) {
         return Err(Problem::refused(
             "no-proof",
             "Manifest does not name a signing member",
-            format!("`_3pm` of the latest {name} is {:?}, expected {}", found.unwrap_or(""), expected.join(" or ")),
+            format!("`_3pm` in the package.json of the latest {name} is {:?}, expected {}", found.unwrap_or_default(), expected.join(" or ")),
         ));
     }
     let mut theirs = app.npm.legacy_versions(&packument).await?.versions;
@@ -131,4 +132,15 @@ async fn verify_npm(
         ));
     }
     Ok(())
+}
+
+/// `_3pm` of the package.json inside the tarball under `latest`: npm leaves it out of the registry's manifest.
+async fn latest_token(app: &App, packument: &Packument) -> Result<Option<String>, Problem> {
+    let Some(bytes) = app.npm.fetch_latest(packument).await? else { return Ok(None) };
+    let tarball = scan::read_tarball(&bytes, &scan::Limits::default()).map_err(|error| {
+        let detail = format!("the latest {} cannot be read: {error}", packument.name);
+        Problem::refused("no-proof", "Manifest does not name a signing member", detail)
+    })?;
+    let token = tarball.manifest_json.get("_3pm").and_then(serde_json::Value::as_str);
+    Ok(token.map(|token| trust::text::printable(token, 80)))
 }
