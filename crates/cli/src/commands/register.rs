@@ -1,8 +1,8 @@
 //! `3pm register`: claims a package name. The wallet's address goes into the published manifest, the
 //! registrar sees it there and signs, and both signatures go on chain.
 //!
-//! The steps: 1. the name is free on chain, 2. `_3pm` is in the manifest under `latest`, waited for with
-//! visible progress, 3. every version that exists now goes under the legacy root, 4. the wallet signs the
+//! The steps: 1. the name is free on chain, 2. `_3pm` is in the package.json of the latest version, waited
+//! for with visible progress, 3. every version that exists now goes under the legacy root, 4. the wallet signs the
 //! configuration, 5. the registrar's signature is checked here against the registrar on chain, 6. the claim
 //! is sent and read back. With a threshold above 1 the name is claimed for the wallet alone, and the team is
 //! proposed as a change, because its members must sign that themselves.
@@ -21,6 +21,7 @@ use trust::legacy::{self, LegacyVersion};
 use trust::message::{Config, RegistrarProof, claim_commitment, signing_request};
 use trust::record::{PackageRecord, PackageState};
 use trust::signature::pack;
+use url::Url;
 
 use crate::args::{ApproveSwitches, RegisterArgs};
 use crate::commands::team;
@@ -84,18 +85,26 @@ pub(crate) async fn run(context: &Context, args: RegisterArgs) -> Outcome {
     // 2.
     let npm = context.npm(&std::env::current_dir()?).await?;
     let token = verify_token(address);
-    let Some(packument) = wait_for_token(context, &npm, &name, &token, &args).await? else {
-        let report = Report {
-            package: &name,
-            state: "waitingForToken",
-            verify_token: token,
-            transaction_hash: None,
-            legacy_versions: None,
-            record: None,
-            change: None,
-        };
-        context.output.result(&report, |page| page.next(&format!("when it is published: 3pm register {name}")));
-        return Ok(exit::WAITING);
+    let packument = match look(&npm, &name, &token, &Look::Unknown).await? {
+        Look::There(packument) => *packument,
+        seen if args.no_wait => {
+            let report = Report {
+                package: &name,
+                state: "waitingForToken",
+                verify_token: token.clone(),
+                transaction_hash: None,
+                legacy_versions: None,
+                record: None,
+                change: None,
+            };
+            context.output.result(&report, |page| {
+                page.line(&seen.words(&name));
+                render_instructions(page, &name, &token, &seen);
+                page.next(&format!("when it is published: 3pm register {name}"));
+            });
+            return Ok(exit::WAITING);
+        }
+        seen => wait_for_token(context, &npm, &name, &token, seen, Duration::from_secs(args.timeout)).await?,
     };
     // 3.
     let versions = legacy_versions(context, &npm, &packument).await?;
@@ -246,43 +255,29 @@ async fn require_registrar(coordinator: &CoordinatorClient) -> Result<(), Failur
     Ok(())
 }
 
-/// Step 2; `None` when nobody wants to wait.
+/// Step 2: waits until the latest version names this wallet.
 async fn wait_for_token(
     context: &Context,
     npm: &NpmClient,
     name: &PackageName,
     token: &str,
-    args: &RegisterArgs,
-) -> Result<Option<Packument>, Failure> {
-    let mut seen = look(npm, name, token).await?;
-    if let Look::There(packument) = seen {
-        return Ok(Some(*packument));
-    }
-    context.output.page(|page| {
-        page.title(&format!("To show that you can publish {name}, put this into its package.json and publish it:"));
-        page.gap();
-        page.line(&format!("    \"{FIELD}\": \"{token}\""));
-        page.gap();
-        page.line("  npm version patch && npm publish");
-        page.aside("  any version will do that becomes `latest`; the field can go again once the name is registered");
-        page.gap();
-    });
-    if args.no_wait {
-        return Ok(None);
-    }
+    mut seen: Look,
+    limit: Duration,
+) -> Result<Packument, Failure> {
+    context.output.page(|page| render_instructions(page, name, token, &seen));
+    context.output.note(&format!("waiting up to {} s for it; after Ctrl-C the same command goes on", limit.as_secs()));
     let progress = context.output.progress(&seen.words(name));
-    context.output.note(&format!("waiting up to {} s for it; Ctrl-C to go on later with the same command", args.timeout));
     let started = tokio::time::Instant::now();
     let mut reminded = started;
     loop {
-        if started.elapsed() > Duration::from_secs(args.timeout) {
-            return Err(Failure::new(exit::WAITING, format!("after {} s, {}", args.timeout, seen.words(name)))
+        if started.elapsed() > limit {
+            return Err(Failure::new(exit::WAITING, format!("after {} s, {}", limit.as_secs(), seen.words(name)))
                 .hint(format!("publish it, then run 3pm register {name} again")));
         }
         tokio::time::sleep(PAUSE).await;
-        seen = look(npm, name, token).await?;
+        seen = look(npm, name, token, &seen).await?;
         if let Look::There(packument) = seen {
-            return Ok(Some(*packument));
+            return Ok(*packument);
         }
         progress.say(&seen.words(name));
         if reminded.elapsed() > REMINDER {
@@ -292,11 +287,24 @@ async fn wait_for_token(
     }
 }
 
+fn render_instructions(page: &mut Page, name: &PackageName, token: &str, seen: &Look) {
+    page.title(&format!("To show that you can publish {name}, put this into its package.json and publish it:"));
+    page.gap();
+    page.line(&format!("    \"{FIELD}\": \"{token}\""));
+    page.gap();
+    page.line(&format!("  npm pkg set {FIELD}={token}"));
+    page.line(if matches!(seen, Look::Unknown) { "  npm publish" } else { "  npm version patch && npm publish" });
+    page.aside("  any version that becomes `latest` will do; the field can go again once the name is registered");
+    page.gap();
+}
+
 /// What the registry shows.
 enum Look {
+    /// No such package.
     Unknown,
-    NoToken,
-    Other(String),
+    /// Its latest version, at this URL, names nobody or somebody else.
+    Other { tarball: Option<Url>, found: Option<String> },
+    /// It names this wallet.
     There(Box<Packument>),
 }
 
@@ -304,21 +312,31 @@ impl Look {
     fn words(&self, name: &PackageName) -> String {
         match self {
             Self::Unknown => format!("{name} is not on the registry yet"),
-            Self::NoToken => format!("the latest {name} has no {FIELD} in its package.json"),
-            Self::Other(found) => format!("the latest {name} names another wallet: {found}"),
+            Self::Other { found: None, .. } => format!("the latest {name} has no {FIELD} in its package.json"),
+            Self::Other { found: Some(found), .. } => format!("the latest {name} names another wallet: {found}"),
             Self::There(_) => format!("the latest {name} names this wallet"),
         }
     }
 }
 
-async fn look(npm: &NpmClient, name: &PackageName, token: &str) -> Result<Look, Failure> {
+/// Reads the package.json inside the latest tarball: npm leaves fields that begin with `_` out of the
+/// registry's manifest. A tarball that was looked at before is not fetched again.
+async fn look(npm: &NpmClient, name: &PackageName, token: &str, before: &Look) -> Result<Look, Failure> {
     let Some(packument) = npm.fetch_packument(name).await.hint("check `npm config get registry`")? else {
         return Ok(Look::Unknown);
     };
-    Ok(match packument.verify_token() {
-        None => Look::NoToken,
+    let tarball = packument.latest()?.map(|latest| latest.tarball);
+    if let Look::Other { tarball: Some(seen), found } = before {
+        if tarball.as_ref() == Some(seen) {
+            return Ok(Look::Other { tarball, found: found.clone() });
+        }
+    }
+    let Some(bytes) = npm.fetch_latest(&packument).await? else { return Ok(Look::Other { tarball, found: None }) };
+    let read = scan::read_tarball(&bytes, &scan::Limits::default());
+    let read = read.while_doing(format!("the latest {name} cannot be read"))?;
+    Ok(match read.manifest_json.get(FIELD).and_then(serde_json::Value::as_str) {
         Some(found) if found == token => Look::There(Box::new(packument)),
-        Some(found) => Look::Other(trust::text::printable(found, 80)),
+        found => Look::Other { tarball, found: found.map(|found| trust::text::printable(found, 80)) },
     })
 }
 

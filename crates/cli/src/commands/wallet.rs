@@ -112,6 +112,16 @@ fn describe(error: &wallet::WalletError) -> String {
     trust::text::printable(&text, 400)
 }
 
+/// Wei, in decimal, as ether.
+fn ether(wei: &str) -> String {
+    let padded = format!("{wei:0>19}");
+    let (whole, rest) = padded.split_at(padded.len() - 18);
+    match rest.trim_end_matches('0') {
+        "" => format!("{whole} ether"),
+        rest => format!("{whole}.{rest} ether"),
+    }
+}
+
 fn render(report: &Report, page: &mut Page) {
     match report.answers {
         true => page.good("the wallet is connected and answers"),
@@ -127,12 +137,29 @@ fn render(report: &Report, page: &mut Page) {
         page.field("chain id", id);
     }
     if let Some(balance) = &report.balance_wei {
-        page.field("balance", format!("{balance} wei"));
+        page.field("balance", ether(balance));
     }
     for problem in &report.problems {
         page.warn(&format!("  {problem}"));
     }
     if !report.answers {
         page.next("start the signer, or 3pm wallet connect --rpc URL");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wei_are_shown_as_ether() {
+        for (wei, expected) in [
+            ("0", "0 ether"),
+            ("1", "0.000000000000000001 ether"),
+            ("1500000000000000000", "1.5 ether"),
+            ("10000000000000000000000", "10000 ether"),
+        ] {
+            assert_eq!(ether(wei), expected);
+        }
     }
 }
