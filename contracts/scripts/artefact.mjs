@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const folder = join(root, "artifacts");
-const contracts = ["NameRegistry", "PackageRegistry", "SafetyRegistry", "PasskeySigner", "SshSkSigner", "SignerFactory"];
+const all = ["NameRegistry", "PackageRegistry", "SafetyRegistry", "PasskeySigner", "SshSkSigner", "SignerFactory"];
 
 /** Without the AST numbers they are listed under, which move whenever a file changes. */
 function immutables(deployed) {
@@ -22,15 +22,16 @@ function storage(layout) {
 }
 
 /**
- * Each contract is compiled alone, into a folder of its own and for the rules of Prague: what the compiler
- * emits depends on which other files it sees, and must run where there is no P-256 precompile.
+ * Each contract is compiled alone and into a folder of its own: what the compiler emits depends on which other
+ * files it sees.
  */
 function build(name) {
   const out = join("out", "artefact", name);
-  const flags = ["--force", "--evm-version", "prague", "--out", out, "--cache-path", join("cache", "artefact", name)];
+  const flags = ["--force", "--out", out, "--cache-path", join("cache", "artefact", name)];
   const source = [join("src", `${name}.sol`), join("src", "signers", `${name}.sol`)].find((path) => existsSync(join(root, path)));
   execFileSync(join(root, "node_modules", ".bin", "forge"), ["build", source, ...flags], {
     cwd: root,
+    env: { ...process.env, FOUNDRY_PROFILE: "shipped" },
     stdio: ["ignore", "ignore", "inherit"],
   });
   const { abi, bytecode, deployedBytecode, storageLayout } = JSON.parse(
@@ -47,7 +48,8 @@ function build(name) {
   return `${JSON.stringify(artefact, null, 1)}\n`;
 }
 
-const [mode] = process.argv.slice(2);
+const [mode, ...chosen] = process.argv.slice(2);
+const contracts = mode === "write" && chosen.length > 0 ? chosen : all;
 const fresh = new Map(contracts.map((name) => [`${name}.json`, build(name)]));
 if (mode === "write") {
   mkdirSync(folder, { recursive: true });
@@ -61,6 +63,6 @@ if (mode === "write") {
   for (const name of wrong) process.stderr.write(`artifacts/${name} is not what the sources give: npm run artefact\n`);
   if (wrong.size > 0) process.exitCode = 1;
 } else {
-  process.stderr.write("usage: artefact.mjs write|check\n");
+  process.stderr.write("usage: artefact.mjs write [contract ...] | check\n");
   process.exitCode = 2;
 }

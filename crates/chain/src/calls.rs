@@ -59,7 +59,11 @@ pub fn enact(network: &Network, config: &Config) -> Call {
 }
 
 /// Records a release.
-pub fn publish(network: &Network, release: &Release, signatures: &SignatureSet) -> Result<Call, IntegrityError> {
+pub fn publish(
+    network: &Network,
+    release: &Release,
+    signatures: &SignatureSet,
+) -> Result<Call, IntegrityError> {
     let call = packages::PackageRegistry::publishCall {
         r: abi_release(release)?,
         signers: signatures.signers,

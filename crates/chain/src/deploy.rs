@@ -95,7 +95,12 @@ pub fn plan(parameters: &Parameters) -> Result<Vec<Step>, ArtefactError> {
 /// Hashes of the code this build expects of a `NameRegistry` with that claim window and of a `PackageRegistry`
 /// that asks that `NameRegistry`. Registrar, origin and keys are in storage, not in the code.
 pub fn expected_code(claim_window: u64, name_registry: Address) -> Result<(B256, B256), ArtefactError> {
-    let parameters = Parameters { registry_origin: String::new(), registrar: Address::ZERO, claim_window, npm_keys: vec![] };
+    let parameters = Parameters {
+        registry_origin: String::new(),
+        registrar: Address::ZERO,
+        claim_window,
+        npm_keys: vec![],
+    };
     let names = plan(&parameters)?.first().map(|step| step.code_hash).unwrap_or_default();
     let word = U256::from_be_slice(name_registry.as_slice());
     let packages = step(
@@ -116,7 +121,12 @@ pub fn creation(step: &Step) -> Call {
 
 /// Init code of `NameRegistry`.
 #[must_use]
-pub fn name_registry(registry_origin: &str, registrar: Address, claim_window: u64, npm_keys: Vec<NpmKey>) -> Bytes {
+pub fn name_registry(
+    registry_origin: &str,
+    registrar: Address,
+    claim_window: u64,
+    npm_keys: Vec<NpmKey>,
+) -> Bytes {
     let arguments = names::NameRegistry::constructorCall {
         registryOrigin_: registry_origin.to_owned(),
         registrar_: registrar,
@@ -168,9 +178,15 @@ fn runtime(artefact: &str, immutables: &[U256]) -> Result<Vec<u8>, String> {
     let artefact: Artefact = serde_json::from_str(artefact).map_err(|error| error.to_string())?;
     let mut code = artefact.deployed_bytecode.to_vec();
     if immutables.is_empty() != artefact.immutable_references.is_empty() {
-        return Err(format!("{} immutable values for {} places", immutables.len(), artefact.immutable_references.len()));
+        return Err(format!(
+            "{} immutable values for {} places",
+            immutables.len(),
+            artefact.immutable_references.len()
+        ));
     }
-    for (Reference { start, length }, value) in artefact.immutable_references.iter().zip(immutables.iter().cycle()) {
+    for (Reference { start, length }, value) in
+        artefact.immutable_references.iter().zip(immutables.iter().cycle())
+    {
         let place = code.get_mut(*start..start.saturating_add(*length)).filter(|place| place.len() == 32);
         place.ok_or("an immutable lies outside the code")?.copy_from_slice(&value.to_be_bytes::<32>());
     }

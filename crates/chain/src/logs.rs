@@ -53,7 +53,11 @@ struct RawLog {
 
 impl Chain {
     /// Releases recorded from `from_block` to `to_block`, both included, oldest first.
-    pub async fn releases_published(&self, from_block: u64, to_block: u64) -> Result<Vec<PublishedEvent>, ChainError> {
+    pub async fn releases_published(
+        &self,
+        from_block: u64,
+        to_block: u64,
+    ) -> Result<Vec<PublishedEvent>, ChainError> {
         let mut found = Vec::new();
         let mut from = from_block;
         while from <= to_block {
@@ -79,11 +83,17 @@ impl Chain {
         logs.into_iter()
             .map(|log| {
                 let number = u64::try_from(log.block_number).unwrap_or(u64::MAX);
-                if log.address != address || log.topics.first() != Some(&topic) || !(from..=to).contains(&number) {
+                if log.address != address
+                    || log.topics.first() != Some(&topic)
+                    || !(from..=to).contains(&number)
+                {
                     return Err(malformed(WHAT, "an event nobody asked for".to_owned()));
                 }
                 if log.removed {
-                    return Err(malformed(WHAT, "an event of a block that is no longer part of the chain".to_owned()));
+                    return Err(malformed(
+                        WHAT,
+                        "an event of a block that is no longer part of the chain".to_owned(),
+                    ));
                 }
                 decode(log, number)
             })

@@ -24,7 +24,8 @@ pub(crate) async fn ask(
     limits: Limits,
     project: fn(Value) -> Value,
 ) -> Result<Value, ChainError> {
-    let ask_one = |url| async move { rpc::call(http, url, method, params.clone(), limits).await.map(project) };
+    let ask_one =
+        |url| async move { rpc::call(http, url, method, params.clone(), limits).await.map(project) };
     decide(urls, what, join_all(urls.iter().map(ask_one)).await)
 }
 
@@ -41,7 +42,9 @@ pub(crate) fn decide(
     for (index, answer) in answers.into_iter().enumerate() {
         let (key, answer) = match answer {
             Ok(value) => (format!("value {value}"), Ok(value)),
-            Err(RpcError::Refused { data: Some(data), .. }) => (format!("revert {data}"), Err(revert_reason(&data))),
+            Err(RpcError::Refused { data: Some(data), .. }) => {
+                (format!("revert {data}"), Err(revert_reason(&data)))
+            }
             Err(error) => {
                 first_failure.get_or_insert(error);
                 continue;
@@ -88,7 +91,10 @@ mod tests {
     #[test]
     fn half_is_not_enough_and_silence_never_counts() {
         assert!(matches!(check(vec![Ok(json!(1)), Ok(json!(2))]), Err(ChainError::Disagree { .. })));
-        assert!(matches!(check(vec![Ok(json!(1)), silent()]), Err(ChainError::Unreachable { answered: 1, .. })));
+        assert!(matches!(
+            check(vec![Ok(json!(1)), silent()]),
+            Err(ChainError::Unreachable { answered: 1, .. })
+        ));
         assert!(matches!(check(vec![Ok(json!(1)), silent(), silent()]), Err(ChainError::Unreachable { .. })));
         assert!(matches!(check(vec![silent()]), Err(ChainError::Unreachable { answered: 0, .. })));
         assert!(matches!(check(vec![]), Err(ChainError::Unreachable { .. })));
@@ -98,7 +104,13 @@ mod tests {
     fn a_revert_that_most_give_is_the_contracts_answer() {
         let revert = || {
             let data = Some(alloy_primitives::Bytes::new());
-            Err(RpcError::Refused { url: String::new(), method: String::new(), code: 3, message: String::new(), data })
+            Err(RpcError::Refused {
+                url: String::new(),
+                method: String::new(),
+                code: 3,
+                message: String::new(),
+                data,
+            })
         };
         assert!(matches!(check(vec![revert()]), Err(ChainError::Reverted { .. })));
         assert!(matches!(check(vec![revert(), Ok(json!(1))]), Err(ChainError::Disagree { .. })));

@@ -126,7 +126,12 @@ impl Chain {
         heights.sort_unstable_by(|a, b| b.cmp(a));
         let Some(number) = heights.get(urls.len() / 2).copied() else {
             let (answered, configured) = (heights.len(), urls.len());
-            return Err(ChainError::Unreachable { what: "the newest block", answered, configured, source: failure });
+            return Err(ChainError::Unreachable {
+                what: "the newest block",
+                answered,
+                configured,
+                source: failure,
+            });
         };
         // 3.
         let block = self.block(number).await?;
@@ -171,7 +176,11 @@ impl Chain {
     }
 
     /// What the contracts say of each name.
-    pub async fn packages(&self, at: &Head, wanted: &[PackageName]) -> Result<Vec<PackageRecord>, ChainError> {
+    pub async fn packages(
+        &self,
+        at: &Head,
+        wanted: &[PackageName],
+    ) -> Result<Vec<PackageRecord>, ChainError> {
         let mut found = Vec::with_capacity(wanted.len());
         for chunk in wanted.chunks(CHUNK) {
             let call = names::NameRegistry::getPackagesCall {
@@ -235,7 +244,12 @@ impl Chain {
     }
 
     /// Whether a release was recorded under `nonce`.
-    pub async fn is_nonce_used(&self, at: &Head, name: &PackageName, nonce: U256) -> Result<bool, ChainError> {
+    pub async fn is_nonce_used(
+        &self,
+        at: &Head,
+        name: &PackageName,
+        nonce: U256,
+    ) -> Result<bool, ChainError> {
         let call = packages::PackageRegistry::isNonceUsedCall { id: name.id(), nonce };
         self.view(at, "the nonce", self.network.package_registry, &call).await
     }
@@ -253,14 +267,20 @@ impl Chain {
     }
 
     /// The members at an epoch.
-    pub async fn members_at(&self, at: &Head, name: &PackageName, epoch: u32) -> Result<Vec<Address>, ChainError> {
+    pub async fn members_at(
+        &self,
+        at: &Head,
+        name: &PackageName,
+        epoch: u32,
+    ) -> Result<Vec<Address>, ChainError> {
         let call = names::NameRegistry::membersAtCall { id: name.id(), epoch };
         self.view(at, "members", self.network.name_registry, &call).await
     }
 
     /// Who vouches for claims.
     pub async fn registrar(&self, at: &Head) -> Result<Address, ChainError> {
-        self.view(at, "the registrar", self.network.name_registry, &names::NameRegistry::registrarCall {}).await
+        self.view(at, "the registrar", self.network.name_registry, &names::NameRegistry::registrarCall {})
+            .await
     }
 
     /// What a deployment says about itself.
@@ -270,7 +290,9 @@ impl Chain {
         let keys: U256 = self.view(at, WHAT, names_at, &names::NameRegistry::npmKeyCountCall {}).await?;
         Ok(Deployed {
             registrar: self.registrar(at).await?,
-            registry_origin: self.view(at, WHAT, names_at, &names::NameRegistry::registryOriginCall {}).await?,
+            registry_origin: self
+                .view(at, WHAT, names_at, &names::NameRegistry::registryOriginCall {})
+                .await?,
             claim_window: self.view(at, WHAT, names_at, &names::NameRegistry::claimWindowCall {}).await?,
             npm_keys: u64::try_from(keys).unwrap_or(u64::MAX),
             name_registry_of_packages: self
@@ -302,7 +324,8 @@ impl Chain {
         if code.is_empty() || code.starts_with(&DELEGATION) {
             return Err(refused(ecdsa.err()));
         }
-        let call = Erc1271::isValidSignatureCall { hash: digest, signature: Bytes::copy_from_slice(signature) };
+        let call =
+            Erc1271::isValidSignatureCall { hash: digest, signature: Bytes::copy_from_slice(signature) };
         match self.raw_view(at, "a contract wallet", member, &call.abi_encode()).await {
             Ok(answer) if erc1271_accepts(&answer) => Ok(()),
             Ok(_) | Err(ChainError::Reverted { .. }) => Err(refused(None)),
@@ -388,7 +411,13 @@ impl Chain {
         C::abi_decode_returns_validate(&answer).map_err(|error| malformed(what, error.to_string()))
     }
 
-    async fn raw_view(&self, at: &Head, what: &'static str, to: Address, data: &[u8]) -> Result<Bytes, ChainError> {
+    async fn raw_view(
+        &self,
+        at: &Head,
+        what: &'static str,
+        to: Address,
+        data: &[u8],
+    ) -> Result<Bytes, ChainError> {
         let params = json!([{ "to": to, "data": Bytes::copy_from_slice(data) }, block_id(at)]);
         parsed(what, &self.ask(what, "eth_call", &params, |answer| answer).await?)
     }
@@ -398,13 +427,15 @@ impl Chain {
         const WHAT: &str = "the newest block";
         // Two questions within the time of one decision.
         let limits = Limits { bytes: 1 << 20, time: Duration::from_secs(2) };
-        let failed = |source| ChainError::Unreachable { what: WHAT, answered: 0, configured: 1, source: Some(source) };
+        let failed =
+            |source| ChainError::Unreachable { what: WHAT, answered: 0, configured: 1, source: Some(source) };
         let chain_id = rpc::call(&self.http, url, "eth_chainId", json!([]), limits).await.map_err(failed)?;
         let found = quantity(WHAT, &chain_id)?;
         if found != self.network.chain_id {
             return Err(ChainError::WrongChain { url: public(url), found, expected: self.network.chain_id });
         }
-        let number = rpc::call(&self.http, url, "eth_blockNumber", json!([]), limits).await.map_err(failed)?;
+        let number =
+            rpc::call(&self.http, url, "eth_blockNumber", json!([]), limits).await.map_err(failed)?;
         quantity(WHAT, &number)
     }
 }
@@ -490,9 +521,15 @@ pub(crate) fn quantity(what: &'static str, value: &Value) -> Result<u64, ChainEr
     u64::try_from(number).map_err(|_| malformed(what, format!("{number} is no 64-bit number")))
 }
 
-pub(crate) fn parsed<T: serde::de::DeserializeOwned>(what: &'static str, value: &Value) -> Result<T, ChainError> {
+pub(crate) fn parsed<T: serde::de::DeserializeOwned>(
+    what: &'static str,
+    value: &Value,
+) -> Result<T, ChainError> {
     if !value.is_string() {
-        return Err(malformed(what, format!("{} where text belongs", if value.is_null() { "null" } else { "something else" })));
+        return Err(malformed(
+            what,
+            format!("{} where text belongs", if value.is_null() { "null" } else { "something else" }),
+        ));
     }
     serde_json::from_value(value.clone()).map_err(|error| malformed(what, error.to_string()))
 }

@@ -76,20 +76,32 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<V
 }
 
 /// Asks `url` one question.
-pub async fn call(http: &Http, url: &Url, method: &str, params: Value, limits: Limits) -> Result<Value, RpcError> {
+pub async fn call(
+    http: &Http,
+    url: &Url,
+    method: &str,
+    params: Value,
+    limits: Limits,
+) -> Result<Value, RpcError> {
     static NEXT_ID: AtomicU64 = AtomicU64::new(1);
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
     let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string();
     let request = Request::new(Method::POST, url.clone()).body("application/json", body);
     let failed = |source| RpcError::Http { method: method.to_owned(), source };
-    let malformed =
-        |reason: &str| RpcError::Malformed { url: public(url), method: method.to_owned(), reason: reason.to_owned() };
+    let malformed = |reason: &str| RpcError::Malformed {
+        url: public(url),
+        method: method.to_owned(),
+        reason: reason.to_owned(),
+    };
     let response = http.send(request, limits).await.map_err(failed)?;
     // Some endpoints refuse with a status and a JSON-RPC error in the body; the error says more.
     let answer = match parse::<Answer>(url, &response.body) {
         Ok(answer) => answer,
         Err(_) if !(200..300).contains(&response.status) => {
-            return Err(response.successful(url).err().map_or_else(|| malformed("no JSON-RPC answer"), failed));
+            return Err(response
+                .successful(url)
+                .err()
+                .map_or_else(|| malformed("no JSON-RPC answer"), failed));
         }
         Err(error) => return Err(failed(error)),
     };

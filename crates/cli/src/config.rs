@@ -23,7 +23,8 @@ const MAX_BYTES: u64 = 1 << 20;
 pub(crate) const DEFAULT_CONFIRMATIONS: u64 = 1;
 
 /// Networks whose chain id is fixed.
-pub(crate) const KNOWN_NETWORKS: [(&str, u64); 3] = [("local", 31_337), ("base-sepolia", 84_532), ("base", 8_453)];
+pub(crate) const KNOWN_NETWORKS: [(&str, u64); 3] =
+    [("local", 31_337), ("base-sepolia", 84_532), ("base", 8_453)];
 
 /// `config.json`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -263,7 +264,9 @@ struct Overrides {
 impl Overrides {
     fn read(environment: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         // An empty variable is an unset one: that is how shells and containers take a setting back.
-        let get = |variable: &str| environment(variable).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        let get = |variable: &str| {
+            environment(variable).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+        };
         Ok(Self {
             network: get("THREEPM_NETWORK"),
             entry: NetworkEntry {
@@ -271,7 +274,8 @@ impl Overrides {
                 rpc_urls: get("THREEPM_RPC_URL")
                     .map(|list| list.split(',').map(|url| http_url(url.trim())).collect::<Option<Vec<_>>>())
                     .map(|urls| {
-                        let (variable, expected) = ("THREEPM_RPC_URL", "a list of http or https URLs with commas");
+                        let (variable, expected) =
+                            ("THREEPM_RPC_URL", "a list of http or https URLs with commas");
                         urls.ok_or(ConfigError::Variable { variable, expected })
                     })
                     .transpose()?
@@ -291,7 +295,9 @@ fn parsed<T: std::str::FromStr>(
     variable: &'static str,
     expected: &'static str,
 ) -> Result<Option<T>, ConfigError> {
-    get(variable).map(|text| text.parse().map_err(|_| ConfigError::Variable { variable, expected })).transpose()
+    get(variable)
+        .map(|text| text.parse().map_err(|_| ConfigError::Variable { variable, expected }))
+        .transpose()
 }
 
 fn http_url(text: &str) -> Option<Url> {
@@ -303,7 +309,12 @@ fn resolve(path: &Path, file: &ConfigFile, over: &Overrides, name: String) -> Re
     let listed = file.networks.get(&name);
     if listed.is_none() && known.is_none() && over.entry.rpc_urls.is_empty() {
         let mut names: Vec<&str> = file.networks.keys().map(String::as_str).collect();
-        names.extend(KNOWN_NETWORKS.iter().map(|(known, _)| *known).filter(|known| !file.networks.contains_key(*known)));
+        names.extend(
+            KNOWN_NETWORKS
+                .iter()
+                .map(|(known, _)| *known)
+                .filter(|known| !file.networks.contains_key(*known)),
+        );
         return Err(ConfigError::UnknownNetwork {
             name: printable(&name, 80),
             path: path.to_owned(),
@@ -315,7 +326,8 @@ fn resolve(path: &Path, file: &ConfigFile, over: &Overrides, name: String) -> Re
     let chain_id = over.chain_id.or(entry.chain_id).or(known);
     let rpc_urls = if over.rpc_urls.is_empty() { entry.rpc_urls } else { over.rpc_urls.clone() };
     let name_registry = over.name_registry.or(entry.name_registry).filter(|address| !address.is_zero());
-    let package_registry = over.package_registry.or(entry.package_registry).filter(|address| !address.is_zero());
+    let package_registry =
+        over.package_registry.or(entry.package_registry).filter(|address| !address.is_zero());
     let (Some(chain_id), false, Some(name_registry), Some(package_registry)) =
         (chain_id, rpc_urls.is_empty(), name_registry, package_registry)
     else {

@@ -16,7 +16,8 @@ fn load(text: &str, variables: &[(&str, &str)], chosen: Option<&str>) -> Result<
     if !text.is_empty() {
         std::fs::write(home.path().join(FILE), text).unwrap();
     }
-    let variables: HashMap<_, _> = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let variables: HashMap<_, _> =
+        variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     Config::load(home.path(), &|name| variables.get(name).cloned(), chosen)
 }
 
@@ -41,7 +42,10 @@ fn the_file_describes_a_network_and_variables_and_flags_stand_above_it() {
         ("THREEPM_CONFIRMATIONS", "12"),
     ];
     let network = load(ENTRY, &over, None).unwrap().network.unwrap();
-    assert_eq!(network.rpc_urls.iter().map(Url::as_str).collect::<Vec<_>>(), ["http://127.0.0.1:1/", "http://127.0.0.1:2/x"]);
+    assert_eq!(
+        network.rpc_urls.iter().map(Url::as_str).collect::<Vec<_>>(),
+        ["http://127.0.0.1:1/", "http://127.0.0.1:2/x"]
+    );
     assert_eq!(network.name_registry, Address::with_last_byte(9));
     assert_eq!(network.package_registry, Address::with_last_byte(2));
     assert_eq!(network.coordinator_url.unwrap().as_str(), "http://127.0.0.1:3/");
@@ -63,7 +67,8 @@ fn variables_alone_describe_a_network() {
         ("THREEPM_PACKAGE_REGISTRY", "0x0000000000000000000000000000000000000002"),
     ];
     assert_eq!(load("", &variables, None).unwrap().network.unwrap().name, "base-sepolia");
-    let variables: Vec<_> = variables.into_iter().map(|(k, v)| (k, if v == "84532" { "77" } else { v })).collect();
+    let variables: Vec<_> =
+        variables.into_iter().map(|(k, v)| (k, if v == "84532" { "77" } else { v })).collect();
     assert_eq!(load("", &variables, None).unwrap().network.unwrap().name, "environment");
 }
 

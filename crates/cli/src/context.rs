@@ -118,7 +118,11 @@ impl Context {
     /// The block to read at, which no later run will fall behind.
     pub(crate) async fn head(&self, chain: &Chain) -> Result<Head, Failure> {
         let doing = format!("the chain of network {:?} cannot be read", chain.network().name);
-        let head = chain.head(self.now()).await.while_doing(doing).hint("check its rpcUrls in config.json, and that they answer")?;
+        let head = chain
+            .head(self.now())
+            .await
+            .while_doing(doing)
+            .hint("check its rpcUrls in config.json, and that they answer")?;
         seen::note(&self.home()?, chain.network(), head.number)?;
         Ok(head)
     }
@@ -136,7 +140,12 @@ impl Context {
         match session {
             Session::Rpc { url, address } => {
                 let wallet = RpcWallet::connect(self.http()?.clone(), url, Some(address));
-                Ok(Box::new(wallet.await.while_doing("the connected wallet does not answer").hint("start it, or 3pm wallet connect --rpc URL")?))
+                Ok(Box::new(
+                    wallet
+                        .await
+                        .while_doing("the connected wallet does not answer")
+                        .hint("start it, or 3pm wallet connect --rpc URL")?,
+                ))
             }
         }
     }
@@ -153,7 +162,8 @@ impl Context {
 
     /// The npm registries as npm sees them in `folder`.
     pub(crate) async fn npm(&self, folder: &Path) -> Result<NpmClient, Failure> {
-        let config = NpmConfig::load(folder).await.hint("check that `npm config list` works in this folder")?;
+        let config =
+            NpmConfig::load(folder).await.hint("check that `npm config list` works in this folder")?;
         Ok(NpmClient::new(self.http()?.clone(), config))
     }
 
@@ -181,7 +191,9 @@ fn unusable_configuration(error: ConfigError) -> Failure {
         ConfigError::Unreadable { .. } | ConfigError::Unwritable { .. } => None,
         ConfigError::Malformed { .. } => Some("mend the file, or move it away and run 3pm init".to_owned()),
         ConfigError::Variable { variable, .. } => Some(format!("mend or unset {variable}")),
-        ConfigError::UnknownNetwork { .. } => Some("name one of these, or add yours with 3pm init --network NAME".to_owned()),
+        ConfigError::UnknownNetwork { .. } => {
+            Some("name one of these, or add yours with 3pm init --network NAME".to_owned())
+        }
         ConfigError::Incomplete { name, .. } => Some(format!(
             "3pm init --network {name} --rpc-url URL --name-registry 0x… --package-registry 0x…"
         )),

@@ -80,7 +80,11 @@ impl Failure {
     }
 
     /// Something is not what was signed, or not what somebody said it was.
-    pub(crate) fn mismatch(what: impl fmt::Display, expected: impl fmt::Display, found: impl fmt::Display) -> Self {
+    pub(crate) fn mismatch(
+        what: impl fmt::Display,
+        expected: impl fmt::Display,
+        found: impl fmt::Display,
+    ) -> Self {
         let mut failure = Self::new(exit::MISMATCH, what);
         failure.expected = Some(printable(&expected.to_string(), MESSAGE_CHARS));
         failure.found = Some(printable(&found.to_string(), MESSAGE_CHARS));

@@ -69,8 +69,22 @@ mod tests {
     fn every_code_is_on_the_page_once_and_the_worse_the_higher() {
         let page = include_str!("../../../docs/exit-codes.md");
         let codes = [
-            FINE, UNKNOWN, USAGE, NOT_CONFIRMED, NOT_POSSIBLE, WAITING, FLAGGED, NOT_ENROLLED, LEGACY,
-            NON_REGISTRY, COOLING, UNRECORDED, VETOED, REVOKED, MISMATCH, INTERRUPTED,
+            FINE,
+            UNKNOWN,
+            USAGE,
+            NOT_CONFIRMED,
+            NOT_POSSIBLE,
+            WAITING,
+            FLAGGED,
+            NOT_ENROLLED,
+            LEGACY,
+            NON_REGISTRY,
+            COOLING,
+            UNRECORDED,
+            VETOED,
+            REVOKED,
+            MISMATCH,
+            INTERRUPTED,
         ];
         for code in codes {
             let row = format!("| `{}` |", code.number());
@@ -81,7 +95,9 @@ mod tests {
 
     #[test]
     fn npms_codes_keep_apart_from_ours() {
-        for (npm, expected) in [(0, 0), (1, 101), (99, 199), (128, 128), (130, 130), (243, 199), (-1, 199), (512, 199)] {
+        for (npm, expected) in
+            [(0, 0), (1, 101), (99, 199), (128, 128), (130, 130), (243, 199), (-1, 199), (512, 199)]
+        {
             assert_eq!(ExitCode::from_package_manager(npm).number(), expected, "{npm}");
         }
     }

@@ -21,13 +21,22 @@ pub(crate) async fn confirm(context: &Context, yes: bool, question: &str) -> Res
         return Ok(());
     }
     if !context.interactive {
-        return Err(Failure::new(exit::NOT_CONFIRMED, format!("nobody was there to answer: {question}"))
+        return Err(Failure::new(exit::NOT_CONFIRMED, format!("there is nobody to ask: {question}"))
             .hint("look at it first, then run it again with --yes"));
     }
     if ask_yes_or_no(question).await? {
         return Ok(());
     }
     Err(Failure::new(exit::NOT_CONFIRMED, "the answer was no; nothing was signed or sent"))
+}
+
+/// Fails at once where a long wait would end in a question that nobody is there to answer.
+pub(crate) fn require_answer(context: &Context, yes: bool, question: &str) -> Result<(), Failure> {
+    if yes || context.interactive {
+        return Ok(());
+    }
+    Err(Failure::new(exit::NOT_CONFIRMED, format!("there is nobody to ask: {question}"))
+        .hint("run it with --yes"))
 }
 
 /// Asks; no answer is no. Only where a person is.
@@ -84,7 +93,8 @@ impl Hidden {
         let before = tcgetattr(stdin.as_fd()).while_doing("the terminal cannot hide what is typed")?;
         let mut hidden = before.clone();
         hidden.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(stdin.as_fd(), OptionalActions::Now, &hidden).while_doing("the terminal cannot hide what is typed")?;
+        tcsetattr(stdin.as_fd(), OptionalActions::Now, &hidden)
+            .while_doing("the terminal cannot hide what is typed")?;
         Ok(Self(before))
     }
 }

@@ -70,8 +70,10 @@ impl App {
         let package = self.chain.package(head, name).await?;
         match package.state {
             PackageState::Final => Ok(package),
-            PackageState::None => Err(Problem::new(StatusCode::NOT_FOUND, "not-claimed", "Package is not registered")
-                .detail(format!("nobody has claimed {name}; `3pm register {name}` does"))),
+            PackageState::None => {
+                Err(Problem::new(StatusCode::NOT_FOUND, "not-claimed", "Package is not registered")
+                    .detail(format!("nobody has claimed {name}; `3pm register {name}` does")))
+            }
             PackageState::Provisional => {
                 Err(Problem::new(StatusCode::CONFLICT, "claim-provisional", "Claim is not final yet")
                     .detail(format!("the claim of {name} becomes final at {}", package.final_at)))
@@ -91,10 +93,12 @@ impl App {
     ) -> Result<(), Problem> {
         match self.chain.verify_member_signature(head, signer, digest, signature).await {
             Ok(()) => Ok(()),
-            Err(MemberSignatureError::Refused { .. }) => {
-                Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "bad-signature", "Signature does not hold")
-                    .detail(format!("it is not a signature of {signer} over {digest}")))
-            }
+            Err(MemberSignatureError::Refused { .. }) => Err(Problem::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "bad-signature",
+                "Signature does not hold",
+            )
+            .detail(format!("it is not a signature of {signer} over {digest}"))),
             Err(MemberSignatureError::Chain(error)) => Err(error.into()),
         }
     }

@@ -57,7 +57,8 @@ impl Blobs {
         mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
         limit: usize,
     ) -> Result<Upload, UploadError> {
-        let temporary = tempfile::NamedTempFile::new_in(self.folder.join("incoming")).map_err(BlobError::from)?;
+        let temporary =
+            tempfile::NamedTempFile::new_in(self.folder.join("incoming")).map_err(BlobError::from)?;
         let (file, path) = temporary.into_parts();
         let mut file = tokio::fs::File::from_std(file);
         let (mut sha512, mut sha256, mut size) = (Sha512::new(), Sha256::new(), 0_usize);

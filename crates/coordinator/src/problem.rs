@@ -98,7 +98,8 @@ impl From<BlobError> for Problem {
 impl From<ChainError> for Problem {
     fn from(error: ChainError) -> Self {
         tracing::warn!(%error, "the chain cannot be read");
-        Self::new(StatusCode::BAD_GATEWAY, "chain-unreadable", "Chain cannot be read").detail(error.to_string())
+        Self::new(StatusCode::BAD_GATEWAY, "chain-unreadable", "Chain cannot be read")
+            .detail(error.to_string())
     }
 }
 
@@ -106,7 +107,9 @@ impl From<NpmError> for Problem {
     fn from(error: NpmError) -> Self {
         tracing::warn!(%error, "the npm registry cannot be read");
         match error {
-            NpmError::BadToken { .. } => Self::refused("bad-npm-token", "npm refuses the token", error.to_string()),
+            NpmError::BadToken { .. } => {
+                Self::refused("bad-npm-token", "npm refuses the token", error.to_string())
+            }
             error => Self::new(StatusCode::BAD_GATEWAY, "npm-unreadable", "npm registry cannot be read")
                 .detail(error.to_string()),
         }

@@ -123,7 +123,8 @@ async fn publish(app: &App, proposal: &Proposal) -> Result<Outcome, Obstacle> {
         return Ok(Outcome::Failed { reason: "name or version cannot be read".to_owned() });
     };
     let (name, version): (PackageName, Version) = (name, version);
-    let signed = TarballHashes { integrity: proposal.tarball.integrity, content_hash: proposal.tarball.content_hash };
+    let signed =
+        TarballHashes { integrity: proposal.tarball.integrity, content_hash: proposal.tarball.content_hash };
 
     // 1.
     let head = app.chain.head(now()).await?;
@@ -210,8 +211,11 @@ async fn tag(
     if !version.is_stable() {
         return Ok(prerelease_tag(version));
     }
-    let listed: Vec<Version> =
-        packument.into_iter().flat_map(Packument::version_names).filter_map(|text| text.parse().ok()).collect();
+    let listed: Vec<Version> = packument
+        .into_iter()
+        .flat_map(Packument::version_names)
+        .filter_map(|text| text.parse().ok())
+        .collect();
     let keys: Vec<_> = listed.iter().map(|version| (name.clone(), version.clone())).collect();
     let records = app.chain.releases(head, &keys).await?;
     let recorded = listed.iter().zip(&records).filter(|(_, record)| record.status != ReleaseStatus::None);

@@ -7,8 +7,8 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use aes_gcm::aead::{Aead as _, AeadCore as _, KeyInit as _, OsRng, Payload};
 use aes_gcm::Aes256Gcm;
+use aes_gcm::aead::{Aead as _, AeadCore as _, KeyInit as _, OsRng, Payload};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -88,7 +88,8 @@ fn associated(package: &PackageName) -> Vec<u8> {
 
 fn parse_key(text: &str, from: &str) -> Result<[u8; 32], VaultError> {
     let text = text.trim();
-    let bytes = hex::decode(text.trim_start_matches("0x")).or_else(|_| STANDARD.decode(text)).unwrap_or_default();
+    let bytes =
+        hex::decode(text.trim_start_matches("0x")).or_else(|_| STANDARD.decode(text)).unwrap_or_default();
     bytes.try_into().map_err(|_| VaultError::Key { from: from.to_owned() })
 }
 
@@ -103,7 +104,9 @@ fn key_file(path: &Path) -> Result<[u8; 32], VaultError> {
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             let mut file = options.open(path).map_err(failed("created"))?;
-            writeln!(file, "{}", hex::encode(key)).and_then(|()| file.sync_all()).map_err(failed("created"))?;
+            writeln!(file, "{}", hex::encode(key))
+                .and_then(|()| file.sync_all())
+                .map_err(failed("created"))?;
             tracing::warn!(
                 path = %path.display(),
                 "made a new vault key beside the database: who has both has every npm token; \
@@ -160,7 +163,8 @@ mod tests {
     #[test]
     fn the_key_file_is_made_once_and_for_its_owner_only() {
         let folder = tempfile::tempdir().unwrap();
-        let sealed = Vault::open(None, folder.path()).unwrap().seal(&name("a"), &"t".to_owned().into()).unwrap();
+        let sealed =
+            Vault::open(None, folder.path()).unwrap().seal(&name("a"), &"t".to_owned().into()).unwrap();
         assert!(Vault::open(None, folder.path()).unwrap().open_token(&name("a"), &sealed).is_ok());
         #[cfg(unix)]
         {

@@ -120,7 +120,8 @@ async fn next(
 ) -> Result<Option<(ProposalState, Details)>, WatchError> {
     use ProposalState as P;
     use ReleaseStatus as R;
-    let because = |to, reason: &str| Ok(Some((to, Details { reason: Some(reason.to_owned()), ..Details::default() })));
+    let because =
+        |to, reason: &str| Ok(Some((to, Details { reason: Some(reason.to_owned()), ..Details::default() })));
     let same = |record: &ReleaseRecord| {
         record.integrity == proposal.tarball.integrity && record.content_hash == proposal.tarball.content_hash
     };
@@ -128,7 +129,9 @@ async fn next(
         (P::Proposed | P::Signed | P::Submitted | P::Active, R::Revoked) => {
             return because(P::Vetoed, "the release was revoked by its maintainers");
         }
-        (P::Submitted, R::Vetoed) => return because(P::Vetoed, "a maintainer vetoed the release while it cooled"),
+        (P::Submitted, R::Vetoed) => {
+            return because(P::Vetoed, "a maintainer vetoed the release while it cooled");
+        }
         (P::Submitted, R::Active | R::Flagged) if same(seen.settled) => {
             let details = Details { block_number: Some(seen.confirmed.number), ..Details::default() };
             return Ok(Some((P::Active, details)));
@@ -142,7 +145,10 @@ async fn next(
         (P::Submitted, R::None) => return Ok(Some((P::Signed, Details::default()))),
         _ => {}
     }
-    if matches!(state, P::Proposed | P::Signed | P::Submitted) && seen.settled.status != R::None && !same(seen.settled) {
+    if matches!(state, P::Proposed | P::Signed | P::Submitted)
+        && seen.settled.status != R::None
+        && !same(seen.settled)
+    {
         return because(P::Withdrawn, "another release was recorded under this version");
     }
     if !matches!(state, P::Proposed | P::Signed) || seen.newest.status != R::None {

@@ -46,30 +46,33 @@ impl<R: Read> Archive<R> {
 
     /// The next file or directory; `None` at the end of the archive.
     pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>, TarballError> {
-        let mut long_path = None;
+        let mut extension = Extension::default();
         loop {
             let Some(block) = self.read_block()? else { return Ok(None) };
             if self.count >= self.limit {
                 return Err(TarballError::Entries { limit: self.limit });
             }
-            let header = Header::parse(&block)
-                .map_err(|problem| TarballError::Header { entry: self.count, problem })?;
+            let entry = self.count;
+            let header = Header::parse(&block).map_err(|problem| TarballError::Header { entry, problem })?;
             self.count = self.count.saturating_add(1);
             match header.kind {
-                b'x' => long_path = pax_path(&self.read_extension(header.size)?, false)?.or(long_path),
-                b'g' => drop(pax_path(&self.read_extension(header.size)?, true)?),
+                b'x' => extension.add_pax(&self.read_extension(header.size)?, false)?,
+                b'g' => extension.add_pax(&self.read_extension(header.size)?, true)?,
                 b'L' => {
                     let mut path = self.read_extension(header.size)?;
                     while path.pop_if(|byte| *byte == 0).is_some() {}
-                    long_path = Some(path);
+                    extension.path = Some(path);
                 }
                 b'\0' | b'0' | b'5' => {
+                    if extension.size.is_some_and(|size| size != header.size) {
+                        return Err(TarballError::Header { entry, problem: HeaderProblem::OtherSize });
+                    }
+                    let path = extension.path.unwrap_or(header.path);
                     let is_directory = header.kind == b'5';
-                    let path = long_path.unwrap_or(header.path);
                     return Ok(Some(Entry { path, is_directory, mode: header.mode, size: header.size }));
                 }
                 other => {
-                    let path = String::from_utf8_lossy(&long_path.unwrap_or(header.path)).into_owned();
+                    let path = String::from_utf8_lossy(&extension.path.unwrap_or(header.path)).into_owned();
                     return Err(TarballError::Kind { path: printable(&path, 200), kind: kind_of(other) });
                 }
             }
@@ -193,32 +196,57 @@ fn octal(field: impl Iterator<Item = u8>, closed: bool) -> Option<u64> {
     })
 }
 
-/// The `path` of a pax header: records of `length key=value\n`. Keys that change where or how much is read
-/// (size, type, linkpath, GNU.sparse) are refused; a global header may hold comments only. A line break
-/// inside a value is refused: node-tar would read another record behind it.
-fn pax_path(mut rest: &[u8], global: bool) -> Result<Option<Vec<u8>>, TarballError> {
-    let malformed = || TarballError::MalformedExtension;
-    let mut path = None;
-    while !rest.is_empty() {
-        let space = rest.iter().position(|byte| *byte == b' ').ok_or_else(malformed)?;
-        let (digits, _) = rest.split_at_checked(space).ok_or_else(malformed)?;
-        let length =
-            std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
-        let length: usize = length.and_then(|digits| digits.parse().ok()).ok_or_else(malformed)?;
-        let (record, after) = rest.split_at_checked(length).ok_or_else(malformed)?;
-        let record = record.get(space.saturating_add(1)..).and_then(|record| record.strip_suffix(b"\n"));
-        let record = record.filter(|record| !record.contains(&b'\n')).ok_or_else(malformed)?;
-        let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(malformed)?;
-        let (key, value) = record.split_at_checked(equals).ok_or_else(malformed)?;
-        match key {
-            b"path" if !global && path.is_none() => path = Some(value.get(1..).unwrap_or_default().to_vec()),
-            b"comment" => {}
-            key if !global && says_nothing_of_contents(key) => {}
-            key => return Err(TarballError::Extension { key: printable(&String::from_utf8_lossy(key), 80) }),
+/// What extended headers say of the next file.
+#[derive(Debug, Default)]
+struct Extension {
+    path: Option<Vec<u8>>,
+    size: Option<u64>,
+}
+
+impl Extension {
+    /// Adds the records `length key=value\n` of a pax header. Keys that change where or how much is read
+    /// (type, linkpath, GNU.sparse) are refused, a size that repeats the header's is not: npm writes it. A
+    /// global header may hold comments only. A line break inside a value is refused: node-tar would read
+    /// another record behind it.
+    fn add_pax(&mut self, mut rest: &[u8], global: bool) -> Result<(), TarballError> {
+        let (mut path, mut size) = (None, None);
+        while !rest.is_empty() {
+            let (key, value, after) = split_record(rest).ok_or(TarballError::MalformedExtension)?;
+            match key {
+                b"path" if !global && path.is_none() => path = Some(value.to_vec()),
+                b"size" if !global && size.is_none() => {
+                    size = Some(decimal(value).ok_or(TarballError::MalformedExtension)?);
+                }
+                b"comment" => {}
+                key if !global && says_nothing_of_contents(key) => {}
+                key => {
+                    return Err(TarballError::Extension {
+                        key: printable(&String::from_utf8_lossy(key), 80),
+                    });
+                }
+            }
+            rest = after;
         }
-        rest = after;
+        self.path = path.or(self.path.take());
+        self.size = size.or(self.size);
+        Ok(())
     }
-    Ok(path)
+}
+
+/// Key and value of the first record, and what follows it.
+fn split_record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let space = bytes.iter().position(|byte| *byte == b' ')?;
+    let length = usize::try_from(decimal(bytes.get(..space)?)?).ok()?;
+    let (record, after) = bytes.split_at_checked(length)?;
+    let record = record.get(space.checked_add(1)?..)?.strip_suffix(b"\n")?;
+    let equals = record.iter().position(|byte| *byte == b'=').filter(|_| !record.contains(&b'\n'))?;
+    Some((record.get(..equals)?, record.get(equals.checked_add(1)?..)?, after))
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let digits =
+        std::str::from_utf8(digits).ok().filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()))?;
+    digits.parse().ok()
 }
 
 fn says_nothing_of_contents(key: &[u8]) -> bool {

@@ -35,8 +35,8 @@ pub enum TarballError {
         /// Bytes from its start.
         found: usize,
     },
-    /// Bytes behind the gzip stream.
-    #[error("{found} bytes follow the gzip stream, expected none")]
+    /// Bytes behind the gzip stream that are not padding.
+    #[error("{found} bytes follow the gzip stream, expected none, or zeros")]
     Trailing {
         /// How many.
         found: usize,
@@ -147,6 +147,9 @@ pub enum HeaderProblem {
     /// npm reads the contents of a directory as headers.
     #[error("a directory has contents")]
     DirectoryContents,
+    /// Readers differ on which of two counts.
+    #[error("its size is not the one in its extended header")]
+    OtherSize,
     /// Some read it as a directory.
     #[error("a file's name ends like a directory's")]
     FileNamedDirectory,

@@ -32,11 +32,14 @@ pub(crate) fn unpacked_path(
     if path.chars().any(is_hidden) {
         return refused(PathProblem::Hidden);
     }
-    for part in path.split('/') {
+    for (depth, part) in path.split('/').enumerate() {
         match part.as_bytes() {
             b".." => return refused(PathProblem::Escapes),
             b"" | b"." => return refused(PathProblem::EmptyComponent),
-            [drive, b':', ..] if drive.is_ascii_alphabetic() => return refused(PathProblem::Drive),
+            // Where a path begins, before npm strips the first component and after.
+            [drive, b':', ..] if depth < 2 && drive.is_ascii_alphabetic() => {
+                return refused(PathProblem::Drive);
+            }
             [.., b'.' | b' '] => return refused(PathProblem::TrailingDot),
             _ => {}
         }

@@ -2,7 +2,7 @@
 //! npm renames `.gitignore`, see [`Tarball::files`]); whatever two readers could understand differently
 //! is refused, because the reader that installs is not this one. Judges no contents.
 //!
-//! Steps: 1. one gzip member and nothing behind it, 2. the tar's entries one by one, each judged before
+//! Steps: 1. one gzip member and nothing but zeros behind it, 2. the tar's entries one by one, each judged before
 //! the next is read, 3. only zeros after the end, 4. exactly one package.json that is a JSON object.
 //!
 //! Formats: RFC 1952 (gzip), tar as in `archive`; npm drops the first path component.
@@ -184,10 +184,10 @@ pub(crate) struct Unpacked<'a> {
 }
 
 impl Unpacked<'_> {
-    /// Refuses what lies behind the member.
+    /// Refuses what lies behind the member; zeros are padding, which tarballs of npm's first years have.
     pub(crate) fn finish(self) -> Result<(), TarballError> {
         match self.inner.into_inner() {
-            [] => Ok(()),
+            rest if rest.iter().all(|byte| *byte == 0) => Ok(()),
             rest if rest.starts_with(&GZIP) => Err(TarballError::SecondMember { found: rest.len() }),
             rest => Err(TarballError::Trailing { found: rest.len() }),
         }

@@ -46,6 +46,12 @@ fn every_honest_shape_is_listed_as_npm_unpacks_it() {
 }
 
 #[test]
+fn zeros_behind_the_gzip_stream_are_the_padding_of_old_tarballs() {
+    let padded = [Archive::package().tgz(), vec![0; 7919]].concat();
+    assert_eq!(read_tarball(&padded, &Limits::default()), Archive::package().read());
+}
+
+#[test]
 fn of_two_equal_keys_the_last_counts_as_it_does_for_npm() {
     let manifest = br#"{"name":"a","version":"1.0.0","dependencies":{"x":"1"},"dependencies":{"y":"1"}}"#;
     let tarball = Archive::default().file("package/package.json", manifest).read().unwrap();

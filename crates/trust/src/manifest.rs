@@ -157,6 +157,8 @@ fn map(value: &Value, field: &'static str) -> Result<BTreeMap<String, String>, M
     let wrong = |found| ManifestError::Field { field, found, expected: "an object of strings" };
     match value {
         Value::Null => Ok(BTreeMap::new()),
+        // Packages of npm's first years have empty lists where a map belongs; npm takes them for one.
+        Value::Array(list) if list.is_empty() => Ok(BTreeMap::new()),
         Value::Object(object) => object
             .iter()
             .map(|(key, value)| match value {
@@ -186,7 +188,8 @@ fn set(value: &Value, field: &'static str) -> Result<BTreeSet<String>, ManifestE
     }
 }
 
-/// `bin` as npm normalises it: a string names the package's own base name; paths lose `./`.
+/// `bin` as npm normalises it: a string names the package's own base name, a list each file's; paths lose
+/// `./`.
 fn bin(value: &Value, name: &str) -> Result<BTreeMap<String, String>, ManifestError> {
     let plain = |path: &str| path.trim_start_matches("./").trim_start_matches('/').to_owned();
     match value {
@@ -194,6 +197,13 @@ fn bin(value: &Value, name: &str) -> Result<BTreeMap<String, String>, ManifestEr
             let base = name.split_once('/').map_or(name, |(_, base)| base);
             Ok(BTreeMap::from([(base.to_owned(), plain(path))]))
         }
+        Value::Array(paths) => paths
+            .iter()
+            .map(|path| {
+                let path = text(path, "bin")?;
+                Ok((path.rsplit('/').next().unwrap_or_default().to_owned(), plain(&path)))
+            })
+            .collect(),
         other => Ok(map(other, "bin")?.into_iter().map(|(command, path)| (command, plain(&path))).collect()),
     }
 }

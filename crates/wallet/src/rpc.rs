@@ -22,7 +22,8 @@ const QUESTION: Limits = Limits { bytes: 1 << 20, time: Duration::from_secs(5) }
 const CONFIRMATION: Limits = Limits { bytes: 1 << 20, time: Duration::from_secs(120) };
 
 /// The order of secp256k1.
-const ORDER: U256 = alloy_primitives::uint!(0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141_U256);
+const ORDER: U256 =
+    alloy_primitives::uint!(0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141_U256);
 
 /// JSON-RPC codes for "the person said no": EIP-1193, and WalletConnect's.
 const REJECTED: [i64; 2] = [4001, 5000];

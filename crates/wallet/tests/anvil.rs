@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes, U256};
-use chain::{Chain, ChainError, Head, MemberSignatureError, Network, calls, deploy, name_domain, package_domain};
+use chain::{
+    Chain, ChainError, Head, MemberSignatureError, Network, calls, deploy, name_domain, package_domain,
+};
 use client::http::Http;
 use serde_json::json;
 use support::Anvil;
@@ -30,7 +32,8 @@ impl Deployment {
     async fn new() -> Self {
         let anvil = Anvil::start();
         let http = Http::new().unwrap();
-        let accounts = chain::rpc_call(&http, &anvil.url, "eth_accounts", json!([]), client::http::Limits::SMALL);
+        let accounts =
+            chain::rpc_call(&http, &anvil.url, "eth_accounts", json!([]), client::http::Limits::SMALL);
         let accounts: Vec<Address> = serde_json::from_value(accounts.await.unwrap()).unwrap();
         let mut people = Vec::new();
         for account in &accounts[..5] {
@@ -90,7 +93,8 @@ impl Deployment {
         let request = signing_request(config, &name_domain(self.chain.network()).eip712()).unwrap();
         let mut signatures = BTreeMap::new();
         for index in who {
-            signatures.insert(self.people[*index].address(), self.people[*index].sign(&request).await.unwrap());
+            signatures
+                .insert(self.people[*index].address(), self.people[*index].sign(&request).await.unwrap());
         }
         signatures
     }
@@ -164,7 +168,10 @@ async fn a_claim_a_team_and_a_release_go_on_chain_and_come_back() {
     let head = world.head().await;
     let record = world.chain.release(&head, &name(), &version()).await.unwrap();
     let hashes = TarballHashes::of(b"the bytes");
-    assert_eq!((record.status, record.integrity, record.content_hash), (ReleaseStatus::Active, hashes.integrity, hashes.content_hash));
+    assert_eq!(
+        (record.status, record.integrity, record.content_hash),
+        (ReleaseStatus::Active, hashes.integrity, hashes.content_hash)
+    );
     assert_eq!(record.signers, [world.people[0].address(), world.people[2].address()]);
     assert_eq!((record.threshold, record.epoch), (2, 1));
     assert_eq!(world.chain.next_nonce(&head, &name()).await.unwrap(), U256::from(1));
@@ -199,7 +206,8 @@ async fn too_few_signatures_are_refused_with_the_contracts_reason() {
 async fn a_members_signature_counts_for_that_member_only() {
     let world = Deployment::new().await;
     let head = world.head().await;
-    let request = signing_request(&release(b"x", 0, 1), &package_domain(world.chain.network()).eip712()).unwrap();
+    let request =
+        signing_request(&release(b"x", 0, 1), &package_domain(world.chain.network()).eip712()).unwrap();
     let signature = world.people[0].sign(&request).await.unwrap();
     let verify = |member, digest| world.chain.verify_member_signature(&head, member, digest, &signature);
     verify(world.people[0].address(), request.digest).await.unwrap();
@@ -243,7 +251,8 @@ async fn wrong_chains_missing_contracts_and_dead_endpoints_are_errors() {
 #[tokio::test]
 async fn a_wallet_without_the_account_or_on_another_chain_says_so() {
     let world = Deployment::new().await;
-    let absent = RpcWallet::connect(world.http.clone(), world.anvil.url.clone(), Some(Address::repeat_byte(3))).await;
+    let absent =
+        RpcWallet::connect(world.http.clone(), world.anvil.url.clone(), Some(Address::repeat_byte(3))).await;
     assert!(matches!(absent, Err(WalletError::NoAccount { .. })));
     let call = calls::Call { to: Address::ZERO, data: Bytes::new() };
     let other = world.people[0].send_transaction(1, &call).await;

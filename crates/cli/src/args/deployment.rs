@@ -42,7 +42,9 @@ pub(crate) struct DeployArgs {
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(crate) enum NetworkCommand {
     /// Compare the contracts that are there with those this build expects
-    #[command(after_help = "Examples:\n  3pm network check\n  3pm network check --network base-sepolia --json")]
+    #[command(
+        after_help = "Examples:\n  3pm network check\n  3pm network check --network base-sepolia --json"
+    )]
     Check,
 }
 

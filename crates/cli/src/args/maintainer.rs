@@ -26,10 +26,12 @@ pub(crate) struct ApproveSwitches {
 
 /// `3pm register`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  3pm register left-pad\n  3pm register left-pad --no-wait        says what to do, and ends\n  \
+#[command(
+    after_help = "Examples:\n  3pm register left-pad\n  3pm register left-pad --no-wait        says what to do, and ends\n  \
                         3pm register @acme/tool --member 0x… --member 0x… --threshold 2\n\n\
                         The claim is signed by the connected wallet alone. With --threshold above 1 the name is claimed\n\
-                        for that wallet, and the team is then proposed as a change that its members must sign.")]
+                        for that wallet, and the team is then proposed as a change that its members must sign."
+)]
 pub(crate) struct RegisterArgs {
     /// The package
     pub(crate) package: PackageName,
@@ -64,10 +66,12 @@ pub(crate) struct RegisterArgs {
 
 /// `3pm register-token`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  3pm register-token left-pad               asks for the token, without showing it\n  \
+#[command(
+    after_help = "Examples:\n  3pm register-token left-pad               asks for the token, without showing it\n  \
                         3pm register-token left-pad < token.txt\n  3pm register-token left-pad --status      what is stored\n\n\
                         The token is never an argument: arguments are visible to every user of the machine. Use a granular\n\
-                        token that can publish this package and nothing else.")]
+                        token that can publish this package and nothing else."
+)]
 pub(crate) struct RegisterTokenArgs {
     /// The package
     pub(crate) package: PackageName,
@@ -91,9 +95,11 @@ pub(crate) enum TeamCommand {
 
 /// `3pm team add`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  3pm team add left-pad 0x…\n  3pm team add left-pad 0x… 0x… --threshold 2\n\n\
+#[command(
+    after_help = "Examples:\n  3pm team add left-pad 0x…\n  3pm team add left-pad 0x… 0x… --threshold 2\n\n\
                         A change needs the signatures of the members now and of enough members of the new team; each\n\
-                        signs it with `3pm approve`.")]
+                        signs it with `3pm approve`."
+)]
 pub(crate) struct TeamAddArgs {
     /// The package
     pub(crate) package: PackageName,
@@ -109,7 +115,9 @@ pub(crate) struct TeamAddArgs {
 
 /// `3pm team remove`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  3pm team remove left-pad 0x…\n  3pm team remove left-pad 0x… --threshold 1")]
+#[command(
+    after_help = "Examples:\n  3pm team remove left-pad 0x…\n  3pm team remove left-pad 0x… --threshold 1"
+)]
 pub(crate) struct TeamRemoveArgs {
     /// The package
     pub(crate) package: PackageName,
@@ -146,10 +154,12 @@ pub(crate) struct TeamStatusArgs {
 
 /// `3pm publish`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  3pm publish                       this folder\n  3pm publish --dry-run             shows what would be signed\n  \
+#[command(
+    after_help = "Examples:\n  3pm publish                       this folder\n  3pm publish --dry-run             shows what would be signed\n  \
                         3pm publish --tarball left-pad-1.3.1.tgz --yes\n\n\
                         Packs as `npm pack` does, with the same scripts. Nothing reaches npm before enough members have\n\
-                        signed; then the coordinator publishes exactly these bytes.")]
+                        signed; then the coordinator publishes exactly these bytes."
+)]
 pub(crate) struct PublishArgs {
     /// The package's folder
     #[arg(value_name = "FOLDER", default_value = ".", conflicts_with = "tarball")]
@@ -175,8 +185,10 @@ pub(crate) struct PublishArgs {
 
 /// `3pm pending`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  3pm pending                       what waits for the connected wallet\n  \
-                        3pm pending left-pad              what waits for this package\n  3pm pending --all")]
+#[command(
+    after_help = "Examples:\n  3pm pending                       what waits for the connected wallet\n  \
+                        3pm pending left-pad              what waits for this package\n  3pm pending --all"
+)]
 pub(crate) struct PendingArgs {
     /// Only of this package
     pub(crate) package: Option<PackageName>,
@@ -187,7 +199,9 @@ pub(crate) struct PendingArgs {
 
 /// `3pm status`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  3pm status left-pad\n  3pm status left-pad@1.3.1\n  3pm status 0x…                    a proposal or team change")]
+#[command(
+    after_help = "Examples:\n  3pm status left-pad\n  3pm status left-pad@1.3.1\n  3pm status 0x…                    a proposal or team change"
+)]
 pub(crate) struct StatusArgs {
     /// A package, a release, or an id
     #[arg(value_name = "PACKAGE|PACKAGE@VERSION|ID")]
@@ -196,9 +210,11 @@ pub(crate) struct StatusArgs {
 
 /// `3pm approve`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  3pm approve left-pad@1.3.1\n  3pm approve 0x…                   also for team changes\n  \
+#[command(
+    after_help = "Examples:\n  3pm approve left-pad@1.3.1\n  3pm approve 0x…                   also for team changes\n  \
                         3pm approve left-pad@1.3.1 --diff --no-submit\n\n\
-                        The tarball is downloaded and hashed here; what the coordinator says about it is not believed.")]
+                        The tarball is downloaded and hashed here; what the coordinator says about it is not believed."
+)]
 pub(crate) struct ApproveArgs {
     /// A release, or an id
     #[arg(value_name = "PACKAGE@VERSION|ID")]
@@ -228,7 +244,8 @@ pub(crate) struct SubmitArgs {
 fn parse_address(text: &str) -> Result<Address, String> {
     let digits = text.strip_prefix("0x").ok_or("an address begins with 0x")?;
     let address: Address = text.parse().map_err(|_| "an address is 0x and 40 hex digits".to_owned())?;
-    let mixed = digits.chars().any(|c| c.is_ascii_uppercase()) && digits.chars().any(|c| c.is_ascii_lowercase());
+    let mixed =
+        digits.chars().any(|c| c.is_ascii_uppercase()) && digits.chars().any(|c| c.is_ascii_lowercase());
     if mixed && Address::parse_checksummed(text, None).is_err() {
         return Err("the checksum of the address does not hold: a digit is wrong".to_owned());
     }

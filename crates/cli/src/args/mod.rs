@@ -12,10 +12,12 @@ use clap::{Parser, Subcommand};
 pub(crate) use deployment::{DeployArgs, NetworkCommand};
 pub(crate) use install::{InstallArgs, VerifyArgs};
 pub(crate) use maintainer::{
-    ApproveArgs, ApproveSwitches, PendingArgs, PublishArgs, RegisterArgs, RegisterTokenArgs, StatusArgs, SubmitArgs,
-    Target, TeamCommand,
+    ApproveArgs, ApproveSwitches, PendingArgs, PublishArgs, RegisterArgs, RegisterTokenArgs, StatusArgs,
+    SubmitArgs, Target, TeamCommand,
 };
-pub(crate) use setup::{CompletionsArgs, CoordinatorCommand, InitArgs, ServeArgs, WalletCommand, WalletConnectArgs};
+pub(crate) use setup::{
+    CompletionsArgs, CoordinatorCommand, InitArgs, ServeArgs, WalletCommand, WalletConnectArgs,
+};
 pub(crate) use world::{DemoArgs, DevArgs};
 
 use crate::output::Color;

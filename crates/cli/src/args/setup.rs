@@ -101,8 +101,10 @@ pub(crate) struct ServeArgs {
 
 /// `3pm completions`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  3pm completions bash > ~/.local/share/bash-completion/completions/3pm\n  \
-                        3pm completions zsh > ~/.zfunc/_3pm")]
+#[command(
+    after_help = "Examples:\n  3pm completions bash > ~/.local/share/bash-completion/completions/3pm\n  \
+                        3pm completions zsh > ~/.zfunc/_3pm"
+)]
 pub(crate) struct CompletionsArgs {
     /// Which shell
     pub(crate) shell: Shell,

@@ -2,7 +2,9 @@
 
 /// `3pm demo`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  3pm demo\n  3pm demo --keep      leaves the world running and says what to type next")]
+#[command(
+    after_help = "Examples:\n  3pm demo\n  3pm demo --keep      leaves the world running and says what to type next"
+)]
 pub(crate) struct DemoArgs {
     /// Leave the world running, with three signers ready, until Ctrl-C
     #[arg(long)]

@@ -14,11 +14,12 @@ use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit;
 use crate::maintain::base::{Sources, nearest_trusted};
-use crate::maintain::change::{CheckedChange, Difference, check_change};
+use crate::maintain::change::{CheckedChange, Difference, MEMBERS, check_change, team_in_words};
 use crate::maintain::comparison::{Comparison, compare, size};
 use crate::maintain::find::{Found, UNREACHABLE, find, is_open};
 use crate::maintain::finish::{Ask, Desk, Progress, finish_change, finish_release};
 use crate::maintain::review::{OnChain, ReviewedRelease, check_release, review_release};
+use crate::maintain::source::commit_in_words;
 use crate::maintain::standing::{self, require_member};
 use crate::maintain::wait;
 use crate::output::{Page, moment};
@@ -59,7 +60,11 @@ async fn approve_release(context: &Context, args: &ApproveArgs, proposal: Propos
     };
     let checked = check_release(&args.target, &proposal, &on_chain, context.now())?;
     if proposal.state.is_terminal() {
-        let reason = proposal.reason.as_deref().map(|reason| format!(": {}", printable(reason, 300))).unwrap_or_default();
+        let reason = proposal
+            .reason
+            .as_deref()
+            .map(|reason| format!(": {}", printable(reason, 300)))
+            .unwrap_or_default();
         return Err(Failure::not_possible(format!(
             "{subject} is closed at the coordinator, {}{reason}",
             wait::words(proposal.state)
@@ -89,14 +94,22 @@ async fn approve_release(context: &Context, args: &ApproveArgs, proposal: Propos
         wallet.sign(checked.request()).await.while_doing(format!("{subject} is not signed"))?
     };
     let request = SignatureRequest { signer: wallet.address(), signature: signature.clone() };
-    let after = coordinator.sign_proposal(proposal.id, &request).await.while_doing("the signature was not taken")?;
+    let after =
+        coordinator.sign_proposal(proposal.id, &request).await.while_doing("the signature was not taken")?;
     if after.id != checked.id() {
-        return Err(Failure::mismatch("the coordinator answered with another proposal", checked.id(), after.id));
+        return Err(Failure::mismatch(
+            "the coordinator answered with another proposal",
+            checked.id(),
+            after.id,
+        ));
     }
     let desk = Desk { context, chain: &chain, head, coordinator: &coordinator, wallet: &*wallet };
     let progress =
         finish_release(desk, checked, &after, package, Some(&signature), args.switches, Ask::First).await?;
-    let report = Report { progress: &progress, review: json!({ "release": proposal.release, "comparison": comparison }) };
+    let report = Report {
+        progress: &progress,
+        review: json!({ "release": proposal.release, "comparison": comparison }),
+    };
     context.output.result(&report, |page| progress.render(page));
     Ok(exit::FINE)
 }
@@ -125,7 +138,8 @@ async fn approve_change(context: &Context, args: &ApproveArgs, change: Change) -
         wallet.sign(checked.request()).await.while_doing("the team change is not signed")?
     };
     let request = SignatureRequest { signer: wallet.address(), signature: signature.clone() };
-    let after = coordinator.sign_change(change.id, &request).await.while_doing("the signature was not taken")?;
+    let after =
+        coordinator.sign_change(change.id, &request).await.while_doing("the signature was not taken")?;
     let desk = Desk { context, chain: &chain, head, coordinator: &coordinator, wallet: &*wallet };
     let progress =
         finish_change(desk, &checked, &after, package, Some(&signature), args.switches, Ask::First).await?;
@@ -139,7 +153,13 @@ fn already_signed(target: &Target) -> Failure {
         .hint(format!("3pm status {target}, or 3pm submit {target} when enough have signed"))
 }
 
-fn render_review(page: &mut Page, reviewed: &ReviewedRelease, proposal: &Proposal, comparison: &Comparison, bytes: u64) {
+fn render_review(
+    page: &mut Page,
+    reviewed: &ReviewedRelease,
+    proposal: &Proposal,
+    comparison: &Comparison,
+    bytes: u64,
+) {
     let checked = reviewed.checked();
     let release = checked.release();
     page.title(&format!("{}@{}", checked.name(), checked.version()));
@@ -147,8 +167,7 @@ fn render_review(page: &mut Page, reviewed: &ReviewedRelease, proposal: &Proposa
     page.field("tarball", format!("{}, {} files", size(bytes), comparison.files.len()));
     page.field("sha512", &release.integrity);
     page.field("sha256", release.contentHash);
-    let commit = if release.gitSha.is_zero() { "none".to_owned() } else { release.gitSha.to_string() };
-    page.field("commit", commit);
+    page.field("commit", commit_in_words(release.gitSha));
     if !release.ciRunUrl.is_empty() {
         page.field("built at", printable(&release.ciRunUrl, 200));
     }
@@ -164,11 +183,20 @@ fn render_review(page: &mut Page, reviewed: &ReviewedRelease, proposal: &Proposa
 /// What a team change would set otherwise.
 pub(crate) fn render_change(page: &mut Page, checked: &CheckedChange) {
     page.title(&format!("Team change of {}", checked.name()));
-    for Difference { what, now, then } in checked.differences() {
+    for member in checked.joining() {
+        page.warn(&format!("  joins        {member}"));
+    }
+    for member in checked.leaving() {
+        page.warn(&format!("  leaves       {member}"));
+    }
+    for Difference { what, now, then } in
+        checked.differences().iter().filter(|difference| difference.what != MEMBERS)
+    {
         page.warn(&format!("  {what}"));
         page.line(&format!("      now   {now}"));
         page.line(&format!("      then  {then}"));
     }
+    page.field("then", team_in_words(&checked.config().members, checked.config().threshold));
     page.field("until", moment(u64::try_from(checked.config().deadline).unwrap_or(u64::MAX)));
     page.field("digest", checked.id());
     page.gap();

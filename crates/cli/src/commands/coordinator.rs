@@ -46,7 +46,9 @@ async fn serve(context: &Context, args: ServeArgs) -> Outcome {
     };
     let npm = match &network.registry_origin {
         Some(origin) => NpmConfig::for_registry(origin.clone(), None),
-        None => NpmConfig::load(&std::env::current_dir()?).await.hint("name the registry: 3pm init --registry-origin URL")?,
+        None => NpmConfig::load(&std::env::current_dir()?)
+            .await
+            .hint("name the registry: 3pm init --registry-origin URL")?,
     };
     let listener = TcpListener::bind(args.listen)
         .await
@@ -78,7 +80,8 @@ async fn serve(context: &Context, args: ServeArgs) -> Outcome {
 fn start_log(context: &Context) {
     let filter = std::env::var("THREEPM_LOG").ok().and_then(|text| EnvFilter::try_new(text).ok());
     let filter = filter.unwrap_or_else(|| EnvFilter::new(DEFAULT_LOG));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let subscriber =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     // A second subscriber in one process is a test's; the first stays.
     let _ = if context.output.is_json() {
         subscriber.json().try_init()

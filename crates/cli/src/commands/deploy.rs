@@ -57,8 +57,10 @@ pub(crate) async fn run(context: &Context, args: DeployArgs) -> Outcome {
     let chain_id = chain.network().chain_id;
     let head = chain.head(context.now()).await.while_doing("the chain cannot be read")?;
     if chain.code_at(&head, DEPLOYMENT_PROXY).await?.is_empty() {
-        return Err(Failure::not_possible(format!("chain {chain_id} has no deployment proxy at {DEPLOYMENT_PROXY}"))
-            .hint("it is put there with a presigned transaction; every public chain and anvil have it"));
+        return Err(Failure::not_possible(format!(
+            "chain {chain_id} has no deployment proxy at {DEPLOYMENT_PROXY}"
+        ))
+        .hint("it is put there with a presigned transaction; every public chain and anvil have it"));
     }
     let mut placed = Vec::new();
     for step in plan {
@@ -75,7 +77,8 @@ pub(crate) async fn run(context: &Context, args: DeployArgs) -> Outcome {
     };
     if missing > 0 && !args.dry_run {
         context.output.page(|page| render(&report, page));
-        prompt::confirm(context, args.yes, &format!("Create {missing} contracts on chain {chain_id}?")).await?;
+        prompt::confirm(context, args.yes, &format!("Create {missing} contracts on chain {chain_id}?"))
+            .await?;
         create(context, &chain, &mut report.contracts).await?;
     }
     context.output.result(&report, |page| render(&report, page));
@@ -106,7 +109,11 @@ async fn is_present(chain: &Chain, head: &Head, step: &Step) -> Result<bool, Fai
     }
     let found = keccak256(code);
     if found != step.code_hash {
-        return Err(Failure::mismatch(format!("{} at {} has other code", step.contract, step.address), step.code_hash, found));
+        return Err(Failure::mismatch(
+            format!("{} at {} has other code", step.contract, step.address),
+            step.code_hash,
+            found,
+        ));
     }
     Ok(true)
 }
@@ -121,8 +128,11 @@ async fn create(context: &Context, chain: &Chain, placed: &mut [Placed]) -> Resu
         let receipt = chain.wait_for_receipt(hash, RECEIPT_LIMIT).await?;
         let head = chain.head(context.now()).await?;
         if !receipt.success || !is_present(chain, &head, &contract.step).await? {
-            return Err(Failure::unknown(format!("{} is not at {}", contract.step.contract, contract.step.address))
-                .hint("run the same command again: it goes on where it stopped"));
+            return Err(Failure::unknown(format!(
+                "{} is not at {}",
+                contract.step.contract, contract.step.address
+            ))
+            .hint("run the same command again: it goes on where it stopped"));
         }
         contract.state = "created";
         contract.transaction = Some(hash);
@@ -144,7 +154,9 @@ fn render(report: &Report, page: &mut Page) {
             page.field("transaction", transaction);
         }
     }
-    let address = |name| report.contracts.iter().find(|placed| placed.step.contract == name).map(|placed| placed.step.address);
+    let address = |name| {
+        report.contracts.iter().find(|placed| placed.step.contract == name).map(|placed| placed.step.address)
+    };
     if let (Some(names), Some(packages)) = (address("NameRegistry"), address("PackageRegistry")) {
         page.next(&format!("3pm init --name-registry {names} --package-registry {packages} --rpc-url URL"));
     }

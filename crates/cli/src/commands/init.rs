@@ -92,7 +92,9 @@ async fn name(context: &Context, file: &ConfigFile) -> Result<String, Failure> {
 }
 
 fn check_name(name: &str) -> Result<(), Failure> {
-    let plain = !name.is_empty() && name.len() <= 40 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    let plain = !name.is_empty()
+        && name.len() <= 40
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     if plain {
         return Ok(());
     }
@@ -119,10 +121,12 @@ async fn ask_missing(entry: &mut NetworkEntry) -> Result<(), Failure> {
         entry.chain_id = Some(ask_until("Chain id: ", "a number").await?);
     }
     if entry.name_registry.is_none() {
-        entry.name_registry = Some(ask_until::<Address>("Address of the NameRegistry: ", "an address").await?);
+        entry.name_registry =
+            Some(ask_until::<Address>("Address of the NameRegistry: ", "an address").await?);
     }
     if entry.package_registry.is_none() {
-        entry.package_registry = Some(ask_until::<Address>("Address of the PackageRegistry: ", "an address").await?);
+        entry.package_registry =
+            Some(ask_until::<Address>("Address of the PackageRegistry: ", "an address").await?);
     }
     if entry.coordinator_url.is_none() {
         let answer = prompt::ask("Coordinator (empty for none): ").await?;
@@ -141,9 +145,10 @@ async fn ask_until<T: FromStr>(question: &str, expected: &str) -> Result<T, Fail
 
 /// The same judgement every later command makes, on what is about to be written and nothing else.
 fn check_complete(file: &ConfigFile, name: &str, home: &Path) -> Result<Network, Failure> {
-    let urls = file.networks.get(name).into_iter().flat_map(|entry| {
-        entry.rpc_urls.iter().chain(&entry.coordinator_url).chain(&entry.registry_origin)
-    });
+    let urls =
+        file.networks.get(name).into_iter().flat_map(|entry| {
+            entry.rpc_urls.iter().chain(&entry.coordinator_url).chain(&entry.registry_origin)
+        });
     for url in urls {
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
             return Err(Failure::usage(format!("{} is not an http or https URL", public(url))));

@@ -37,8 +37,12 @@ pub(crate) async fn run(context: &Context, command: NetworkCommand) -> Outcome {
         if expected == found {
             return Ok(());
         }
-        Err(Failure::mismatch(format!("the code of {what} is not the one this build expects"), expected, found)
-            .hint("do not use this network: check its addresses in config.json"))
+        Err(Failure::mismatch(
+            format!("the code of {what} is not the one this build expects"),
+            expected,
+            found,
+        )
+        .hint("do not use this network: check its addresses in config.json"))
     };
     same("NameRegistry", names, deployed.name_registry_code_hash)?;
     same("PackageRegistry", packages, deployed.package_registry_code_hash)?;
@@ -52,7 +56,11 @@ pub(crate) async fn run(context: &Context, command: NetworkCommand) -> Outcome {
     if let Some(origin) = &configured.registry_origin
         && origin.as_str().trim_end_matches('/') != deployed.registry_origin.trim_end_matches('/')
     {
-        return Err(Failure::mismatch("the deployment serves another npm registry", origin, &deployed.registry_origin));
+        return Err(Failure::mismatch(
+            "the deployment serves another npm registry",
+            origin,
+            &deployed.registry_origin,
+        ));
     }
     let report = Report {
         network: network.name.clone(),

@@ -74,7 +74,10 @@ fn render(page: &mut Page, report: &Report, whose: &str) {
     for change in &report.changes {
         page.gap();
         page.line(&format!("  {}  team change", printable(&change.config.package_name, 214)));
-        page.field("  would be", format!("{} of {} members", change.config.threshold, change.config.members.len()));
+        page.field(
+            "  would be",
+            format!("{} of {} members", change.config.threshold, change.config.members.len()),
+        );
         page.field("  signatures", change.signatures.len());
         page.next(&format!("3pm approve {}", change.id));
     }

@@ -80,11 +80,14 @@ pub(crate) async fn run(context: &Context, args: PublishArgs) -> Outcome {
     let npm = context.npm(&packed.folder).await?;
     let packument = npm.fetch_packument(name).await.hint("check `npm config get registry`")?;
     if packument.as_ref().is_some_and(|packument| packument.has(version)) {
-        return Err(Failure::not_possible(format!("{name}@{version} is on npm already")).hint("npm version patch"));
+        return Err(
+            Failure::not_possible(format!("{name}@{version} is on npm already")).hint("npm version patch")
+        );
     }
     let record = chain.release(&standing.head, name, version).await?;
     if record.status != ReleaseStatus::None {
-        return Err(Failure::not_possible(format!("{name}@{version} is recorded on chain already")).hint("npm version patch"));
+        return Err(Failure::not_possible(format!("{name}@{version} is recorded on chain already"))
+            .hint("npm version patch"));
     }
     // 5. to 7.
     let nonce = next_nonce(&chain, &coordinator, &standing, name).await?;
@@ -126,7 +129,8 @@ pub(crate) async fn run(context: &Context, args: PublishArgs) -> Outcome {
         let _waiting = context.output.progress(&format!("waiting for the wallet to sign {}", request.digest));
         wallet.sign(&request).await.while_doing(format!("{name}@{version} is not signed"))?
     };
-    let upload = ProposalRequest { release: release.into(), signer: wallet.address(), signature: signature.clone() };
+    let upload =
+        ProposalRequest { release: release.into(), signer: wallet.address(), signature: signature.clone() };
     let proposal = {
         let _progress = context.output.progress(&format!("uploading {}", size(draft.size)));
         coordinator.propose(&upload, packed.bytes.clone()).await.while_doing("the release was not taken")?
@@ -141,10 +145,18 @@ pub(crate) async fn run(context: &Context, args: PublishArgs) -> Outcome {
     };
     let checked = check_release(&Target::Id(request.digest), &proposal, &on_chain, context.now())?;
     let reviewed = review_release(checked, &proposal, &packed.bytes)?;
-    let desk = Desk { context, chain: &chain, head: &standing.head, coordinator: &coordinator, wallet: &*wallet };
-    let progress =
-        finish_release(desk, reviewed.checked(), &proposal, &standing.package, Some(&signature), args.switches, Ask::No)
-            .await?;
+    let desk =
+        Desk { context, chain: &chain, head: &standing.head, coordinator: &coordinator, wallet: &*wallet };
+    let progress = finish_release(
+        desk,
+        reviewed.checked(),
+        &proposal,
+        &standing.package,
+        Some(&signature),
+        args.switches,
+        Ask::No,
+    )
+    .await?;
     context.output.result(&json!({ "release": draft, "proposal": progress }), |page| progress.render(page));
     Ok(exit::FINE)
 }
@@ -175,7 +187,10 @@ async fn prepare(context: &Context, args: &PublishArgs, given: Option<Commit>) -
 fn given_commit(text: &str) -> Result<Commit, Failure> {
     match git_sha_word(text) {
         Some(_) => Ok(Commit::Given { commit: text.to_ascii_lowercase() }),
-        None => Err(Failure::usage("--commit is not a whole commit: 40 or 64 hex digits").hint("git rev-parse HEAD")),
+        None => {
+            Err(Failure::usage("--commit is not a whole commit: 40 or 64 hex digits")
+                .hint("git rev-parse HEAD"))
+        }
     }
 }
 
@@ -208,7 +223,13 @@ fn nonce_past(next: U256, waiting: &[Proposal], name: &PackageName) -> Result<U2
     Ok(nonce)
 }
 
-fn release(context: &Context, args: &PublishArgs, packed: &Packed, standing: &Standing, nonce: U256) -> Release {
+fn release(
+    context: &Context,
+    args: &PublishArgs,
+    packed: &Packed,
+    standing: &Standing,
+    nonce: U256,
+) -> Release {
     let hashes = TarballHashes::of(&packed.bytes);
     let environment = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let ci_run_url = args.ci_url.as_ref().map(ToString::to_string).or_else(|| ci_run_url(&environment));
@@ -237,7 +258,9 @@ fn render_draft(page: &mut Page, draft: &Draft) {
     page.field("sha256", draft.hashes.content_hash.0);
     match &draft.commit {
         Commit::Clean { .. } | Commit::Given { .. } => page.field("commit", draft.commit.describe()),
-        Commit::Dirty { .. } | Commit::None => page.warn(&format!("  {:<12} {}", "commit", draft.commit.describe())),
+        Commit::Dirty { .. } | Commit::None => {
+            page.warn(&format!("  {:<12} {}", "commit", draft.commit.describe()))
+        }
     }
     if !draft.ci_run_url.is_empty() {
         page.field("built at", trust::text::printable(&draft.ci_run_url, 200));

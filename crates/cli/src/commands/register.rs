@@ -104,7 +104,14 @@ pub(crate) async fn run(context: &Context, args: RegisterArgs) -> Outcome {
             });
             return Ok(exit::WAITING);
         }
-        seen => wait_for_token(context, &npm, &name, &token, seen, Duration::from_secs(args.timeout)).await?,
+        seen => {
+            prompt::require_answer(
+                context,
+                args.yes,
+                &format!("Sign the claim of {name} once its token is there?"),
+            )?;
+            wait_for_token(context, &npm, &name, &token, seen, Duration::from_secs(args.timeout)).await?
+        }
     };
     // 3.
     let versions = legacy_versions(context, &npm, &packument).await?;
@@ -143,13 +150,16 @@ pub(crate) async fn run(context: &Context, args: RegisterArgs) -> Outcome {
     verify_approval(&chain, &head, request.digest, &approval).await?;
     // 6.
     let signatures = pack(&config.members, &BTreeMap::from([(address, signature)]))?;
-    let call = calls::claim(chain.network(), &config, &signatures, head.number, &approval.registrar_signature);
+    let call =
+        calls::claim(chain.network(), &config, &signatures, head.number, &approval.registrar_signature);
     let submitted = submission::send(context, &chain, &*wallet, &call)
         .await
         .while_doing(format!("{name} could not be claimed"))?;
     let record = chain.package(&submitted.head, &name).await?;
     let claimed = is_in_force(&record, &config)
-        || (record.state == PackageState::Provisional && record.members == config.members && record.legacy_root == config.legacyRoot);
+        || (record.state == PackageState::Provisional
+            && record.members == config.members
+            && record.legacy_root == config.legacyRoot);
     if !claimed {
         return Err(Failure::mismatch(
             format!("the chain has another claim of {name} than was sent"),
@@ -161,9 +171,13 @@ pub(crate) async fn run(context: &Context, args: RegisterArgs) -> Outcome {
         Some(wish) if record.state == PackageState::Final => {
             context.output.note(&format!("{name} is claimed; now its team"));
             let switches = ApproveSwitches { yes: args.yes, ..ApproveSwitches::default() };
-            Some(team::propose(context, &name, wish, switches).await.map(|(progress, _)| progress)
-                .while_doing(format!("{name} is claimed for you alone, but its team is not proposed"))
-                .hint(format!("3pm team add {name} 0x… --threshold {}", args.threshold))?)
+            Some(
+                team::propose(context, &name, wish, switches)
+                    .await
+                    .map(|(progress, _)| progress)
+                    .while_doing(format!("{name} is claimed for you alone, but its team is not proposed"))
+                    .hint(format!("3pm team add {name} 0x… --threshold {}", args.threshold))?,
+            )
         }
         _ => None,
     };
@@ -249,8 +263,10 @@ fn require_free(context: &Context, name: &PackageName, package: &PackageRecord) 
 async fn require_registrar(coordinator: &CoordinatorClient) -> Result<(), Failure> {
     let health = coordinator.health().await.hint(crate::maintain::find::UNREACHABLE)?;
     if health.registrar.is_none() {
-        return Err(Failure::not_possible("this coordinator has no registrar, so nobody would vouch for the claim")
-            .hint("use a coordinator that has one: 3pm init --coordinator URL"));
+        return Err(Failure::not_possible(
+            "this coordinator has no registrar, so nobody would vouch for the claim",
+        )
+        .hint("use a coordinator that has one: 3pm init --coordinator URL"));
     }
     Ok(())
 }
@@ -265,14 +281,19 @@ async fn wait_for_token(
     limit: Duration,
 ) -> Result<Packument, Failure> {
     context.output.page(|page| render_instructions(page, name, token, &seen));
-    context.output.note(&format!("waiting up to {} s for it; after Ctrl-C the same command goes on", limit.as_secs()));
+    context
+        .output
+        .note(&format!("waiting up to {} s for it; after Ctrl-C the same command goes on", limit.as_secs()));
     let progress = context.output.progress(&seen.words(name));
     let started = tokio::time::Instant::now();
     let mut reminded = started;
     loop {
         if started.elapsed() > limit {
-            return Err(Failure::new(exit::WAITING, format!("after {} s, {}", limit.as_secs(), seen.words(name)))
-                .hint(format!("publish it, then run 3pm register {name} again")));
+            return Err(Failure::new(
+                exit::WAITING,
+                format!("after {} s, {}", limit.as_secs(), seen.words(name)),
+            )
+            .hint(format!("publish it, then run 3pm register {name} again")));
         }
         tokio::time::sleep(PAUSE).await;
         seen = look(npm, name, token, &seen).await?;
@@ -288,13 +309,21 @@ async fn wait_for_token(
 }
 
 fn render_instructions(page: &mut Page, name: &PackageName, token: &str, seen: &Look) {
-    page.title(&format!("To show that you can publish {name}, put this into its package.json and publish it:"));
+    page.title(&format!(
+        "To show that you can publish {name}, put this into its package.json and publish it:"
+    ));
     page.gap();
     page.line(&format!("    \"{FIELD}\": \"{token}\""));
     page.gap();
     page.line(&format!("  npm pkg set {FIELD}={token}"));
-    page.line(if matches!(seen, Look::Unknown) { "  npm publish" } else { "  npm version patch && npm publish" });
-    page.aside("  any version that becomes `latest` will do; the field can go again once the name is registered");
+    page.line(if matches!(seen, Look::Unknown) {
+        "  npm publish"
+    } else {
+        "  npm version patch && npm publish"
+    });
+    page.aside(
+        "  any version that becomes `latest` will do; the field can go again once the name is registered",
+    );
     page.gap();
 }
 
@@ -312,8 +341,12 @@ impl Look {
     fn words(&self, name: &PackageName) -> String {
         match self {
             Self::Unknown => format!("{name} is not on the registry yet"),
-            Self::Other { found: None, .. } => format!("the latest {name} has no {FIELD} in its package.json"),
-            Self::Other { found: Some(found), .. } => format!("the latest {name} names another wallet: {found}"),
+            Self::Other { found: None, .. } => {
+                format!("the latest {name} has no {FIELD} in its package.json")
+            }
+            Self::Other { found: Some(found), .. } => {
+                format!("the latest {name} names another wallet: {found}")
+            }
             Self::There(_) => format!("the latest {name} names this wallet"),
         }
     }
@@ -331,7 +364,9 @@ async fn look(npm: &NpmClient, name: &PackageName, token: &str, before: &Look) -
             return Ok(Look::Other { tarball, found: found.clone() });
         }
     }
-    let Some(bytes) = npm.fetch_latest(&packument).await? else { return Ok(Look::Other { tarball, found: None }) };
+    let Some(bytes) = npm.fetch_latest(&packument).await? else {
+        return Ok(Look::Other { tarball, found: None });
+    };
     let read = scan::read_tarball(&bytes, &scan::Limits::default());
     let read = read.while_doing(format!("the latest {name} cannot be read"))?;
     Ok(match read.manifest_json.get(FIELD).and_then(serde_json::Value::as_str) {
@@ -341,9 +376,14 @@ async fn look(npm: &NpmClient, name: &PackageName, token: &str, before: &Look) -
 }
 
 /// Step 3.
-async fn legacy_versions(context: &Context, npm: &NpmClient, packument: &Packument) -> Result<Vec<LegacyVersion>, Failure> {
+async fn legacy_versions(
+    context: &Context,
+    npm: &NpmClient,
+    packument: &Packument,
+) -> Result<Vec<LegacyVersion>, Failure> {
     let _progress = context.output.progress("listing the versions that exist");
-    let listed = npm.legacy_versions(packument).await.while_doing("the versions that exist cannot be listed")?;
+    let listed =
+        npm.legacy_versions(packument).await.while_doing("the versions that exist cannot be listed")?;
     if !listed.skipped.is_empty() {
         context.output.warn(&format!(
             "{} versions are no strict SemVer and will count as unrecorded: {}",
@@ -355,14 +395,27 @@ async fn legacy_versions(context: &Context, npm: &NpmClient, packument: &Packume
 }
 
 /// Step 5: the commitment is ours, the registrar is the one on chain, and the signature is the registrar's.
-async fn verify_approval(chain: &Chain, head: &Head, config_digest: B256, approval: &ClaimApproval) -> Result<(), Failure> {
+async fn verify_approval(
+    chain: &Chain,
+    head: &Head,
+    config_digest: B256,
+    approval: &ClaimApproval,
+) -> Result<(), Failure> {
     let commitment = claim_commitment(config_digest, head.hash);
     if approval.commitment != commitment {
-        return Err(Failure::mismatch("the registrar vouched for another claim", commitment, approval.commitment));
+        return Err(Failure::mismatch(
+            "the registrar vouched for another claim",
+            commitment,
+            approval.commitment,
+        ));
     }
     let registrar = chain.registrar(head).await?;
     if approval.registrar != registrar {
-        return Err(Failure::mismatch("the coordinator's registrar is not the one on chain", registrar, approval.registrar));
+        return Err(Failure::mismatch(
+            "the coordinator's registrar is not the one on chain",
+            registrar,
+            approval.registrar,
+        ));
     }
     let domain = chain::name_domain(chain.network());
     let digest = signing_request(&RegistrarProof { commitment }, &domain.eip712())?.digest;
@@ -377,10 +430,19 @@ async fn verify_approval(chain: &Chain, head: &Head, config_digest: B256, approv
     }
 }
 
-fn render_claim(page: &mut Page, config: &Config, packument: &Packument, versions: &[LegacyVersion], digest: B256) {
+fn render_claim(
+    page: &mut Page,
+    config: &Config,
+    packument: &Packument,
+    versions: &[LegacyVersion],
+    digest: B256,
+) {
     page.title(&format!("Claim of {}", config.packageName));
     page.field("members", team_in_words(&config.members, config.threshold));
-    page.field("delays", format!("releases {} h, team changes {} h", config.releaseDelayHours, config.configDelayHours));
+    page.field(
+        "delays",
+        format!("releases {} h, team changes {} h", config.releaseDelayHours, config.configDelayHours),
+    );
     page.field("recovery", format!("after {} days of silence", config.recoveryDays));
     if !config.guardian.is_zero() {
         page.field("guardian", config.guardian);
@@ -395,7 +457,9 @@ fn render_claim(page: &mut Page, config: &Config, packument: &Packument, version
     }
     page.warn("  look at them: one that you did not publish would be trusted from now on");
     if config.members.len() > 1 {
-        page.warn("  any one of these members could release alone; raise the threshold with 3pm team threshold");
+        page.warn(
+            "  any one of these members could release alone; raise the threshold with 3pm team threshold",
+        );
     }
     page.field("digest", digest);
     page.gap();
@@ -458,7 +522,10 @@ mod tests {
         assert_eq!((members.len(), team), (2, None));
         let (members, team) = plan(&args(&["--member", &other, "--threshold", "2"]), me).unwrap();
         assert_eq!(members, [me]);
-        assert_eq!(team.unwrap(), Wish { add: vec![Address::repeat_byte(2)], remove: vec![], threshold: Some(2) });
+        assert_eq!(
+            team.unwrap(),
+            Wish { add: vec![Address::repeat_byte(2)], remove: vec![], threshold: Some(2) }
+        );
         assert!(plan(&args(&["--threshold", "2"]), me).is_err());
         assert!(plan(&args(&["--member", &me.to_string(), "--threshold", "2"]), me).is_err());
         assert!(plan(&args(&["--threshold", "0"]), me).is_err());

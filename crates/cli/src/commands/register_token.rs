@@ -51,7 +51,11 @@ pub(crate) async fn run(context: &Context, args: RegisterTokenArgs) -> Outcome {
     Ok(exit::FINE)
 }
 
-async fn hand_over(context: &Context, coordinator: &CoordinatorClient, name: &PackageName) -> Result<TokenStatus, Failure> {
+async fn hand_over(
+    context: &Context,
+    coordinator: &CoordinatorClient,
+    name: &PackageName,
+) -> Result<TokenStatus, Failure> {
     refuse_clear_text(coordinator.base())?;
     let chain = context.chain()?;
     let standing = standing::read(context, &chain, name).await?;
@@ -61,7 +65,9 @@ async fn hand_over(context: &Context, coordinator: &CoordinatorClient, name: &Pa
     // A project's .npmrc must not choose where a token is sent.
     let npm = context.npm_of_user().await?;
     let registry = npm.config().registry_for(name);
-    if let Some(origin) = context.network()?.registry_origin.as_ref().filter(|origin| origin.origin() != registry.url.origin()) {
+    if let Some(origin) =
+        context.network()?.registry_origin.as_ref().filter(|origin| origin.origin() != registry.url.origin())
+    {
         return Err(Failure::usage(format!(
             "npm takes {name} from {}, the network speaks for {}",
             public(&registry.url),
@@ -90,29 +96,37 @@ async fn hand_over(context: &Context, coordinator: &CoordinatorClient, name: &Pa
     };
     let request = TokenRequest { token, handover: handover.into(), signer: wallet.address(), signature };
     let _sending = context.output.progress("handing the token over");
-    Ok(coordinator.hand_over_token(name, &request).await.while_doing("the coordinator did not take the token")?)
+    Ok(coordinator
+        .hand_over_token(name, &request)
+        .await
+        .while_doing("the coordinator did not take the token")?)
 }
 
 fn check_shape(token: &SecretString) -> Result<(), Failure> {
     let text = token.expose_secret();
     if text.len() < MIN_TOKEN_BYTES || text.chars().any(|c| !c.is_ascii_graphic()) {
-        return Err(Failure::usage("what came on standard input is no npm token")
-            .hint("pipe it in, or run the command at a terminal and paste it: 3pm register-token PACKAGE < FILE"));
+        return Err(Failure::usage("what came on standard input is no npm token").hint(
+            "pipe it in, or run the command at a terminal and paste it: 3pm register-token PACKAGE < FILE",
+        ));
     }
     Ok(())
 }
 
 /// The registry knows the token, and its account may publish the package.
-async fn check_token(context: &Context, npm: &NpmClient, name: &PackageName, token: &SecretString) -> Result<(), Failure> {
+async fn check_token(
+    context: &Context,
+    npm: &NpmClient,
+    name: &PackageName,
+    token: &SecretString,
+) -> Result<(), Failure> {
     let _progress = context.output.progress("asking the registry whose token it is");
     let registry = npm.config().registry_for(name);
     let user = npm.whoami(&registry, token).await.while_doing("the token cannot be used")?;
     match npm.check_publish_access(name, &user, token).await? {
         PublishAccess::Yes => {}
-        PublishAccess::Unknown => context.output.warn(&format!(
-            "the registry does not say whether {} may publish {name}",
-            printable(&user, 80)
-        )),
+        PublishAccess::Unknown => context
+            .output
+            .warn(&format!("the registry does not say whether {} may publish {name}", printable(&user, 80))),
         PublishAccess::No => {
             return Err(Failure::not_possible(format!(
                 "the token belongs to npm user {}, who may not publish {name}",
@@ -154,7 +168,7 @@ pub(crate) fn render_token(status: &TokenStatus, now: u64, page: &mut Page) {
         page.field("npm user", printable(user, 80));
     }
     if let Some(by) = status.handed_over_by {
-        page.field("from", by);
+        page.field("handed over", format!("by {by}"));
     }
     match status.expires_at {
         Some(at) if at <= now.saturating_add(EXPIRY_WARNING) => {
@@ -171,7 +185,9 @@ mod tests {
 
     #[test]
     fn a_token_crosses_no_network_in_clear_text() {
-        let check = |url: &str, fine: bool| assert_eq!(refuse_clear_text(&url.parse().unwrap()).is_ok(), fine, "{url}");
+        let check = |url: &str, fine: bool| {
+            assert_eq!(refuse_clear_text(&url.parse().unwrap()).is_ok(), fine, "{url}")
+        };
         check("https://coordinator.example/", true);
         check("http://127.0.0.1:8787/", true);
         check("http://[::1]:8787/", true);
@@ -183,7 +199,9 @@ mod tests {
 
     #[test]
     fn what_is_no_token_is_not_sent_anywhere() {
-        let check = |text: &str, fine: bool| assert_eq!(check_shape(&SecretString::from(text)).is_ok(), fine, "{text:?}");
+        let check = |text: &str, fine: bool| {
+            assert_eq!(check_shape(&SecretString::from(text)).is_ok(), fine, "{text:?}")
+        };
         check("npm_0123456789", true);
         check("", false);
         check("short", false);

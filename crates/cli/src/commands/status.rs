@@ -84,10 +84,19 @@ pub(crate) async fn run(context: &Context, args: StatusArgs) -> Outcome {
 }
 
 /// The chain's answer stands without the coordinator's, so what it does not say is a problem to name.
-async fn ask_coordinator(context: &Context, report: &mut Report, name: &PackageName, version: Option<&Version>) {
+async fn ask_coordinator(
+    context: &Context,
+    report: &mut Report,
+    name: &PackageName,
+    version: Option<&Version>,
+) {
     let coordinator = match context.coordinator() {
         Ok(coordinator) => coordinator,
-        Err(_) => return report.problems.push("no coordinator is configured, so what is on its way is not known".to_owned()),
+        Err(_) => {
+            return report
+                .problems
+                .push("no coordinator is configured, so what is on its way is not known".to_owned());
+        }
     };
     let version = version.map(ToString::to_string);
     match coordinator.proposals(Some(name), None, false).await {
@@ -120,8 +129,10 @@ fn render(page: &mut Page, report: &Report, you: Option<alloy_primitives::Addres
         render_release(page, release);
     }
     if let Some(record) = &report.record {
-        if report.version.is_none() || report.release.as_ref().is_some_and(|release| release.status == ReleaseStatus::None) {
-            page.field("name", standing::describe(record));
+        if report.version.is_none()
+            || report.release.as_ref().is_some_and(|release| release.status == ReleaseStatus::None)
+        {
+            page.field("state", standing::describe(record));
         }
         if report.version.is_none() {
             render_team(page, record, you);
@@ -142,7 +153,10 @@ fn render(page: &mut Page, report: &Report, you: Option<alloy_primitives::Addres
         render_proposal(page, proposal);
     }
     if report.proposals.len() > SHOWN_RELEASES {
-        page.aside(&format!("  … and {} older; all of them with --json", report.proposals.len() - SHOWN_RELEASES));
+        page.aside(&format!(
+            "  … and {} older; all of them with --json",
+            report.proposals.len() - SHOWN_RELEASES
+        ));
     }
     for change in &report.changes {
         render_change(page, change);
@@ -159,8 +173,12 @@ fn render_release(page: &mut Page, release: &ReleaseRecord) {
             return;
         }
         ReleaseStatus::Active => page.good("  recorded and active"),
-        ReleaseStatus::Flagged => page.warn(&format!("  active, and a member warns of it until {}", moment(release.flagged_until))),
-        ReleaseStatus::Cooling => page.warn(&format!("  recorded, cools until {}", moment(release.active_at))),
+        ReleaseStatus::Flagged => {
+            page.warn(&format!("  active, and a member warns of it until {}", moment(release.flagged_until)))
+        }
+        ReleaseStatus::Cooling => {
+            page.warn(&format!("  recorded, cools until {}", moment(release.active_at)))
+        }
         ReleaseStatus::Vetoed => page.bad("  vetoed by a member"),
         ReleaseStatus::Revoked => page.bad("  revoked by its members"),
     }
@@ -173,7 +191,7 @@ fn render_release(page: &mut Page, release: &ReleaseRecord) {
     for signer in &release.signers {
         page.field("signed by", signer);
     }
-    page.field("threshold", format!("{}, team number {}", release.threshold, release.epoch));
+    page.field("threshold", format!("{} (team revision {})", release.threshold, release.epoch));
     if !release.git_sha.is_zero() {
         page.field("commit", format!("{:x}", release.git_sha));
     }

@@ -35,13 +35,25 @@ pub(crate) async fn run(context: &Context, args: SubmitArgs) -> Outcome {
                 next_nonce: chain.next_nonce(&standing.head, &name).await?,
             };
             let checked = check_release(&args.target, &proposal, &on_chain, context.now())?;
-            let desk = Desk { context, chain: &chain, head: &standing.head, coordinator: &coordinator, wallet: &*wallet };
+            let desk = Desk {
+                context,
+                chain: &chain,
+                head: &standing.head,
+                coordinator: &coordinator,
+                wallet: &*wallet,
+            };
             finish_release(desk, &checked, &proposal, &standing.package, None, switches, Ask::No).await?
         }
         Found::Change(change) => {
             let name: PackageName = change.config.package_name.parse()?;
             let standing = standing::read(context, &chain, &name).await?;
-            let desk = Desk { context, chain: &chain, head: &standing.head, coordinator: &coordinator, wallet: &*wallet };
+            let desk = Desk {
+                context,
+                chain: &chain,
+                head: &standing.head,
+                coordinator: &coordinator,
+                wallet: &*wallet,
+            };
             if standing.package.pending_change == change.id {
                 enact(desk, &args.target, &change, &name, &standing).await?
             } else {
@@ -96,10 +108,14 @@ async fn enact(
         submission::submit_change(desk.context, desk.chain, desk.wallet, name, &config, &call).await?;
     if let Some(hash) = submitted.transaction {
         if let Err(error) = desk.coordinator.notify_change(change.id, hash).await {
-            desk.context.output.warn(&format!("the coordinator was not told ({error}); it watches the chain and will see"));
+            desk.context
+                .output
+                .warn(&format!("the coordinator was not told ({error}); it watches the chain and will see"));
         }
     }
-    desk.context.output.note(&format!("the team is now {}", change::team_in_words(&after.members, after.threshold)));
+    desk.context
+        .output
+        .note(&format!("the team is now {}", change::team_in_words(&after.members, after.threshold)));
     Ok(Progress {
         id: digest,
         package: name.to_string(),

@@ -23,12 +23,16 @@ use crate::prompt;
 /// `add`, `remove`, `threshold` or `status`.
 pub(crate) async fn run(context: &Context, command: TeamCommand) -> Outcome {
     let (package, wish, switches) = match command {
-        TeamCommand::Add(args) => {
-            (args.package, Wish { add: args.members, threshold: args.threshold, ..Wish::default() }, args.switches)
-        }
-        TeamCommand::Remove(args) => {
-            (args.package, Wish { remove: args.members, threshold: args.threshold, ..Wish::default() }, args.switches)
-        }
+        TeamCommand::Add(args) => (
+            args.package,
+            Wish { add: args.members, threshold: args.threshold, ..Wish::default() },
+            args.switches,
+        ),
+        TeamCommand::Remove(args) => (
+            args.package,
+            Wish { remove: args.members, threshold: args.threshold, ..Wish::default() },
+            args.switches,
+        ),
         TeamCommand::Threshold(args) => {
             (args.package, Wish { threshold: Some(args.threshold), ..Wish::default() }, args.switches)
         }
@@ -36,7 +40,9 @@ pub(crate) async fn run(context: &Context, command: TeamCommand) -> Outcome {
     };
     let (progress, checked) = propose(context, &package, &wish, switches).await?;
     let differences = checked.differences();
-    context.output.result(&json!({ "change": progress, "differences": differences }), |page| progress.render(page));
+    context
+        .output
+        .result(&json!({ "change": progress, "differences": differences }), |page| progress.render(page));
     Ok(exit::FINE)
 }
 
@@ -59,26 +65,37 @@ pub(crate) async fn propose(
     let domain = chain::name_domain(chain.network());
     let request = trust::message::signing_request(&config, &domain.eip712())?;
     let draft = draft(&standing.package, &config, request.digest);
-    let checked = check_change(&Target::Id(request.digest), &draft, &domain, &standing.package, context.now())?;
+    let checked =
+        check_change(&Target::Id(request.digest), &draft, &domain, &standing.package, context.now())?;
     context.output.page(|page| render_change(page, &checked));
     prompt::confirm(context, switches.yes, &format!("Sign this team change of {name}?")).await?;
     let signature = {
         let _waiting = context.output.progress(&format!("waiting for the wallet to sign {}", checked.id()));
         wallet.sign(checked.request()).await.while_doing("the team change is not signed")?
     };
-    let request = ChangeRequest { config: config.into(), signer: wallet.address(), signature: signature.clone() };
+    let request =
+        ChangeRequest { config: config.into(), signer: wallet.address(), signature: signature.clone() };
     let change = coordinator.propose_change(&request).await.while_doing("the team change was not taken")?;
     if change.id != checked.id() {
-        return Err(Failure::mismatch("the coordinator answered with another change", checked.id(), change.id));
+        return Err(Failure::mismatch(
+            "the coordinator answered with another change",
+            checked.id(),
+            change.id,
+        ));
     }
-    let desk = Desk { context, chain: &chain, head: &standing.head, coordinator: &coordinator, wallet: &*wallet };
+    let desk =
+        Desk { context, chain: &chain, head: &standing.head, coordinator: &coordinator, wallet: &*wallet };
     let progress =
-        finish_change(desk, &checked, &change, &standing.package, Some(&signature), switches, Ask::No).await?;
+        finish_change(desk, &checked, &change, &standing.package, Some(&signature), switches, Ask::No)
+            .await?;
     Ok((progress, checked))
 }
 
 /// Two changes at once would be for the same epoch, and one of them would be lost.
-async fn refuse_another(coordinator: &client::coordinator::CoordinatorClient, name: &PackageName) -> Result<(), Failure> {
+async fn refuse_another(
+    coordinator: &client::coordinator::CoordinatorClient,
+    name: &PackageName,
+) -> Result<(), Failure> {
     let open = coordinator.changes(Some(name), None, true).await.hint(UNREACHABLE)?;
     match open.iter().find(|change| is_open(change.state) && change.config.package_name == name.as_str()) {
         None => Ok(()),
@@ -141,7 +158,10 @@ fn render(report: &Report<'_>, page: &mut Page) {
     render_team(page, record, report.you);
     for change in report.changes.iter().flatten() {
         page.warn(&format!("  a change waits: {}", change.id));
-        page.field("would be", format!("{} of {} members", change.config.threshold, change.config.members.len()));
+        page.field(
+            "would be",
+            format!("{} of {} members", change.config.threshold, change.config.members.len()),
+        );
         page.field("signatures", change.signatures.len());
         page.next(&format!("3pm approve {}", change.id));
     }
@@ -159,7 +179,7 @@ pub(crate) fn render_team(page: &mut Page, record: &PackageRecord, you: Option<A
     for member in &record.members {
         page.field("member", format!("{member}{}", if you == Some(*member) { " (you)" } else { "" }));
     }
-    page.field("team", format!("number {}", record.epoch));
+    page.field("revision", record.epoch);
     if record.release_delay_hours > 0 {
         page.field("releases", format!("wait {} h", record.release_delay_hours));
     }
@@ -171,6 +191,10 @@ pub(crate) fn render_team(page: &mut Page, record: &PackageRecord, you: Option<A
     }
     if !record.pending_change.is_zero() {
         let what = if record.recovery_pending { "a recovery" } else { "a team change" };
-        page.warn(&format!("  {what} takes effect at {}: {}", moment(record.pending_ready_at), record.pending_change));
+        page.warn(&format!(
+            "  {what} takes effect at {}: {}",
+            moment(record.pending_ready_at),
+            record.pending_change
+        ));
     }
 }

@@ -59,8 +59,6 @@ pub(crate) struct Subject {
     pub(crate) name: String,
     /// Its version, as written.
     pub(crate) version: Option<String>,
-    /// Whether the tree works without it.
-    pub(crate) optional: bool,
     /// The manifest that npm uses for it, when the lockfile carries one.
     pub(crate) manifest: Option<Value>,
     /// Where it comes from, or why it is refused.
@@ -166,7 +164,13 @@ pub(crate) async fn assess(
         Some(network) => fetch_evidence(&subjects, network.coordinator.as_ref(), &records).await,
         None => BTreeMap::new(),
     };
-    let view = View { asked: network.is_some(), records: &records, packuments: &packuments, tarballs: &tarballs, evidence: &evidence };
+    let view = View {
+        asked: network.is_some(),
+        records: &records,
+        packuments: &packuments,
+        tarballs: &tarballs,
+        evidence: &evidence,
+    };
     let findings = subjects.iter().map(|subject| view.find(subject, &subjects)).collect();
     Ok(Assessment { head, findings })
 }
@@ -243,7 +247,8 @@ async fn fetch_tarballs(
     let mut wanted = BTreeMap::new();
     for subject in subjects {
         let Ok(Source::Tarball(tarball)) = &subject.source else { continue };
-        let judged = records.both(subject, tarball).is_some_and(|(package, release)| needs_bytes(package, release));
+        let judged =
+            records.both(subject, tarball).is_some_and(|(package, release)| needs_bytes(package, release));
         if judged || bundling.contains(subject.location.as_str()) {
             wanted.entry(key_of(subject, tarball)).or_insert((subject, tarball));
         }
@@ -369,7 +374,11 @@ async fn fetch_evidence(
 }
 
 /// A proof that the version existed; where there is none, the whole list, which proves that it did not.
-async fn fetch_one_evidence(coordinator: &CoordinatorClient, name: &PackageName, version: &Version) -> Evidence {
+async fn fetch_one_evidence(
+    coordinator: &CoordinatorClient,
+    name: &PackageName,
+    version: &Version,
+) -> Evidence {
     match coordinator.legacy_proof(name, version).await {
         Ok(Some(proof)) => Evidence::Proof(proof),
         Ok(None) => match coordinator.legacy_list(name).await {
@@ -396,7 +405,9 @@ impl View<'_> {
         let outcome = match &subject.source {
             Err(problem) => Outcome::Refused(problem.clone()),
             Ok(Source::Own) => Outcome::Own,
-            Ok(Source::Outside { target }) => Outcome::Elsewhere(format!("a folder outside the project, {target}")),
+            Ok(Source::Outside { target }) => {
+                Outcome::Elsewhere(format!("a folder outside the project, {target}"))
+            }
             Ok(Source::Git { repository }) => Outcome::Elsewhere(format!("git, {repository}")),
             Ok(Source::File { path }) => Outcome::Elsewhere(format!("a file, {path}")),
             Ok(Source::Bundled { parent }) => self.find_bundled(subject, parent, all),
@@ -416,24 +427,34 @@ impl View<'_> {
         if let Ok(Source::Tarball(tarball)) = &subject.source {
             match &tarball.origin {
                 Origin::Registry => {}
-                Origin::OtherHost(host) => notes.push(format!("comes from {host}, which is not the configured registry")),
+                Origin::OtherHost(host) => {
+                    notes.push(format!("comes from {host}, which is not the configured registry"))
+                }
                 Origin::Url(host) => notes.push(format!("comes from a URL at {host}, not from a registry")),
             }
         }
         let record = name_of(subject).and_then(|name| self.records.packages.get(&name));
         match record.map(|record| (record.state, record)) {
             Some((PackageState::Provisional, record)) => {
-                notes.push(format!("a claim of this name waits and becomes final at {}", moment(record.final_at)));
+                notes.push(format!(
+                    "a claim of this name waits and becomes final at {}",
+                    moment(record.final_at)
+                ));
             }
             Some((PackageState::Retired, record)) => {
                 notes.push(format!("its maintainers left 3pm at {}", moment(record.retired_at)));
             }
             Some((PackageState::Final, record)) => {
                 if record.recovery_pending {
-                    notes.push(format!("a recovery of this name waits and can take effect at {}", moment(record.pending_ready_at)));
+                    notes.push(format!(
+                        "a recovery of this name waits and can take effect at {}",
+                        moment(record.pending_ready_at)
+                    ));
                 }
                 if !matches!(subject.source, Ok(Source::Tarball(_))) {
-                    notes.push("the name is enrolled in 3pm, but this copy of it cannot be checked".to_owned());
+                    notes.push(
+                        "the name is enrolled in 3pm, but this copy of it cannot be checked".to_owned(),
+                    );
                 }
             }
             _ => {}
@@ -464,7 +485,9 @@ impl View<'_> {
         if !self.records.is_enrolled(&tarball.name) {
             return Outcome::Judged(Verdict::NotEnrolled);
         }
-        let (Some(version), Some((package, release))) = (&tarball.version, self.records.both(subject, tarball)) else {
+        let (Some(version), Some((package, release))) =
+            (&tarball.version, self.records.both(subject, tarball))
+        else {
             return Outcome::Refused(Problem {
                 what: "version".to_owned(),
                 expected: "strict SemVer: nobody can sign another version of an enrolled package".to_owned(),
@@ -484,7 +507,8 @@ impl View<'_> {
             Some(Err(error)) => return Outcome::Undecided(chain_of(error)),
             None => None,
         };
-        let announced = packument.and_then(|packument| packument.version(&version.to_string()).ok().flatten());
+        let announced =
+            packument.and_then(|packument| packument.version(&version.to_string()).ok().flatten());
         if announced.is_none() {
             notes.push("the registry no longer lists this version".to_owned());
         }
@@ -493,7 +517,10 @@ impl View<'_> {
         for used in [subject.manifest.as_ref(), announced.as_ref().map(|announced| &announced.manifest)] {
             let Some(used) = used else { continue };
             outcome = self.judge_one(package, release, tarball, version, fetched, Some(used), packument);
-            if !matches!(outcome, Outcome::Judged(Verdict::Verified(_) | Verdict::Flagged { .. } | Verdict::Legacy)) {
+            if !matches!(
+                outcome,
+                Outcome::Judged(Verdict::Verified(_) | Verdict::Flagged { .. } | Verdict::Legacy)
+            ) {
                 break;
             }
         }
@@ -502,9 +529,11 @@ impl View<'_> {
         }
         // 3.
         match (&outcome, other_bytes(tarball, fetched)) {
-            (Outcome::Judged(Verdict::Verified(_) | Verdict::Flagged { .. } | Verdict::Legacy) | Outcome::Undecided(_), Some(problem)) => {
-                Outcome::Refused(problem)
-            }
+            (
+                Outcome::Judged(Verdict::Verified(_) | Verdict::Flagged { .. } | Verdict::Legacy)
+                | Outcome::Undecided(_),
+                Some(problem),
+            ) => Outcome::Refused(problem),
             _ => outcome,
         }
     }
@@ -566,7 +595,9 @@ impl View<'_> {
         let key = (tarball.name.clone(), version.to_string());
         let evidence = self.evidence.get(&key);
         let legacy = match evidence {
-            Some(Evidence::Proof(proof)) => LegacyEvidence::Proof { integrity: proof.integrity, proof: &proof.proof },
+            Some(Evidence::Proof(proof)) => {
+                LegacyEvidence::Proof { integrity: proof.integrity, proof: &proof.proof }
+            }
             Some(Evidence::List(list)) => LegacyEvidence::List(list),
             Some(Evidence::Missing(_)) | None => LegacyEvidence::Missing,
         };
@@ -581,7 +612,9 @@ impl View<'_> {
         };
         match (judge(package, release, &arrival), evidence) {
             (Ok(verdict), _) => Outcome::Judged(verdict),
-            (Err(undecided), Some(Evidence::Missing(reason))) => Outcome::Undecided(format!("{undecided}: {reason}")),
+            (Err(undecided), Some(Evidence::Missing(reason))) => {
+                Outcome::Undecided(format!("{undecided}: {reason}"))
+            }
             (Err(undecided), _) => Outcome::Undecided(undecided.to_string()),
         }
     }
@@ -596,13 +629,15 @@ impl View<'_> {
             return Outcome::Judged(Verdict::Revoked);
         }
         let carrier = all.iter().find(|other| other.location == parent);
-        let Some((carrier, Ok(Source::Tarball(tarball)))) = carrier.map(|carrier| (carrier, &carrier.source)) else {
+        let Some((carrier, Ok(Source::Tarball(tarball)))) = carrier.map(|carrier| (carrier, &carrier.source))
+        else {
             return Outcome::Refused(not_bundled(parent));
         };
         match self.tarballs.get(&key_of(carrier, tarball)) {
             Some(Ok(fetched)) => match &fetched.read {
                 Ok(read) => {
-                    let folder = subject.location.strip_prefix(parent).unwrap_or_default().trim_start_matches('/');
+                    let folder =
+                        subject.location.strip_prefix(parent).unwrap_or_default().trim_start_matches('/');
                     let manifest = format!("{folder}/package.json");
                     if other_bytes(tarball, fetched).is_none() && read.paths.contains(&manifest) {
                         Outcome::Bundled(parent.to_owned())
@@ -610,7 +645,9 @@ impl View<'_> {
                         Outcome::Refused(not_bundled(parent))
                     }
                 }
-                Err(reason) => Outcome::Undecided(format!("the tarball of {parent} cannot be read: {reason}")),
+                Err(reason) => {
+                    Outcome::Undecided(format!("the tarball of {parent} cannot be read: {reason}"))
+                }
             },
             Some(Err(reason)) => Outcome::Undecided(reason.clone()),
             None => Outcome::Undecided(format!("the tarball of {parent} was not fetched")),

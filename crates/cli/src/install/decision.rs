@@ -81,7 +81,6 @@ mod tests {
             location: "node_modules/a".into(),
             name: "a".into(),
             version: Some("1.0.0".into()),
-            optional: false,
             manifest: None,
             source: Ok(Source::Tarball(tarball)),
         };

@@ -111,8 +111,12 @@ pub(crate) type Checked = BTreeMap<String, Result<Source, Problem>>;
 /// Checks every entry of `lockfile`; `project` is the project's own package.json.
 pub(crate) fn check_entries(lockfile: &Lockfile, project: &Value, registries: &Registries<'_>) -> Checked {
     let specs = specs_by_location(lockfile, project);
-    let linked: BTreeSet<&str> =
-        lockfile.entries.values().filter(|entry| entry.link).filter_map(|entry| entry.resolved.as_deref()).collect();
+    let linked: BTreeSet<&str> = lockfile
+        .entries
+        .values()
+        .filter(|entry| entry.link)
+        .filter_map(|entry| entry.resolved.as_deref())
+        .collect();
     lockfile
         .entries
         .values()
@@ -149,10 +153,9 @@ fn check_package(
     if entry.in_bundle && entry.resolved.is_none() && entry.integrity.is_none() {
         return check_bundled(entry, lockfile);
     }
-    let name: PackageName = entry
-        .name
-        .parse()
-        .map_err(|error: trust::name::NameError| problem("name", "a package name", &format!("{}: {error}", entry.name)))?;
+    let name: PackageName = entry.name.parse().map_err(|error: trust::name::NameError| {
+        problem("name", "a package name", &format!("{}: {error}", entry.name))
+    })?;
     if entry.name != folder && !is_asked_for(folder, &entry.name, specs, project) {
         return Err(problem(
             &format!("folder {folder}"),
@@ -218,10 +221,11 @@ fn check_integrity(integrity: Option<&str>) -> Result<Integrity, Problem> {
 fn check_tarball_path(url: &Url, name: &PackageName) -> Result<(), Problem> {
     let path = url.path().replace("%2f", "/").replace("%2F", "/").replace("%40", "@");
     let Some((before, _)) = path.split_once("/-/") else { return Ok(()) };
-    let names_it = before.strip_suffix(name.as_str()).and_then(|rest| rest.strip_suffix('/')).is_some_and(|rest| {
-        // `/@scope/a` is not the package `a`.
-        name.scope().is_some() || !rest.rsplit('/').next().is_some_and(|last| last.starts_with('@'))
-    });
+    let names_it =
+        before.strip_suffix(name.as_str()).and_then(|rest| rest.strip_suffix('/')).is_some_and(|rest| {
+            // `/@scope/a` is not the package `a`.
+            name.scope().is_some() || !rest.rsplit('/').next().is_some_and(|last| last.starts_with('@'))
+        });
     if names_it { Ok(()) } else { Err(problem("resolved", &format!("a tarball of {name}"), &path)) }
 }
 
@@ -258,7 +262,9 @@ fn check_git(resolved: &str) -> Result<Source, Problem> {
     }
     let shown = match Url::parse(repository) {
         Ok(url) => format!("{}{}#{}", shown_host(&url), printable(url.path(), 120), &commit[..12]),
-        Err(_) => format!("{}#{}", printable(repository.rsplit('@').next().unwrap_or(""), 120), &commit[..12]),
+        Err(_) => {
+            format!("{}#{}", printable(repository.rsplit('@').next().unwrap_or(""), 120), &commit[..12])
+        }
     };
     Ok(Source::Git { repository: shown })
 }
@@ -278,7 +284,11 @@ fn check_link(entry: &Entry, lockfile: &Lockfile) -> Result<Source, Problem> {
 /// Rule 6, for what links point to.
 fn check_folder(entry: &Entry, linked: &BTreeSet<&str>) -> Result<Source, Problem> {
     if entry.resolved.is_some() || entry.integrity.is_some() || entry.in_bundle {
-        return Err(problem("folder of the project", "no source of its own", entry.resolved.as_deref().unwrap_or("a hash")));
+        return Err(problem(
+            "folder of the project",
+            "no source of its own",
+            entry.resolved.as_deref().unwrap_or("a hash"),
+        ));
     }
     if !linked.contains(entry.location.as_str()) {
         return Err(problem("folder of the project", "a link to it", "none"));
@@ -314,9 +324,22 @@ fn alias_name(spec: &str) -> Option<&str> {
 fn is_source(spec: &str) -> bool {
     let spec = spec.trim();
     spec.contains("://")
-        || ["git@", "git+", "github:", "gitlab:", "bitbucket:", "gist:", "file:", "link:", "./", "../", "/", "~/"]
-            .iter()
-            .any(|prefix| spec.starts_with(prefix))
+        || [
+            "git@",
+            "git+",
+            "github:",
+            "gitlab:",
+            "bitbucket:",
+            "gist:",
+            "file:",
+            "link:",
+            "./",
+            "../",
+            "/",
+            "~/",
+        ]
+        .iter()
+        .any(|prefix| spec.starts_with(prefix))
         || (spec.contains('/') && !spec.starts_with("npm:") && !spec.starts_with("workspace:"))
 }
 
@@ -351,10 +374,7 @@ fn override_specs<'a>(project: &'a Value, folder: &str) -> Vec<&'a str> {
     }
     for spec in &mut found {
         if let Some(reference) = spec.strip_prefix('$') {
-            *spec = KINDS
-                .iter()
-                .find_map(|kind| project.get(kind)?.get(reference)?.as_str())
-                .unwrap_or(spec);
+            *spec = KINDS.iter().find_map(|kind| project.get(kind)?.get(reference)?.as_str()).unwrap_or(spec);
         }
     }
     found

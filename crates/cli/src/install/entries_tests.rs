@@ -126,11 +126,17 @@ fn rule_3_the_dependent_must_be_one_that_finds_that_folder() {
 fn rule_4_resolved_names_the_package_of_the_entry() {
     refused(check_one(json!({"resolved": "https://mirror.example/npm/evil/-/evil-1.0.0.tgz"})), "resolved");
     refused(check_one(json!({"resolved": "https://registry.example/evil/-/evil-1.0.0.tgz"})), "resolved");
-    refused(check_one(json!({"resolved": "https://mirror.example/npm/@s/a/-/a-1.0.0.tgz?x=/a/-/"})), "resolved");
+    refused(
+        check_one(json!({"resolved": "https://mirror.example/npm/@s/a/-/a-1.0.0.tgz?x=/a/-/"})),
+        "resolved",
+    );
     refused(check_one(json!({"resolved": "ftp://mirror.example/a.tgz"})), "resolved");
     refused(check_one(json!({"resolved": "a/-/a.tgz"})), "resolved");
     assert_eq!(origin(check_one(json!({"resolved": null}))), Origin::Registry);
-    assert_eq!(origin(check_one(json!({"resolved": "https://mirror.example/npm/download/a/1.0.0"}))), Origin::Registry);
+    assert_eq!(
+        origin(check_one(json!({"resolved": "https://mirror.example/npm/download/a/1.0.0"}))),
+        Origin::Registry
+    );
     let scoped = json!({"node_modules/@s/a": {"version": "1.0.0", "integrity": HASH,
         "resolved": "https://mirror.example/npm/@s%2fa/-/a-1.0.0.tgz"}});
     assert_eq!(origin(check(scoped, json!({})).remove("node_modules/@s/a").unwrap()), Origin::Registry);
@@ -138,7 +144,9 @@ fn rule_4_resolved_names_the_package_of_the_entry() {
 
 #[test]
 fn a_tarball_of_another_host_is_named_and_the_builtin_registry_stands_for_the_configured_one() {
-    let other = check_one(json!({"resolved": "https://user:secret@elsewhere.example:8443/a/-/a-1.0.0.tgz?token=secret"}));
+    let other = check_one(
+        json!({"resolved": "https://user:secret@elsewhere.example:8443/a/-/a-1.0.0.tgz?token=secret"}),
+    );
     assert_eq!(origin(other), Origin::OtherHost("elsewhere.example:8443".into()));
     match check_one(json!({"resolved": "https://registry.example/a/-/a-1.0.0.tgz"})) {
         Ok(Source::Tarball(tarball)) => {
@@ -156,15 +164,25 @@ fn a_tarball_of_another_host_is_named_and_the_builtin_registry_stands_for_the_co
 #[test]
 fn rule_5_a_git_dependency_names_one_commit() {
     let commit = "0123456789abcdef0123456789abcdef01234567";
-    for address in ["git+ssh://git@forge.example/u/r.git", "git+https://user:secret@forge.example/u/r.git", "git@forge.example:u/r.git"] {
+    for address in [
+        "git+ssh://git@forge.example/u/r.git",
+        "git+https://user:secret@forge.example/u/r.git",
+        "git@forge.example:u/r.git",
+    ] {
         match check_one(json!({"resolved": format!("{address}#{commit}"), "integrity": null})) {
             Ok(Source::Git { repository }) => {
-                assert!(repository.contains("forge.example") && repository.ends_with("#0123456789ab"), "{repository}");
+                assert!(
+                    repository.contains("forge.example") && repository.ends_with("#0123456789ab"),
+                    "{repository}"
+                );
                 assert!(!repository.contains("secret"));
             }
             other => panic!("{address}: {other:?}"),
         }
-        refused(check_one(json!({"resolved": format!("{address}#main"), "integrity": null})), "git dependency");
+        refused(
+            check_one(json!({"resolved": format!("{address}#main"), "integrity": null})),
+            "git dependency",
+        );
         refused(check_one(json!({"resolved": address, "integrity": null})), "git dependency");
     }
 }
@@ -176,7 +194,10 @@ fn rule_6_folders_of_the_project_have_no_source_and_are_linked() {
     let good = with(json!({"version": "1.0.0"}));
     assert_eq!(good["packages/a"], Ok(Source::Own));
     assert_eq!(good["node_modules/a"], Ok(Source::Own));
-    refused(with(json!({"resolved": "https://mirror.example/x.tgz"}))["packages/a"].clone(), "folder of the project");
+    refused(
+        with(json!({"resolved": "https://mirror.example/x.tgz"}))["packages/a"].clone(),
+        "folder of the project",
+    );
     refused(with(json!({"integrity": HASH}))["packages/a"].clone(), "folder of the project");
     refused(check(json!({"packages/a": {}}), json!({}))["packages/a"].clone(), "folder of the project");
     refused(check(json!({"node_modules/a": link}), json!({}))["node_modules/a"].clone(), "link");
@@ -186,7 +207,10 @@ fn rule_6_folders_of_the_project_have_no_source_and_are_linked() {
         json!({}),
     );
     refused(into["node_modules/a"].clone(), "link");
-    let outside = check(json!({"node_modules/a": {"link": true, "resolved": "../a"}, "../a": {"version": "1.0.0"}}), json!({}));
+    let outside = check(
+        json!({"node_modules/a": {"link": true, "resolved": "../a"}, "../a": {"version": "1.0.0"}}),
+        json!({}),
+    );
     assert_eq!(outside["node_modules/a"], Ok(Source::Outside { target: "../a".into() }));
 }
 

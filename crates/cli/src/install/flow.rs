@@ -135,7 +135,9 @@ pub(crate) async fn install(
     let project = Project::find(&npm, &around.folder).await?;
     // 1.
     if Transaction::recover(&project.root)? {
-        around.output.warn("an earlier install was interrupted; the project was put back as it was before it");
+        around
+            .output
+            .warn("an earlier install was interrupted; the project was put back as it was before it");
     }
     let (settings, client) = prepare(&npm, &project, around, now).await?;
     // 2.
@@ -147,7 +149,8 @@ pub(crate) async fn install(
     progress.say("checking every package");
     let manifest = mirror.as_project().read_manifest()?;
     let tree = check_tree(&npm, &text, &manifest, client.config()).await?;
-    let assessment = assess(subjects(&tree), &client, around.network.as_ref().map(|(_, network)| network), now()).await?;
+    let assessment =
+        assess(subjects(&tree), &client, around.network.as_ref().map(|(_, network)| network), now()).await?;
     let mut report = report("install", around, assessment, settings.noted());
     drop(progress);
     // 4.
@@ -206,13 +209,18 @@ pub(crate) async fn install(
 }
 
 /// Checks the project's lockfile as it lies there, installing nothing.
-pub(crate) async fn verify_project(around: &Surroundings, now: &dyn Fn() -> u64) -> Result<Report, FlowError> {
+pub(crate) async fn verify_project(
+    around: &Surroundings,
+    now: &dyn Fn() -> u64,
+) -> Result<Report, FlowError> {
     let npm = Npm::find(&around.folder)?;
     let project = Project::find(&npm, &around.folder).await?;
-    let text = project.read_lockfile()?.ok_or_else(|| FlowError::NothingToCheck { root: project.root.clone() })?;
+    let text =
+        project.read_lockfile()?.ok_or_else(|| FlowError::NothingToCheck { root: project.root.clone() })?;
     let (settings, client) = prepare(&npm, &project, around, now).await?;
     let tree = check_tree(&npm, &text, &project.read_manifest()?, client.config()).await?;
-    let assessment = assess(subjects(&tree), &client, around.network.as_ref().map(|(_, network)| network), now()).await?;
+    let assessment =
+        assess(subjects(&tree), &client, around.network.as_ref().map(|(_, network)| network), now()).await?;
     Ok(report("verify", around, assessment, settings.noted()))
 }
 
@@ -231,7 +239,8 @@ pub(crate) async fn verify_packages(
     resolve(&npm, &mirror, &wanted, around, &settings).await?;
     let (_, text) = mirror.changes()?;
     let tree = check_tree(&npm, &text, &mirror.as_project().read_manifest()?, client.config()).await?;
-    let assessment = assess(subjects(&tree), &client, around.network.as_ref().map(|(_, network)| network), now()).await?;
+    let assessment =
+        assess(subjects(&tree), &client, around.network.as_ref().map(|(_, network)| network), now()).await?;
     Ok(report("verify", around, assessment, settings.noted()))
 }
 
@@ -318,7 +327,8 @@ async fn resolve(
     match npm.run(&mirror.folder(), &arguments, RESOLVE_LIMIT, Show::Kept).await {
         Err(NpmRunError::Failed { stderr, .. }) if !allowed && stderr.contains("EALLOWGIT") => {
             let detail = stderr.lines().filter_map(|line| line.trim().strip_prefix("npm error "));
-            let detail: Vec<&str> = detail.filter(|line| line.starts_with("Refusing") || line.starts_with("Fetching")).collect();
+            let detail: Vec<&str> =
+                detail.filter(|line| line.starts_with("Refusing") || line.starts_with("Fetching")).collect();
             Err(FlowError::Source(trust::text::printable(&detail.join(", "), 300)))
         }
         result => result.map(|_| ()).map_err(FlowError::from),
@@ -332,7 +342,8 @@ async fn check_tree(npm: &Npm, text: &str, manifest: &Value, config: &NpmConfig)
     let foreign = lockfile.entries.values().any(|entry| {
         let url = entry.resolved.as_deref().and_then(|resolved| Url::parse(resolved).ok());
         url.is_some_and(|url| {
-            url.scheme().starts_with("http") && !config.registries().any(|registry| registry.origin() == url.origin())
+            url.scheme().starts_with("http")
+                && !config.registries().any(|registry| registry.origin() == url.origin())
         })
     });
     let builtin = if foreign { builtin_registry(npm).await? } else { None };
@@ -353,8 +364,10 @@ async fn builtin_registry(npm: &Npm) -> Result<Option<Url>, FlowError> {
         flag.push(empty.path().join(name));
         flag
     };
-    let arguments = ["config".into(), "get".into(), "registry".into(), flag("userconfig"), flag("globalconfig")];
-    let answer = npm.clone().without_settings().run(empty.path(), &arguments, QUESTION_LIMIT, Show::Kept).await?;
+    let arguments =
+        ["config".into(), "get".into(), "registry".into(), flag("userconfig"), flag("globalconfig")];
+    let answer =
+        npm.clone().without_settings().run(empty.path(), &arguments, QUESTION_LIMIT, Show::Kept).await?;
     Ok(Url::parse(answer.stdout.trim()).ok())
 }
 
@@ -379,7 +392,6 @@ fn subjects(tree: &Tree) -> Vec<Subject> {
                 location: entry.location.clone(),
                 name: entry.name.clone(),
                 version: entry.version.clone(),
-                optional: entry.optional,
                 manifest: entry.manifest.clone(),
                 source: tree.checked.get(&entry.location)?.clone(),
             })

@@ -111,10 +111,8 @@ pub(crate) fn parse_lockfile(text: &str) -> Result<Lockfile, LockfileError> {
 
 /// Versions 2 and 3: `packages`, keyed by folder. The `dependencies` of version 2 are for npm 6 only.
 fn parse_packages(top: &Map<String, Value>) -> Result<(Entry, BTreeMap<String, Entry>), LockfileError> {
-    let packages = top
-        .get("packages")
-        .and_then(Value::as_object)
-        .ok_or_else(|| field("", "packages", "an object"))?;
+    let packages =
+        top.get("packages").and_then(Value::as_object).ok_or_else(|| field("", "packages", "an object"))?;
     if packages.len() > MAX_ENTRIES {
         return Err(LockfileError::TooMany { limit: MAX_ENTRIES });
     }
@@ -242,7 +240,8 @@ fn check_location(location: &str) -> Result<Option<&str>, LockfileError> {
     {
         return Err(wrong());
     }
-    let Some(at) = location.rfind("node_modules/").filter(|at| *at == 0 || location[..*at].ends_with('/')) else {
+    let Some(at) = location.rfind("node_modules/").filter(|at| *at == 0 || location[..*at].ends_with('/'))
+    else {
         // A workspace, or the target of a link, which may lie beside the project: `../library`.
         let own = location.trim_start_matches("../");
         let plain = own.split('/').all(|part| !matches!(part, "" | "." | ".." | "node_modules" | ".git"));

@@ -90,7 +90,8 @@ fn clean_dependencies(value: &Value) -> Value {
     let listed = |items: &mut dyn Iterator<Item = &str>| {
         let mut map = Map::new();
         for item in items.map(str::trim).filter(|item| !item.is_empty()) {
-            let at = item.char_indices().skip(1).find(|(_, c)| matches!(c, '@' | '>' | '<' | '=' | ' ' | ':'));
+            let at =
+                item.char_indices().skip(1).find(|(_, c)| matches!(c, '@' | '>' | '<' | '=' | ' ' | ':'));
             let (name, spec) = item.split_at(at.map_or(item.len(), |(at, _)| at));
             let spec = spec.trim();
             map.insert(name.to_owned(), json!(spec.strip_prefix('@').unwrap_or(spec)));
@@ -190,7 +191,10 @@ fn directory_bins(inside: &Inside<'_>) -> std::collections::BTreeMap<String, Str
 fn declares_script(json: &Value) -> bool {
     let scripts = json.get("scripts");
     INSTALL_SCRIPTS.iter().any(|script| {
-        scripts.and_then(|scripts| scripts.get(script)).and_then(Value::as_str).is_some_and(|body| !body.is_empty())
+        scripts
+            .and_then(|scripts| scripts.get(script))
+            .and_then(Value::as_str)
+            .is_some_and(|body| !body.is_empty())
     })
 }
 
@@ -209,14 +213,26 @@ mod tests {
     fn what_npm_rewrites_between_the_tarball_and_the_lockfile_is_no_difference() {
         for (inside, used) in [
             (json!({"name": "@s/a", "bin": "./cli.js"}), json!({"bin": {"a": "cli.js"}})),
-            (json!({"name": "a", "bin": {"x": "./bin/../cli.js", "y": "/cli.js"}}), json!({"bin": {"x": "cli.js", "y": "cli.js"}})),
+            (
+                json!({"name": "a", "bin": {"x": "./bin/../cli.js", "y": "/cli.js"}}),
+                json!({"bin": {"x": "cli.js", "y": "cli.js"}}),
+            ),
             (json!({"name": "a", "bin": ["./tools/cli.js"]}), json!({"bin": {"cli.js": "tools/cli.js"}})),
-            (json!({"name": "a", "bin": {"../evil": "cli.js", "ok": ""}}), json!({"bin": {"evil": "cli.js"}})),
+            (
+                json!({"name": "a", "bin": {"../evil": "cli.js", "ok": ""}}),
+                json!({"bin": {"evil": "cli.js"}}),
+            ),
             (json!({"name": "a", "bin": {}}), json!({})),
-            (json!({"dependencies": ["plain", "b@1", "c >=2"]}), json!({"dependencies": {"plain": "", "b": "1", "c": ">=2"}})),
+            (
+                json!({"dependencies": ["plain", "b@1", "c >=2"]}),
+                json!({"dependencies": {"plain": "", "b": "1", "c": ">=2"}}),
+            ),
             (json!({"dependencies": "plain, @s/b@1"}), json!({"dependencies": {"plain": "", "@s/b": "1"}})),
             (json!({"dependencies": {"a": "1", "odd": 1}}), json!({"dependencies": {"a": "1"}})),
-            (json!({"dependencies": {"x": "user/repo#main"}}), json!({"dependencies": {"x": "github:user/repo#main"}})),
+            (
+                json!({"dependencies": {"x": "user/repo#main"}}),
+                json!({"dependencies": {"x": "github:user/repo#main"}}),
+            ),
             (json!({"dependencies": {"x": " ^1 "}}), json!({"dependencies": {"x": " ^1 "}})),
             (json!({"engines": ["node >= 0.6"]}), json!({"engines": {"node": ">= 0.6"}})),
             (json!({"engines": ["node >= 0.6"]}), json!({"engines": ["node >= 0.6"]})),
@@ -252,11 +268,15 @@ mod tests {
 
     #[test]
     fn what_the_bytes_do_not_carry_is_a_difference() {
-        let inside = json!({"name": "a", "version": "1.0.0", "dependencies": {"b": "1"}, "bin": {"a": "cli.js"}});
+        let inside =
+            json!({"name": "a", "version": "1.0.0", "dependencies": {"b": "1"}, "bin": {"a": "cli.js"}});
         for (field, used) in [
             ("dependencies", json!({"dependencies": {"b": "1", "extra": "1"}, "bin": {"a": "cli.js"}})),
             ("dependencies", json!({"dependencies": {"b": "user/b"}, "bin": {"a": "cli.js"}})),
-            ("optionalDependencies", json!({"dependencies": {"b": "1"}, "optionalDependencies": {"extra": "1"}, "bin": {"a": "cli.js"}})),
+            (
+                "optionalDependencies",
+                json!({"dependencies": {"b": "1"}, "optionalDependencies": {"extra": "1"}, "bin": {"a": "cli.js"}}),
+            ),
             ("bin", json!({"dependencies": {"b": "1"}, "bin": {"a": "cli.js", "ls": "cli.js"}})),
             ("bin", json!({"dependencies": {"b": "1"}, "bin": {"a": "other.js"}})),
             ("bin", json!({"dependencies": {"b": "1"}})),

@@ -46,7 +46,10 @@ pub(crate) async fn run_install(context: &Context, args: InstallArgs) -> Outcome
         dry_run: args.dry_run,
         ignore_scripts: args.ignore_scripts,
     };
-    let report = flow::install(&wanted, &around, &|| context.now(), &async |report: &Report| ask(context, report).await).await;
+    let report = flow::install(&wanted, &around, &|| context.now(), &async |report: &Report| {
+        ask(context, report).await
+    })
+    .await;
     finish(context, &around, report)
 }
 
@@ -132,16 +135,27 @@ fn failure(error: FlowError) -> Failure {
             (status.code().map_or(exit::UNKNOWN, ExitCode::from_package_manager), None)
         }
         FlowError::Npm(NpmRunError::NotFound) => (exit::UNKNOWN, Some("install Node.js, which brings npm")),
-        FlowError::Source(_) => {
-            (exit::NON_REGISTRY, Some("repeat with --yes, or allow nonRegistry in the policy of the configuration"))
+        FlowError::Source(_) => (
+            exit::NON_REGISTRY,
+            Some("repeat with --yes, or allow nonRegistry in the policy of the configuration"),
+        ),
+        FlowError::NothingToCheck { .. } => {
+            (exit::USAGE, Some("name a package, or go to a project with a lockfile"))
         }
-        FlowError::NothingToCheck { .. } => (exit::USAGE, Some("name a package, or go to a project with a lockfile")),
-        FlowError::Transaction(TransactionError::Busy { .. }) => (exit::NOT_POSSIBLE, Some("wait until it has ended")),
+        FlowError::Transaction(TransactionError::Busy { .. }) => {
+            (exit::NOT_POSSIBLE, Some("wait until it has ended"))
+        }
         FlowError::Transaction(TransactionError::Outside { .. }) => (exit::NOT_POSSIBLE, None),
-        FlowError::Transaction(TransactionError::Changed { .. }) => (exit::UNKNOWN, Some("run the command again")),
-        FlowError::Unpacked(_) => (exit::MISMATCH, Some("look at what changes this project's node_modules while npm runs")),
+        FlowError::Transaction(TransactionError::Changed { .. }) => {
+            (exit::UNKNOWN, Some("run the command again"))
+        }
+        FlowError::Unpacked(_) => {
+            (exit::MISMATCH, Some("look at what changes this project's node_modules while npm runs"))
+        }
         FlowError::Registry(_) => (exit::UNKNOWN, Some("check `npm config get registry` and the network")),
-        FlowError::Assess(_) => (exit::UNKNOWN, Some("nothing was installed; try again when the chain can be read")),
+        FlowError::Assess(_) => {
+            (exit::UNKNOWN, Some("nothing was installed; try again when the chain can be read"))
+        }
         _ => (exit::UNKNOWN, None),
     };
     let failure = Failure::from(error).code(code);

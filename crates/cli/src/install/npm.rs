@@ -40,8 +40,6 @@ pub(crate) struct Npm {
 pub(crate) struct Output {
     /// Standard output, its end when it was long.
     pub(crate) stdout: String,
-    /// Standard error, its end when it was long.
-    pub(crate) stderr: String,
 }
 
 /// Why npm did not do what it was asked.
@@ -144,12 +142,14 @@ impl Npm {
         let stdout = keep_end(group.0.stdout.take());
         let stderr = keep_end(group.0.stderr.take());
         let status = match tokio::time::timeout(limit, group.0.wait()).await {
-            Ok(status) => status.map_err(|source| NpmRunError::Spawn { program: self.program.clone(), source })?,
+            Ok(status) => {
+                status.map_err(|source| NpmRunError::Spawn { program: self.program.clone(), source })?
+            }
             Err(_) => return Err(NpmRunError::TimedOut { command, limit }),
         };
         let (stdout, stderr) = (finish(stdout).await, finish(stderr).await);
         if status.success() {
-            Ok(Output { stdout, stderr })
+            Ok(Output { stdout })
         } else {
             Err(NpmRunError::Failed { command, status, stderr })
         }
@@ -207,7 +207,9 @@ async fn finish(reader: Option<JoinHandle<Vec<u8>>>) -> String {
 fn shown(stderr: &str) -> String {
     let lines: Vec<String> = stderr
         .lines()
-        .filter_map(|line| line.trim().strip_prefix("npm error").or_else(|| line.trim().strip_prefix("npm ERR!")))
+        .filter_map(|line| {
+            line.trim().strip_prefix("npm error").or_else(|| line.trim().strip_prefix("npm ERR!"))
+        })
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.contains("complete log of this run"))
         .take(SHOWN_LINES)
@@ -243,7 +245,7 @@ mod tests {
     #[tokio::test]
     async fn output_is_kept_and_an_error_repeats_npms_own_words() {
         let output = run("echo out; echo err >&2", QUESTION_LIMIT).await.unwrap();
-        assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("out\n", "err\n"));
+        assert_eq!(output.stdout, "out\n");
         let error = run(
             "echo 'npm warn x' >&2; echo 'npm error code E404' >&2; printf 'npm error \\033[31mnot found\\n' >&2; exit 3",
             QUESTION_LIMIT,

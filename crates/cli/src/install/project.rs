@@ -114,7 +114,8 @@ impl Project {
     /// The project that npm would work on when started in `folder`.
     pub(crate) async fn find(npm: &Npm, folder: &Path) -> Result<Self, ProjectError> {
         let folder = folder.canonicalize().map_err(|source| io(folder, source))?;
-        let arguments: [OsString; 3] = ["prefix".into(), "--global=false".into(), "--location=project".into()];
+        let arguments: [OsString; 3] =
+            ["prefix".into(), "--global=false".into(), "--location=project".into()];
         let answer = npm.run(&folder, &arguments, QUESTION_LIMIT, Show::Kept).await?;
         let root = PathBuf::from(answer.stdout.trim());
         let root = root.canonicalize().map_err(|source| io(&root, source))?;
@@ -181,8 +182,11 @@ impl Mirror {
     /// A copy with the project's settings and nothing else, for packages that are looked at by name.
     pub(crate) fn make_empty(project: &Project) -> Result<Self, ProjectError> {
         let root = project.root.clone();
-        let mut mirror =
-            Self { holder: private_folder()?, project: Project { folder: root.clone(), root: root.clone() }, copied: BTreeMap::new() };
+        let mut mirror = Self {
+            holder: private_folder()?,
+            project: Project { folder: root.clone(), root: root.clone() },
+            copied: BTreeMap::new(),
+        };
         create_folder(&mirror.path_of(&root))?;
         mirror.copy(&root.join(".npmrc"), MAX_MANIFEST_BYTES)?;
         write(&mirror.path_of(&root.join("package.json")), b"{}")?;
@@ -230,7 +234,11 @@ impl Mirror {
 
     /// The manifests of `folders`, of every folder they name by path, and of `specs`, paths by their own
     /// folder.
-    fn copy_manifests(&mut self, mut folders: Vec<PathBuf>, mut specs: Vec<(PathBuf, String)>) -> Result<(), ProjectError> {
+    fn copy_manifests(
+        &mut self,
+        mut folders: Vec<PathBuf>,
+        mut specs: Vec<(PathBuf, String)>,
+    ) -> Result<(), ProjectError> {
         let mut seen = BTreeSet::new();
         loop {
             while let Some((folder, spec)) = specs.pop() {
@@ -273,7 +281,8 @@ impl Mirror {
     }
 
     fn path_of(&self, original: &Path) -> PathBuf {
-        let below: PathBuf = original.components().filter(|part| matches!(part, Component::Normal(_))).collect();
+        let below: PathBuf =
+            original.components().filter(|part| matches!(part, Component::Normal(_))).collect();
         self.holder.path().join(below)
     }
 }
@@ -321,7 +330,10 @@ fn folders_with_manifests(root: &Path) -> Result<Vec<PathBuf>, ProjectError> {
             let name = entry.file_name();
             if name == "package.json" {
                 found.push(folder.clone());
-            } else if entry.file_type().is_ok_and(|kind| kind.is_dir()) && name != "node_modules" && name != ".git" {
+            } else if entry.file_type().is_ok_and(|kind| kind.is_dir())
+                && name != "node_modules"
+                && name != ".git"
+            {
                 open.push(entry.path());
             }
         }
@@ -404,7 +416,10 @@ mod tests {
     #[test]
     fn the_copy_has_manifests_and_named_tarballs_and_nothing_else() {
         let (_holder, project) = project(&[
-            ("package.json", r#"{"workspaces": ["packages/*"], "dependencies": {"x": "file:../beside", "t": "file:./t.tgz", "r": "^1"}}"#),
+            (
+                "package.json",
+                r#"{"workspaces": ["packages/*"], "dependencies": {"x": "file:../beside", "t": "file:./t.tgz", "r": "^1"}}"#,
+            ),
             ("package-lock.json", "{}"),
             (".npmrc", "save-exact=true"),
             ("packages/a/package.json", r#"{"name": "a", "dependencies": {"deep": "../../deep"}}"#),
@@ -418,7 +433,16 @@ mod tests {
             ("src/main.js", "code"),
         ]);
         let mirror = Mirror::make(&project, &[]).unwrap();
-        for path in ["package.json", "package-lock.json", ".npmrc", "packages/a/package.json", "deep/package.json", "../beside/package.json", "../further/package.json", "t.tgz"] {
+        for path in [
+            "package.json",
+            "package-lock.json",
+            ".npmrc",
+            "packages/a/package.json",
+            "deep/package.json",
+            "../beside/package.json",
+            "../further/package.json",
+            "t.tgz",
+        ] {
             assert!(exists(&mirror, path), "{path}");
         }
         for path in ["packages/a/index.js", "node_modules", "../beside/secret", "src"] {
@@ -437,7 +461,10 @@ mod tests {
         std::fs::write(copy.join("package-lock.json"), "new").unwrap();
         std::fs::write(copy.join("package.json"), "{\"a\":1}").unwrap();
         let (changes, text) = mirror.changes().unwrap();
-        let paths: Vec<_> = changes.iter().map(|change| change.path.strip_prefix(&project.root).unwrap().to_owned()).collect();
+        let paths: Vec<_> = changes
+            .iter()
+            .map(|change| change.path.strip_prefix(&project.root).unwrap().to_owned())
+            .collect();
         assert_eq!(paths, [PathBuf::from("package.json"), PathBuf::from("package-lock.json")]);
         assert_eq!((changes[1].before.as_deref(), text.as_str()), (Some(&b"old"[..]), "new"));
         assert_eq!(std::fs::read(project.root.join("package-lock.json")).unwrap(), b"old");
@@ -454,7 +481,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_copied_faithfully_is_refused() {
-        let (_holder, absolute) = project(&[("package.json", r#"{"dependencies": {"x": "file:/somewhere"}}"#)]);
+        let (_holder, absolute) =
+            project(&[("package.json", r#"{"dependencies": {"x": "file:/somewhere"}}"#)]);
         assert!(matches!(Mirror::make(&absolute, &[]), Err(ProjectError::AbsoluteDependency { .. })));
         let (_holder, broken) = project(&[("package.json", "{")]);
         assert!(matches!(Mirror::make(&broken, &[]), Err(ProjectError::Manifest { .. })));
@@ -467,7 +495,15 @@ mod tests {
         for spec in ["file:x", "./x", "../x", "..", "link:x", "/x", "sub/x.tgz"] {
             assert!(is_path(spec), "{spec}");
         }
-        for spec in ["left-pad", "@s/a@1", "user/repo", "https://registry.example/x.tgz", "npm:a@1", "git+ssh://x/y", "^1.0.0"] {
+        for spec in [
+            "left-pad",
+            "@s/a@1",
+            "user/repo",
+            "https://registry.example/x.tgz",
+            "npm:a@1",
+            "git+ssh://x/y",
+            "^1.0.0",
+        ] {
             assert!(!is_path(spec), "{spec}");
         }
     }

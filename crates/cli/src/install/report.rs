@@ -72,7 +72,8 @@ impl Report {
             End::Declined { asked: true } => return exit::NOT_CONFIRMED,
             End::Checked | End::Refused | End::Declined { asked: false } => {}
         }
-        let standing = self.assessment.findings.iter().filter(|finding| call(finding, &self.policy) != Call::Allow);
+        let standing =
+            self.assessment.findings.iter().filter(|finding| call(finding, &self.policy) != Call::Allow);
         standing.map(code_of).max().unwrap_or(exit::FINE)
     }
 
@@ -92,13 +93,19 @@ impl Report {
 
     /// For a program.
     pub(crate) fn to_json(&self) -> Value {
-        let packages: Vec<Value> =
-            self.assessment.findings.iter().map(|finding| finding_json(finding, call(finding, &self.policy))).collect();
+        let packages: Vec<Value> = self
+            .assessment
+            .findings
+            .iter()
+            .map(|finding| finding_json(finding, call(finding, &self.policy)))
+            .collect();
         let end = match &self.end {
             End::Checked => json!({"state": "checked"}),
             End::Refused => json!({"state": "refused"}),
             End::Declined { asked } => json!({"state": "declined", "asked": asked}),
-            End::Installed { receipt, scripts } => json!({"state": "installed", "receipt": receipt, "scripts": scripts}),
+            End::Installed { receipt, scripts } => {
+                json!({"state": "installed", "receipt": receipt, "scripts": scripts})
+            }
         };
         json!({
             "command": self.command,
@@ -123,7 +130,12 @@ impl Report {
     }
 
     fn render_head(&self, page: &mut Page) {
-        let count = self.assessment.findings.iter().filter(|finding| !matches!(finding.outcome, Outcome::Own)).count();
+        let count = self
+            .assessment
+            .findings
+            .iter()
+            .filter(|finding| !matches!(finding.outcome, Outcome::Own))
+            .count();
         let packages = if count == 1 { "1 package".to_owned() } else { format!("{count} packages") };
         match (&self.network, &self.assessment.head) {
             (Some(network), Some(head)) => {
@@ -170,7 +182,12 @@ impl Report {
         page.good("Verified:");
         for (finding, release) in signed.iter().take(LISTED) {
             let signers: Vec<String> = release.signers().iter().map(ToString::to_string).collect();
-            page.line(&format!("  {}  signed by {} members, {} had to:", subject(finding), signers.len(), release.threshold()));
+            page.line(&format!(
+                "  {}  signed by {} members, {} had to:",
+                subject(finding),
+                signers.len(),
+                release.threshold()
+            ));
             for signer in &signers {
                 page.line(&format!("    {signer}"));
             }
@@ -185,7 +202,11 @@ impl Report {
         if chosen.is_empty() {
             return;
         }
-        if wanted == Call::Warn { page.warn(title) } else { page.bad(title) }
+        if wanted == Call::Warn {
+            page.warn(title)
+        } else {
+            page.bad(title)
+        }
         for finding in chosen.iter().take(LISTED) {
             render_finding(page, finding);
         }
@@ -226,12 +247,15 @@ impl Report {
             }
         }
         let reasons = reasons.join(", ");
-        let nothing = if self.command == "install" { "nothing was installed" } else { "not everything is good" };
+        let nothing =
+            if self.command == "install" { "nothing was installed" } else { "not everything is good" };
         Some(match &self.end {
             End::Declined { asked: true } => ("nothing was installed, as you decided".to_owned(), None),
             End::Declined { asked: false } => (
                 format!("{nothing}: {reasons}, and nobody to ask"),
-                Some("repeat with --yes to accept warnings once, or decide them in the policy of the configuration"),
+                Some(
+                    "repeat with --yes to accept warnings once, or decide them in the policy of the configuration",
+                ),
             ),
             _ => (format!("{nothing}: {reasons}"), None),
         })
@@ -244,7 +268,11 @@ fn subject(finding: &Finding) -> String {
     let version = subject.version.as_deref().unwrap_or("(no version)");
     let text = printable(&format!("{}@{version}", subject.name), 300);
     let named = subject.location.ends_with(&format!("node_modules/{}", subject.name));
-    if named || subject.location.is_empty() { text } else { format!("{text} in {}", printable(&subject.location, 200)) }
+    if named || subject.location.is_empty() {
+        text
+    } else {
+        format!("{text} in {}", printable(&subject.location, 200))
+    }
 }
 
 fn render_finding(page: &mut Page, finding: &Finding) {
@@ -265,7 +293,9 @@ fn render_finding(page: &mut Page, finding: &Finding) {
             sides(page, &problem.expected, &problem.received);
         }
         Outcome::Undecided(reason) => page.line(&format!("  {subject}  {reason}")),
-        Outcome::Elsewhere(place) => page.line(&format!("  {subject}  does not come from a registry: {place}")),
+        Outcome::Elsewhere(place) => {
+            page.line(&format!("  {subject}  does not come from a registry: {place}"))
+        }
         Outcome::NotAsked => page.line(&format!("  {subject}  not verified")),
         Outcome::Own | Outcome::Bundled(_) => {}
     }
@@ -316,12 +346,15 @@ fn meaning(verdict: &Verdict) -> String {
         Verdict::Legacy => "from before its maintainers used 3pm".to_owned(),
         Verdict::NotEnrolled => "3pm knows nothing of this name".to_owned(),
         Verdict::Unrecorded => {
-            "its maintainers use 3pm, and did not sign this version: somebody published around them".to_owned()
+            "its maintainers use 3pm, and did not sign this version: somebody published around them"
+                .to_owned()
         }
         Verdict::Mismatch(mismatch) => mismatch.what.clone(),
         Verdict::Revoked => "taken back by its maintainers".to_owned(),
         Verdict::Vetoed => "stopped by a maintainer before it took effect".to_owned(),
-        Verdict::Cooling { active_at } => format!("signed, but it takes effect at {} only", moment(*active_at)),
+        Verdict::Cooling { active_at } => {
+            format!("signed, but it takes effect at {} only", moment(*active_at))
+        }
         Verdict::Flagged { until, .. } => format!("a maintainer warns of it until {}", moment(*until)),
     }
 }

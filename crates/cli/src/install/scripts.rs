@@ -40,7 +40,9 @@ impl Scripts {
         let mut scripts = Self::default();
         for (location, entry) in &lockfile.entries {
             let counts = match checked.get(location) {
-                Some(Ok(Source::Tarball(_) | Source::Git { .. } | Source::File { .. })) => entry.folder.is_some(),
+                Some(Ok(Source::Tarball(_) | Source::Git { .. } | Source::File { .. })) => {
+                    entry.folder.is_some()
+                }
                 // Linked folders run theirs, `prepare` included, as with `npm ci`.
                 Some(Ok(Source::Own | Source::Outside { .. })) => entry.link,
                 _ => false,
@@ -51,7 +53,8 @@ impl Scripts {
                 list.push(location.clone());
             }
         }
-        let declares = |name: &str| project.get("scripts").and_then(|scripts| scripts.get(name)).is_some_and(is_text);
+        let declares =
+            |name: &str| project.get("scripts").and_then(|scripts| scripts.get(name)).is_some_and(is_text);
         scripts.own = LIFE_CYCLE.into_iter().filter(|name| declares(name)).collect();
         scripts
     }
@@ -62,7 +65,12 @@ impl Scripts {
     }
 
     /// Runs them; what an optional package's failure leaves is said in the answer.
-    pub(crate) async fn run(&self, npm: &Npm, root: &Path, settings: &Settings) -> Result<String, NpmRunError> {
+    pub(crate) async fn run(
+        &self,
+        npm: &Npm,
+        root: &Path,
+        settings: &Settings,
+    ) -> Result<String, NpmRunError> {
         let rebuild = |paths: &[String]| {
             let mut arguments: Vec<OsString> = vec!["rebuild".into()];
             arguments.extend(settings.flags(Phase::Scripts));
@@ -89,7 +97,9 @@ impl Scripts {
         }
         let count = self.needed.len() + self.optional.len() - failed.len();
         Ok(match failed.len() {
-            0 => format!("Ran the install scripts of {count} packages and {} of the project.", self.own.len()),
+            0 => {
+                format!("Ran the install scripts of {count} packages and {} of the project.", self.own.len())
+            }
             _ => format!(
                 "Ran the install scripts of {count} packages and {} of the project; those of {} failed, which is optional.",
                 self.own.len(),

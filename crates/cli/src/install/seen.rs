@@ -47,7 +47,8 @@ pub(crate) fn floor(home: &Path, network: &Network) -> Result<u64, SeenError> {
 /// Notes that `number` was seen.
 pub(crate) fn note(home: &Path, network: &Network, number: u64) -> Result<(), SeenError> {
     let mut seen = read(home)?;
-    if is_development_chain(network.chain_id) || seen.get(&key(network)).is_some_and(|known| *known >= number) {
+    if is_development_chain(network.chain_id) || seen.get(&key(network)).is_some_and(|known| *known >= number)
+    {
         return Ok(());
     }
     seen.insert(key(network), number);

@@ -84,13 +84,16 @@ impl Settings {
             npm.run(project, &arguments, QUESTION_LIMIT, Show::Kept),
             npm.run(empty, &arguments, QUESTION_LIMIT, Show::Kept),
         )?;
-        let read = |text: &str| serde_json::from_str(text).map_err(|source| NpmRunError::Answer { command: "config", source });
+        let read = |text: &str| {
+            serde_json::from_str(text).map_err(|source| NpmRunError::Answer { command: "config", source })
+        };
         Ok(Self { project: read(&project.stdout)?, user: read(&user.stdout)? })
     }
 
     /// Whether the user wants no scripts; a project may want fewer than its user, never more.
     pub(crate) fn ignores_scripts(&self) -> bool {
-        let on = |settings: &BTreeMap<String, Value>| settings.get("ignore-scripts") == Some(&Value::Bool(true));
+        let on =
+            |settings: &BTreeMap<String, Value>| settings.get("ignore-scripts") == Some(&Value::Bool(true));
         on(&self.user) || on(&self.project)
     }
 
@@ -103,12 +106,18 @@ impl Settings {
             }
             let fixed = FIXED.iter().find(|(fixed, wanted)| fixed == name && shown(value) != *wanted);
             let effect = match name.as_str() {
-                "install-strategy" if shown(value) == "linked" => "overruled: packages are laid out hoisted".to_owned(),
+                "install-strategy" if shown(value) == "linked" => {
+                    "overruled: packages are laid out hoisted".to_owned()
+                }
                 "lockfile-version" if shown(value) == "1" => "overruled: version 3 is written".to_owned(),
-                "ignore-scripts" if *value == Value::Bool(false) && self.user.get(name) == Some(&Value::Bool(true)) => {
+                "ignore-scripts"
+                    if *value == Value::Bool(false) && self.user.get(name) == Some(&Value::Bool(true)) =>
+                {
                     "overruled: the user wants no scripts".to_owned()
                 }
-                name if SOURCES.contains(&name) => "followed only where it allows less than the user does".to_owned(),
+                name if SOURCES.contains(&name) => {
+                    "followed only where it allows less than the user does".to_owned()
+                }
                 name if NAMES_SETTINGS.contains(&name) => "overruled: the user's own is read".to_owned(),
                 name if RUNS_SOMETHING.contains(&name) => {
                     "not followed until scripts run: it counts as a script of the project".to_owned()
@@ -116,7 +125,9 @@ impl Settings {
                 name if name == "registry" || name.ends_with(":registry") => {
                     "followed: packages come from there, and are judged all the same".to_owned()
                 }
-                _ if fixed.is_some() && !SILENT.contains(&name.as_str()) => "overruled for this run".to_owned(),
+                _ if fixed.is_some() && !SILENT.contains(&name.as_str()) => {
+                    "overruled for this run".to_owned()
+                }
                 _ => continue,
             };
             noted.push(Noted { setting: printable(name, 80), value: printable(&shown(value), 120), effect });
@@ -191,7 +202,10 @@ mod tests {
     use super::*;
 
     fn settings(project: &str, user: &str) -> Settings {
-        Settings { project: serde_json::from_str(project).unwrap(), user: serde_json::from_str(user).unwrap() }
+        Settings {
+            project: serde_json::from_str(project).unwrap(),
+            user: serde_json::from_str(user).unwrap(),
+        }
     }
 
     fn has(flags: &[OsString], flag: &str) -> bool {
@@ -201,7 +215,13 @@ mod tests {
     #[test]
     fn what_would_open_a_gap_is_a_flag_whatever_anybody_set() {
         let flags = settings("{}", "{}").flags(Phase::Quiet);
-        for flag in ["--ignore-scripts=true", "--package-lock=true", "--global=false", "--dry-run=false", "--location=project"] {
+        for flag in [
+            "--ignore-scripts=true",
+            "--package-lock=true",
+            "--global=false",
+            "--dry-run=false",
+            "--location=project",
+        ] {
             assert!(has(&flags, flag), "{flag}");
         }
         assert!(!has(&settings("{}", "{}").flags(Phase::Scripts), "--ignore-scripts=true"));
@@ -214,7 +234,11 @@ mod tests {
             r#"{"git": "git", "node-options": null, "userconfig": "/home/u/.npmrc", "shell": "/bin/sh"}"#,
         );
         let quiet = settings.flags(Phase::Quiet);
-        assert!(has(&quiet, "--git=git") && has(&quiet, "--node-options=") && has(&quiet, "--userconfig=/home/u/.npmrc"));
+        assert!(
+            has(&quiet, "--git=git")
+                && has(&quiet, "--node-options=")
+                && has(&quiet, "--userconfig=/home/u/.npmrc")
+        );
         assert!(!quiet.iter().any(|flag| flag.to_string_lossy().starts_with("--shell")));
         let scripts = settings.flags(Phase::Scripts);
         assert!(has(&scripts, "--userconfig=/home/u/.npmrc"));
@@ -225,9 +249,12 @@ mod tests {
 
     #[test]
     fn a_project_can_ask_for_fewer_scripts_never_for_more() {
-        for (project, user, ignored) in
-            [("false", "true", true), ("true", "false", true), ("true", "true", true), ("false", "false", false)]
-        {
+        for (project, user, ignored) in [
+            ("false", "true", true),
+            ("true", "false", true),
+            ("true", "true", true),
+            ("false", "false", false),
+        ] {
             let of = |on: &str| format!("{{\"ignore-scripts\": {on}}}");
             assert_eq!(settings(&of(project), &of(user)).ignores_scripts(), ignored, "{project} {user}");
         }
@@ -236,7 +263,9 @@ mod tests {
 
     #[test]
     fn of_the_sources_that_are_allowed_the_stricter_word_counts() {
-        for (project, user, flag) in [("all", "none", "none"), ("none", "all", "none"), ("all", "root", "root")] {
+        for (project, user, flag) in
+            [("all", "none", "none"), ("none", "all", "none"), ("all", "root", "root")]
+        {
             let of = |value: &str| format!("{{\"allow-git\": {value:?}}}");
             let flags = settings(&of(project), &of(user)).flags(Phase::Quiet);
             assert!(has(&flags, &format!("--allow-git={flag}")), "{project} {user}");

@@ -106,11 +106,17 @@ impl Transaction {
     }
 
     /// Sets `changes`' files and the folders `modules` aside and writes the new files.
-    pub(crate) fn begin(root: &Path, changes: &[Change], modules: &[PathBuf]) -> Result<Self, TransactionError> {
+    pub(crate) fn begin(
+        root: &Path,
+        changes: &[Change],
+        modules: &[PathBuf],
+    ) -> Result<Self, TransactionError> {
         Self::recover(root)?;
         let folder = root.join(FOLDER);
         match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(io(&folder, error)),
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(io(&folder, error));
+            }
             _ => {}
         }
         let lock = take_lock(root)?;
@@ -173,7 +179,12 @@ impl Drop for Transaction {
 fn take_lock(root: &Path) -> Result<File, TransactionError> {
     use std::os::unix::fs::MetadataExt as _;
     let path = root.join(FOLDER).join(LOCK);
-    let lock = File::options().create(true).truncate(false).write(true).open(&path).map_err(|source| io(&path, source))?;
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|source| io(&path, source))?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(TransactionError::Busy { root: root.to_owned() }),
@@ -215,7 +226,8 @@ fn restore(root: &Path) -> Result<(), TransactionError> {
             match &aside.original {
                 Some(_) => {
                     let original = folder.join(format!("file-{number}"));
-                    let bytes = read_bounded(&original, MAX_LOCKFILE_BYTES).ok().flatten().ok_or_else(unreadable)?;
+                    let bytes =
+                        read_bounded(&original, MAX_LOCKFILE_BYTES).ok().flatten().ok_or_else(unreadable)?;
                     replace(&place, &bytes).map_err(|source| io(&place, source))?;
                 }
                 None => remove(&place)?,
@@ -416,8 +428,12 @@ mod tests {
         let victim = tempfile::NamedTempFile::new_in(holder.path().parent().unwrap()).unwrap();
         std::fs::create_dir(root.join(FOLDER)).unwrap();
         std::fs::write(root.join(FOLDER).join(LOCK), "").unwrap();
-        for place in [victim.path().display().to_string(), format!("../{}", victim.path().file_name().unwrap().display())] {
-            let journal = format!("{{\"files\": [{{\"place\": {place:?}, \"original\": null}}], \"folders\": []}}");
+        for place in [
+            victim.path().display().to_string(),
+            format!("../{}", victim.path().file_name().unwrap().display()),
+        ] {
+            let journal =
+                format!("{{\"files\": [{{\"place\": {place:?}, \"original\": null}}], \"folders\": []}}");
             std::fs::write(root.join(FOLDER).join(JOURNAL), journal).unwrap();
             assert!(matches!(Transaction::recover(&root), Err(TransactionError::Outside { .. })), "{place}");
             assert!(victim.path().exists());
@@ -426,10 +442,16 @@ mod tests {
         std::os::unix::fs::symlink(victim.path(), root.join("npm-shrinkwrap.json")).unwrap();
         for place in ["link/package.json", "npm-shrinkwrap.json", "src/main.js", "link/node_modules"] {
             let aside = format!("[{{\"place\": {place:?}, \"original\": \"file-0\"}}]");
-            for journal in [format!("{{\"files\": {aside}, \"folders\": []}}"), format!("{{\"files\": [], \"folders\": {aside}}}")] {
+            for journal in [
+                format!("{{\"files\": {aside}, \"folders\": []}}"),
+                format!("{{\"files\": [], \"folders\": {aside}}}"),
+            ] {
                 std::fs::write(root.join(FOLDER).join("file-0"), "evil").unwrap();
                 std::fs::write(root.join(FOLDER).join(JOURNAL), journal).unwrap();
-                assert!(matches!(Transaction::recover(&root), Err(TransactionError::Outside { .. })), "{place}");
+                assert!(
+                    matches!(Transaction::recover(&root), Err(TransactionError::Outside { .. })),
+                    "{place}"
+                );
             }
         }
         assert_eq!(std::fs::read(victim.path()).unwrap(), b"");

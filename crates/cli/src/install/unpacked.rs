@@ -176,7 +176,9 @@ pub(crate) fn module_folders(lockfile: &Lockfile) -> BTreeSet<PathBuf> {
         if entry.folder.is_none() && !location.starts_with("..") {
             folders.insert(Path::new(location).join("node_modules"));
         }
-        if let Some(at) = location.find("node_modules/").filter(|at| *at == 0 || location[..*at].ends_with('/')) {
+        if let Some(at) =
+            location.find("node_modules/").filter(|at| *at == 0 || location[..*at].ends_with('/'))
+        {
             folders.insert(PathBuf::from(&location[..at + "node_modules".len()]));
         }
     }
@@ -188,13 +190,15 @@ pub(crate) fn module_folders(lockfile: &Lockfile) -> BTreeSet<PathBuf> {
 pub(crate) fn files_on_disk(tarball: &BTreeMap<String, B256>, fixed: &BTreeMap<String, B256>) -> Files {
     let mut files = Files::new();
     for (path, sha256) in tarball {
-        let on_disk = match path.strip_suffix(".gitignore").filter(|folder| folder.is_empty() || folder.ends_with('/')) {
-            // npm renames it, unless a `.npmignore` came before: then it leaves it out. Both at once is
-            // ambiguous here, so the file that is named `.npmignore` must be the one of the tarball.
-            Some(folder) if tarball.contains_key(&format!("{folder}.npmignore")) => continue,
-            Some(folder) => format!("{folder}.npmignore"),
-            None => path.clone(),
-        };
+        let on_disk =
+            match path.strip_suffix(".gitignore").filter(|folder| folder.is_empty() || folder.ends_with('/'))
+            {
+                // npm renames it, unless a `.npmignore` came before: then it leaves it out. Both at once is
+                // ambiguous here, so the file that is named `.npmignore` must be the one of the tarball.
+                Some(folder) if tarball.contains_key(&format!("{folder}.npmignore")) => continue,
+                Some(folder) => format!("{folder}.npmignore"),
+                None => path.clone(),
+            };
         files.insert(on_disk, FileOnDisk { sha256: *sha256, fixed: fixed.get(path).copied() });
     }
     files
@@ -221,7 +225,10 @@ fn verify_list(expected: &Expected<'_>) -> Result<(), UnpackedError> {
         detail: error.to_string(),
     })?;
     for (location, listed) in &listed.entries {
-        let differs = |detail: &str| UnpackedError::Listed { location: printable(location, 200), detail: detail.to_owned() };
+        let differs = |detail: &str| UnpackedError::Listed {
+            location: printable(location, 200),
+            detail: detail.to_owned(),
+        };
         let entry = expected.lockfile.entries.get(location).ok_or_else(|| differs("no such entry"))?;
         // A tarball's bytes are its hash's, whichever of the registry's addresses they came from.
         let is_tarball = matches!(expected.checked.get(location), Some(Ok(Source::Tarball(_))));
@@ -256,8 +263,12 @@ fn walk_modules(
             }
         } else if !name.starts_with('.') {
             packages.push((name, kind));
-        } else if depth == 0 && !(name == ".package-lock.json" && kind.is_file() || name == ".bin" && kind.is_dir()) {
-            return Err(UnpackedError::Unknown { location: format!("{}/{}", folder.display(), printable(&name, 100)) });
+        } else if depth == 0
+            && !(name == ".package-lock.json" && kind.is_file() || name == ".bin" && kind.is_dir())
+        {
+            return Err(UnpackedError::Unknown {
+                location: format!("{}/{}", folder.display(), printable(&name, 100)),
+            });
         }
     }
     for (name, kind) in packages {
@@ -294,9 +305,11 @@ fn verify_identity(root: &Path, location: &str, expected: &str) -> Result<(), Un
     };
     let bytes = read(&path, MAX_MANIFEST_BYTES)?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let json: Value = serde_json::from_slice(bytes).map_err(|_| wrong("a package.json that is not JSON".to_owned()))?;
+    let json: Value =
+        serde_json::from_slice(bytes).map_err(|_| wrong("a package.json that is not JSON".to_owned()))?;
     let manifest = read_inside(&Inside { json: &json, files: &BTreeSet::new() });
-    let received = manifest.map_or_else(|error| error.to_string(), |manifest| format!("{}@{}", manifest.name, manifest.version));
+    let received = manifest
+        .map_or_else(|error| error.to_string(), |manifest| format!("{}@{}", manifest.name, manifest.version));
     let wanted = expected.split_once('+').map_or(expected, |(clean, _)| clean);
     if received == wanted { Ok(()) } else { Err(wrong(printable(&received, 200))) }
 }
@@ -309,7 +322,11 @@ fn verify_files(expected: &Expected<'_>, location: &str, files: &Files) -> Resul
     while let Some(folder) = open.pop() {
         for (name, kind) in list(&root.join(&folder))? {
             let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
-            let wrong = |what| UnpackedError::File { location: location.to_owned(), path: printable(&path, 200), what };
+            let wrong = |what| UnpackedError::File {
+                location: location.to_owned(),
+                path: printable(&path, 200),
+                what,
+            };
             if kind.is_dir() {
                 if !is_another_entry(expected, location, &path) {
                     open.push(path);
@@ -384,8 +401,10 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, UnpackedError> {
 }
 
 fn read_optional(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, UnpackedError> {
-    read_bounded(path, limit)
-        .map_err(|error| UnpackedError::Io { path: path.to_owned(), source: std::io::Error::other(error.to_string()) })
+    read_bounded(path, limit).map_err(|error| UnpackedError::Io {
+        path: path.to_owned(),
+        source: std::io::Error::other(error.to_string()),
+    })
 }
 
 #[cfg(test)]

@@ -150,7 +150,12 @@ fn step_2_npms_own_list_names_checked_entries_unchanged() {
 
 #[test]
 fn step_3_nothing_is_on_disk_that_is_not_an_entry() {
-    for path in ["node_modules/extra/package.json", "node_modules/@s/extra/package.json", "node_modules/.extra/x", "node_modules/file"] {
+    for path in [
+        "node_modules/extra/package.json",
+        "node_modules/@s/extra/package.json",
+        "node_modules/.extra/x",
+        "node_modules/file",
+    ] {
         let tree = tree();
         tree.write(path, "{}");
         assert!(matches!(tree.verify(), Err(UnpackedError::Unknown { .. })), "{path}");
@@ -167,7 +172,9 @@ fn step_3_nothing_is_on_disk_that_is_not_an_entry() {
 
 #[test]
 fn step_4_a_folder_holds_the_package_and_version_of_its_entry() {
-    for content in [r#"{"name": "evil", "version": "3.0.0"}"#, r#"{"name": "real", "version": "3.0.1"}"#, "{}", "x"] {
+    for content in
+        [r#"{"name": "evil", "version": "3.0.0"}"#, r#"{"name": "real", "version": "3.0.1"}"#, "{}", "x"]
+    {
         let tree = tree();
         tree.write("node_modules/@s/b/package.json", content);
         assert!(matches!(tree.verify(), Err(UnpackedError::Identity { .. })), "{content}");

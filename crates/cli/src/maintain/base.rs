@@ -78,7 +78,8 @@ pub(crate) async fn nearest_trusted(
     let mut base = Base { found: None, skipped: vec![] };
     // 1.
     let packument = sources.npm.fetch_packument(name).await;
-    let packument = packument.while_doing(format!("{name} has nothing to be compared with: the registry does not answer"))?;
+    let packument = packument
+        .while_doing(format!("{name} has nothing to be compared with: the registry does not answer"))?;
     let Some(packument) = packument else { return Ok(base) };
     let mut lower: Vec<Version> = packument.version_names().filter_map(|text| text.parse().ok()).collect();
     lower.retain(|version| version < below);
@@ -88,13 +89,15 @@ pub(crate) async fn nearest_trusted(
         return Ok(base);
     }
     // 2.
-    let keys: Vec<(PackageName, Version)> = lower.iter().map(|version| (name.clone(), version.clone())).collect();
+    let keys: Vec<(PackageName, Version)> =
+        lower.iter().map(|version| (name.clone(), version.clone())).collect();
     let records = sources.chain.releases(sources.head, &keys).await?;
     let before_claim = list_before_claim(sources.coordinator, name, package).await?;
     // 3.
     let mut attempts = 0;
     for (version, record) in lower.into_iter().zip(records) {
-        let is_legacy = record.status == ReleaseStatus::None && before_claim.iter().any(|entry| entry.version == version);
+        let is_legacy =
+            record.status == ReleaseStatus::None && before_claim.iter().any(|entry| entry.version == version);
         if record.status != ReleaseStatus::Active && !is_legacy {
             continue;
         }
@@ -127,7 +130,9 @@ async fn list_before_claim(
     let found = legacy::root(&list.versions);
     if found != package.legacy_root {
         return Err(Failure::mismatch(
-            format!("the coordinator's list of versions of {name} from before the claim is not the one on chain"),
+            format!(
+                "the coordinator's list of versions of {name} from before the claim is not the one on chain"
+            ),
             package.legacy_root,
             found,
         ));

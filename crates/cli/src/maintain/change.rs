@@ -22,6 +22,9 @@ use crate::errors::{Explain as _, Failure};
 /// How long a proposed change may be signed, in seconds: a week, as releases.
 pub(crate) const CHANGE_LIFETIME: u64 = 7 * 24 * 60 * 60;
 
+/// How the difference between the member lists is called; their order counts, it is that of the signatures.
+pub(crate) const MEMBERS: &str = "members";
+
 /// What a person wants changed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Wish {
@@ -52,6 +55,7 @@ pub(crate) struct CheckedChange {
     config: Config,
     request: SigningRequest,
     differences: Vec<Difference>,
+    members_now: Vec<Address>,
 }
 
 /// The configuration after `package`'s, with `wish` in it.
@@ -127,7 +131,9 @@ pub(crate) fn check_change(
     let request = signing_request(&config, &domain.eip712())?;
     if request.digest != change.id {
         return Err(Failure::mismatch(
-            format!("the coordinator's id of the team change of {name} is not the digest of what would be signed"),
+            format!(
+                "the coordinator's id of the team change of {name} is not the digest of what would be signed"
+            ),
             request.digest,
             change.id,
         ));
@@ -152,16 +158,20 @@ pub(crate) fn check_change(
     // 4.
     check_team(&config.members, config.threshold)?;
     // 5.
-    verify_deadline(config.deadline, now)
-        .map_err(|error| Failure::not_possible(error).while_doing(format!("the team change of {name} cannot be signed")))?;
+    verify_deadline(config.deadline, now).map_err(|error| {
+        Failure::not_possible(error).while_doing(format!("the team change of {name} cannot be signed"))
+    })?;
     let differences = differences(package, &config);
-    Ok(CheckedChange { name, config, request, differences })
+    Ok(CheckedChange { name, config, request, differences, members_now: package.members.clone() })
 }
 
 /// Step 4.
 fn check_team(members: &[Address], threshold: u8) -> Result<(), Failure> {
     if members.is_empty() || members.len() > MAX_MEMBERS {
-        return Err(Failure::not_possible(format!("a team has 1 to {MAX_MEMBERS} members, not {}", members.len())));
+        return Err(Failure::not_possible(format!(
+            "a team has 1 to {MAX_MEMBERS} members, not {}",
+            members.len()
+        )));
     }
     if members.iter().any(|member| member.is_zero()) {
         return Err(Failure::not_possible("the zero address cannot be a member"));
@@ -187,7 +197,7 @@ fn differences(package: &PackageRecord, config: &Config) -> Vec<Difference> {
         }
     };
     let joined = |members: &[Address]| members.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    compare("members", joined(&package.members), joined(&config.members));
+    compare(MEMBERS, joined(&package.members), joined(&config.members));
     compare("signatures needed", package.threshold.to_string(), config.threshold.to_string());
     let hours = |hours: u16| format!("{hours} h");
     compare("release delay", hours(package.release_delay_hours), hours(config.releaseDelayHours));
@@ -224,6 +234,16 @@ impl CheckedChange {
     /// The digest, which is the change's id.
     pub(crate) fn id(&self) -> B256 {
         self.request.digest
+    }
+
+    /// Who becomes a member.
+    pub(crate) fn joining(&self) -> impl Iterator<Item = &Address> {
+        self.config.members.iter().filter(|member| !self.members_now.contains(member))
+    }
+
+    /// Who is one no longer.
+    pub(crate) fn leaving(&self) -> impl Iterator<Item = &Address> {
+        self.members_now.iter().filter(|member| !self.config.members.contains(member))
     }
 
     /// What it would set otherwise.

@@ -93,7 +93,8 @@ fn a_team_that_could_not_act_is_refused_before_anybody_signs() {
     refused(add(vec![member(3), member(3)]), exit::NOT_POSSIBLE, "is a member of left-pad already");
     refused(add(vec![Address::ZERO]), exit::NOT_POSSIBLE, "zero address");
     refused(add((10..30).map(member).collect()), exit::NOT_POSSIBLE, "1 to 16 members");
-    let remove = |members: Vec<Address>, threshold| next(&Wish { remove: members, threshold, ..Wish::default() });
+    let remove =
+        |members: Vec<Address>, threshold| next(&Wish { remove: members, threshold, ..Wish::default() });
     refused(remove(vec![member(3)], None), exit::NOT_POSSIBLE, "is not a member");
     refused(remove(vec![member(1)], None), exit::USAGE, "needs 2 signatures, and 1 members would be left");
     refused(remove(vec![member(1), member(2)], Some(1)), exit::NOT_POSSIBLE, "1 to 16 members");

@@ -121,7 +121,8 @@ pub(crate) fn compare(base: &Base, tarball: &Tarball, bytes: &[u8], with_lines: 
         _ => vec![],
     };
     Comparison {
-        base: found.map(|trusted| BaseReport { version: trusted.version.to_string(), verdict: trusted.verdict }),
+        base: found
+            .map(|trusted| BaseReport { version: trusted.version.to_string(), verdict: trusted.verdict }),
         skipped: base.skipped.iter().map(|text| printable(text, 300)).collect(),
         removed: tree.map(|tree| tree.removed).unwrap_or_default(),
         files,
@@ -185,12 +186,19 @@ impl Comparison {
             })
             .collect();
         lines.extend(self.removed.iter().map(|path| format!("  - {:>9}  {path}", "")));
+        if lines.is_empty() {
+            page.line("  no file differs");
+        }
         for line in lines.iter().take(SHOWN_FILES) {
             page.line(line);
         }
         more(page, lines.len());
         let same = self.files.iter().filter(|file| file.change == FileChange::Same).count();
-        page.aside(&format!("  {same} other files are as they were"));
+        match same {
+            0 => {}
+            1 => page.aside("  1 other file is as it was"),
+            same => page.aside(&format!("  {same} other files are as they were")),
+        }
     }
 }
 

@@ -79,13 +79,21 @@ fn only(target: &Target, mut found: Vec<Found>) -> Result<Found, Failure> {
             .hint("3pm pending --all, or 3pm status PACKAGE")),
         1 => found.pop().ok_or_else(|| Failure::unknown("nothing was found")),
         count => {
-            let mut failure = Failure::not_possible(format!("{target} stands for {count} things; name one by its id"));
+            let mut failure =
+                Failure::not_possible(format!("{target} stands for {count} things; name one by its id"));
             for one in found.iter().take(8) {
                 failure = failure.hint(match one {
                     Found::Release(proposal) => {
-                        format!("{} release {} ({} signatures)", proposal.id, proposal.release.version, proposal.signatures.len())
+                        format!(
+                            "{} release {} ({} signatures)",
+                            proposal.id,
+                            proposal.release.version,
+                            proposal.signatures.len()
+                        )
                     }
-                    Found::Change(change) => format!("{} team change ({} signatures)", change.id, change.signatures.len()),
+                    Found::Change(change) => {
+                        format!("{} team change ({} signatures)", change.id, change.signatures.len())
+                    }
                 });
             }
             Err(failure)

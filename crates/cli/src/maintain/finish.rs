@@ -122,11 +122,14 @@ pub(crate) async fn finish_release(
     progress.ready_at = (record.status == ReleaseStatus::Cooling).then_some(record.active_at);
     if let Some(hash) = submitted.transaction {
         if let Err(error) = desk.coordinator.notify_submission(checked.id(), hash).await {
-            desk.context.output.warn(&format!("the coordinator was not told ({error}); it watches the chain and will see"));
+            desk.context
+                .output
+                .warn(&format!("the coordinator was not told ({error}); it watches the chain and will see"));
         }
     }
     if let Some(seconds) = switches.wait {
-        progress.waited = Some(wait::until_published(desk.context, desk.coordinator, checked.id(), seconds).await?);
+        progress.waited =
+            Some(wait::until_published(desk.context, desk.coordinator, checked.id(), seconds).await?);
     }
     Ok(progress)
 }
@@ -179,14 +182,20 @@ pub(crate) async fn finish_change(
     progress.ready_at = waits.then_some(after.pending_ready_at);
     if let Some(hash) = submitted.transaction {
         if let Err(error) = desk.coordinator.notify_change(checked.id(), hash).await {
-            desk.context.output.warn(&format!("the coordinator was not told ({error}); it watches the chain and will see"));
+            desk.context
+                .output
+                .warn(&format!("the coordinator was not told ({error}); it watches the chain and will see"));
         }
     }
     Ok(progress)
 }
 
 /// A signature that its member took back would make the whole set fail.
-async fn drop_withdrawn(desk: Desk<'_>, checked: &CheckedRelease, gathered: &mut Gathered) -> Result<(), Failure> {
+async fn drop_withdrawn(
+    desk: Desk<'_>,
+    checked: &CheckedRelease,
+    gathered: &mut Gathered,
+) -> Result<(), Failure> {
     let signers: Vec<Address> = gathered.valid.keys().copied().collect();
     for signer in signers {
         let nonce = checked.release().nonce;
@@ -198,7 +207,12 @@ async fn drop_withdrawn(desk: Desk<'_>, checked: &CheckedRelease, gathered: &mut
     Ok(())
 }
 
-async fn wants_to_submit(desk: Desk<'_>, subject: &str, switches: ApproveSwitches, ask: Ask) -> Result<bool, Failure> {
+async fn wants_to_submit(
+    desk: Desk<'_>,
+    subject: &str,
+    switches: ApproveSwitches,
+    ask: Ask,
+) -> Result<bool, Failure> {
     if switches.no_submit {
         return Ok(false);
     }
@@ -220,7 +234,9 @@ impl Progress {
         };
         match (self.on_chain, self.complete) {
             (Some("recorded"), _) => page.good(&format!("{what} is recorded on chain")),
-            (Some("cooling"), _) => page.good(&format!("{what} is recorded on chain, and cools until it is active")),
+            (Some("cooling"), _) => {
+                page.good(&format!("{what} is recorded on chain, and cools until it is active"))
+            }
             (Some("inForce"), _) => page.good(&format!("{what} is in force")),
             (Some(_), _) => page.good(&format!("{what} is recorded on chain, and waits")),
             (None, true) => page.good(&format!("{what} has enough signatures")),

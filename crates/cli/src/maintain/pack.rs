@@ -68,7 +68,8 @@ pub(crate) fn check_folder(folder: &Path) -> Result<(), Failure> {
 /// `"private": true` means what it says.
 pub(crate) fn check_publishable(manifest: &Value) -> Result<(), Failure> {
     if manifest.get("private") == Some(&Value::Bool(true)) {
-        return Err(Failure::not_possible("package.json says \"private\": true").hint("remove it to publish this package"));
+        return Err(Failure::not_possible("package.json says \"private\": true")
+            .hint("remove it to publish this package"));
     }
     for field in ["name", "version"] {
         if manifest.get(field).and_then(Value::as_str).is_none_or(str::is_empty) {

@@ -75,7 +75,11 @@ pub(crate) fn check_release(
         Failure::mismatch("the coordinator answered with another proposal", asked, found)
     })?;
     if proposal.kind != "release" {
-        return Err(Failure::mismatch("the coordinator answered with another kind", "release", &proposal.kind));
+        return Err(Failure::mismatch(
+            "the coordinator answered with another kind",
+            "release",
+            &proposal.kind,
+        ));
     }
     // 2.
     let release = Release::from(proposal.release.clone());
@@ -108,13 +112,21 @@ pub(crate) fn review_release(
         if expected == found {
             return Ok(());
         }
-        Err(Failure::mismatch(format!("the tarball of {subject} is not what would be signed: {what}"), expected, found)
-            .hint("do not sign; ask the proposer, and look at the coordinator"))
+        Err(Failure::mismatch(
+            format!("the tarball of {subject} is not what would be signed: {what}"),
+            expected,
+            found,
+        )
+        .hint("do not sign; ask the proposer, and look at the coordinator"))
     };
     same("sha512", checked.release.integrity.clone(), hashes.integrity.to_string())?;
     same("sha256", checked.release.contentHash.to_string(), hashes.content_hash.0.to_string())?;
     same("size announced by the coordinator", proposal.tarball.size.to_string(), bytes.len().to_string())?;
-    same("sha512 announced by the coordinator", proposal.tarball.integrity.to_string(), hashes.integrity.to_string())?;
+    same(
+        "sha512 announced by the coordinator",
+        proposal.tarball.integrity.to_string(),
+        hashes.integrity.to_string(),
+    )?;
     same(
         "sha256 announced by the coordinator",
         proposal.tarball.content_hash.to_string(),
@@ -129,7 +141,11 @@ pub(crate) fn review_release(
 }
 
 /// The package.json inside says who it is.
-pub(crate) fn check_identity(tarball: &Tarball, name: &PackageName, version: &Version) -> Result<(), Failure> {
+pub(crate) fn check_identity(
+    tarball: &Tarball,
+    name: &PackageName,
+    version: &Version,
+) -> Result<(), Failure> {
     let inside = &tarball.manifest;
     if inside.name == name.as_str() && inside.version == version.to_string() {
         return Ok(());

@@ -17,7 +17,9 @@ const NOW: u64 = 1_800_000_000;
 pub(super) fn tarball(manifest: &str) -> Vec<u8> {
     let gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     let mut archive = tar::Builder::new(gzip);
-    for (path, contents) in [("package/package.json", manifest), ("package/index.js", "module.exports = 1;\n")] {
+    for (path, contents) in
+        [("package/package.json", manifest), ("package/index.js", "module.exports = 1;\n")]
+    {
         let mut header = tar::Header::new_gnu();
         header.set_size(contents.len() as u64);
         header.set_mode(0o644);
@@ -252,8 +254,10 @@ fn step_5_bytes_that_are_not_the_ones_in_the_release() {
 
 #[test]
 fn step_6_a_tarball_of_something_else_or_of_nothing() {
-    Story::of(tarball(r#"{"name": "left-pad", "version": "9.9.9"}"#)).refused(exit::MISMATCH, "another package or version");
-    Story::of(tarball(r#"{"name": "right-pad", "version": "1.3.1"}"#)).refused(exit::MISMATCH, "another package or version");
+    Story::of(tarball(r#"{"name": "left-pad", "version": "9.9.9"}"#))
+        .refused(exit::MISMATCH, "another package or version");
+    Story::of(tarball(r#"{"name": "right-pad", "version": "1.3.1"}"#))
+        .refused(exit::MISMATCH, "another package or version");
     Story::of(b"not a tarball".to_vec()).refused(exit::MISMATCH, "cannot be read");
     let mut cut = tarball(r#"{"name": "left-pad", "version": "1.3.1"}"#);
     cut.truncate(cut.len() / 2);

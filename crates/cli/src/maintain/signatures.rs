@@ -43,7 +43,9 @@ pub(crate) async fn verify_collected(
             Err(error @ MemberSignatureError::Refused { .. }) => {
                 gathered.rejected.push(printable(&error.to_string(), 200));
             }
-            Err(error) => return Err(error).while_doing(format!("the signature of {signer} cannot be checked")),
+            Err(error) => {
+                return Err(error).while_doing(format!("the signature of {signer} cannot be checked"));
+            }
         }
     }
     Ok(gathered)
@@ -57,6 +59,10 @@ impl Gathered {
 
     /// The signatures of `members` only.
     pub(crate) fn of(&self, members: &[Address]) -> BTreeMap<Address, Bytes> {
-        self.valid.iter().filter(|(signer, _)| members.contains(signer)).map(|(k, v)| (*k, v.clone())).collect()
+        self.valid
+            .iter()
+            .filter(|(signer, _)| members.contains(signer))
+            .map(|(k, v)| (*k, v.clone()))
+            .collect()
     }
 }

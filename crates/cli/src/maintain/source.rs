@@ -57,10 +57,23 @@ impl Commit {
             Self::Clean { commit } => format!("{commit}, working tree clean"),
             Self::Given { commit } => format!("{commit}, as given"),
             Self::Dirty { commit, changes } => {
-                format!("none: the working tree differs from {} in {changes} paths", &commit[..commit.len().min(12)])
+                format!(
+                    "none: the working tree differs from {} in {changes} paths",
+                    &commit[..commit.len().min(12)]
+                )
             }
             Self::None => "none".to_owned(),
         }
+    }
+}
+
+/// A signed commit for people: without the zeros that fill a SHA-1 up.
+pub(crate) fn commit_in_words(word: B256) -> String {
+    let hex = format!("{word:x}");
+    match hex.split_at(40) {
+        _ if word.is_zero() => "none".to_owned(),
+        (sha1, rest) if rest.chars().all(|c| c == '0') => sha1.to_owned(),
+        _ => hex,
     }
 }
 
@@ -106,9 +119,11 @@ pub(crate) fn ci_run_url(environment: &dyn Fn(&str) -> Option<String>) -> Option
         Some(format!("{server}/{repository}/actions/runs/{run}"))
     };
     github()
-        .or_else(|| ["CI_JOB_URL", "CI_PIPELINE_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL", "BUILD_URL"]
-            .iter()
-            .find_map(|name| environment(name)))
+        .or_else(|| {
+            ["CI_JOB_URL", "CI_PIPELINE_URL", "CIRCLE_BUILD_URL", "BUILDKITE_BUILD_URL", "BUILD_URL"]
+                .iter()
+                .find_map(|name| environment(name))
+        })
         .filter(|text| url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https")))
         .filter(|text| text.chars().count() <= MAX_URL_CHARS && *text == printable(text, MAX_URL_CHARS))
 }
@@ -149,6 +164,16 @@ mod tests {
     }
 
     #[test]
+    fn a_commit_is_shown_as_git_shows_it() {
+        let sha1 = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
+        let check =
+            |hex: &str, expected: &str| assert_eq!(commit_in_words(git_sha_word(hex).unwrap()), expected);
+        check(sha1, sha1);
+        check(&"ab".repeat(32), &"ab".repeat(32));
+        assert_eq!(commit_in_words(B256::ZERO), "none");
+    }
+
+    #[test]
     fn the_usual_ci_systems_name_their_run() {
         let check = |variables: &[(&str, &str)], expected: Option<&str>| {
             let variables: std::collections::HashMap<_, _> = variables.iter().copied().collect();
@@ -156,7 +181,11 @@ mod tests {
             assert_eq!(found.as_deref(), expected);
         };
         check(
-            &[("GITHUB_SERVER_URL", "https://git.example"), ("GITHUB_REPOSITORY", "a/b"), ("GITHUB_RUN_ID", "7")],
+            &[
+                ("GITHUB_SERVER_URL", "https://git.example"),
+                ("GITHUB_REPOSITORY", "a/b"),
+                ("GITHUB_RUN_ID", "7"),
+            ],
             Some("https://git.example/a/b/actions/runs/7"),
         );
         check(&[("CI_JOB_URL", "https://lab.example/1")], Some("https://lab.example/1"));

@@ -21,7 +21,8 @@ pub(crate) struct Standing {
 /// Reads it.
 pub(crate) async fn read(context: &Context, chain: &Chain, name: &PackageName) -> Result<Standing, Failure> {
     let head = context.head(chain).await?;
-    let package = chain.package(&head, name).await.while_doing(format!("{name} cannot be looked up on chain"))?;
+    let package =
+        chain.package(&head, name).await.while_doing(format!("{name} cannot be looked up on chain"))?;
     Ok(Standing { head, package })
 }
 
@@ -29,8 +30,10 @@ pub(crate) async fn read(context: &Context, chain: &Chain, name: &PackageName) -
 pub(crate) fn require_final(name: &PackageName, package: &PackageRecord) -> Result<(), Failure> {
     match package.state {
         PackageState::Final => Ok(()),
-        PackageState::None => Err(Failure::not_possible(format!("{name} is not registered"))
-            .hint(format!("3pm register {name}"))),
+        PackageState::None => {
+            Err(Failure::not_possible(format!("{name} is not registered"))
+                .hint(format!("3pm register {name}")))
+        }
         PackageState::Provisional => Err(Failure::not_possible(format!(
             "the claim of {name} is provisional until {}; nothing can be recorded before that",
             moment(package.final_at)
@@ -43,13 +46,20 @@ pub(crate) fn require_final(name: &PackageName, package: &PackageRecord) -> Resu
 }
 
 /// Only a member can sign.
-pub(crate) fn require_member(name: &PackageName, members: &[Address], address: Address) -> Result<(), Failure> {
+pub(crate) fn require_member(
+    name: &PackageName,
+    members: &[Address],
+    address: Address,
+) -> Result<(), Failure> {
     if members.contains(&address) {
         return Ok(());
     }
     let list: Vec<String> = members.iter().map(ToString::to_string).collect();
-    Err(Failure::not_possible(format!("{address} is not a member of {name}; members are {}", list.join(", ")))
-        .hint("connect a member's wallet: 3pm wallet connect --rpc URL --address 0x…"))
+    Err(Failure::not_possible(format!(
+        "{address} is not a member of {name}; members are {}",
+        list.join(", ")
+    ))
+    .hint("connect a member's wallet: 3pm wallet connect --rpc URL --address 0x…"))
 }
 
 /// The state in words.

@@ -7,10 +7,10 @@ use std::time::Duration;
 use alloy_primitives::{Address, B256, Bytes};
 use chain::calls::{self, Call};
 use chain::{Chain, Head};
+use trust::PackageName;
 use trust::message::{Config, Release};
 use trust::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
 use trust::signature::pack;
-use trust::PackageName;
 use wallet::Wallet;
 
 use super::review::CheckedRelease;

@@ -54,7 +54,10 @@ pub(crate) async fn until_published(
             progress.say(&format!("waiting for the coordinator: {remark}"));
         }
         if started.elapsed() > Duration::from_secs(seconds) {
-            let mut failure = Failure::new(exit::WAITING, format!("it is not on npm after {seconds} s, the coordinator says {}", waited.words()));
+            let mut failure = Failure::new(
+                exit::WAITING,
+                format!("it is not on npm after {seconds} s, the coordinator says {}", waited.words()),
+            );
             if let Some(remark) = &waited.remark {
                 failure = failure.hint(remark);
             }
@@ -77,7 +80,10 @@ impl Waited {
     fn failure(&self, proposal: &Proposal) -> Failure {
         let subject = format!("{}@{}", proposal.release.package_name, proposal.release.version);
         let code = if self.state == ProposalState::Hijacked { exit::MISMATCH } else { exit::NOT_POSSIBLE };
-        let mut failure = Failure::new(code, format!("{subject} did not get to npm, the coordinator says {}", self.words()));
+        let mut failure = Failure::new(
+            code,
+            format!("{subject} did not get to npm, the coordinator says {}", self.words()),
+        );
         if let Some(remark) = &self.remark {
             failure = failure.hint(remark);
         }

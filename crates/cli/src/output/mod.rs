@@ -61,8 +61,9 @@ impl Output {
     /// The result of a command: the document with `--json`, else the page.
     pub(crate) fn result<T: Serialize>(&self, document: &T, human: impl FnOnce(&mut Page)) {
         if self.json {
-            let text = serde_json::to_string_pretty(document)
-                .unwrap_or_else(|error| serde_json::json!({"error": {"message": error.to_string()}}).to_string());
+            let text = serde_json::to_string_pretty(document).unwrap_or_else(|error| {
+                serde_json::json!({"error": {"message": error.to_string()}}).to_string()
+            });
             write_stdout(&format!("{text}\n"));
         } else {
             let mut page = Page::default();

@@ -86,5 +86,11 @@ pub(crate) async fn start(
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    Ok(CoordinatorDescription { pid, url: place.url.clone(), home: place.home.clone(), data: place.data.clone(), arguments })
+    Ok(CoordinatorDescription {
+        pid,
+        url: place.url.clone(),
+        home: place.home.clone(),
+        data: place.data.clone(),
+        arguments,
+    })
 }

@@ -71,7 +71,12 @@ impl Deployment {
     }
 }
 
-async fn create(node: &Node, contract: &'static str, from: Address, code: &Bytes) -> Result<Address, WorldError> {
+async fn create(
+    node: &Node,
+    contract: &'static str,
+    from: Address,
+    code: &Bytes,
+) -> Result<Address, WorldError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Receipt {
@@ -83,10 +88,17 @@ async fn create(node: &Node, contract: &'static str, from: Address, code: &Bytes
     loop {
         let receipt: Option<Receipt> = node.call("eth_getTransactionReceipt", json!([hash])).await?;
         match receipt {
-            Some(Receipt { status, contract_address: Some(address) }) if status == "0x1" => return Ok(address),
-            Some(_) => return Err(WorldError::Deployment { contract, reason: "its constructor reverted".into() }),
+            Some(Receipt { status, contract_address: Some(address) }) if status == "0x1" => {
+                return Ok(address);
+            }
+            Some(_) => {
+                return Err(WorldError::Deployment { contract, reason: "its constructor reverted".into() });
+            }
             None if sent.elapsed() > RECEIPT_LIMIT => {
-                return Err(WorldError::Deployment { contract, reason: "no block held it within 20 s".into() });
+                return Err(WorldError::Deployment {
+                    contract,
+                    reason: "no block held it within 20 s".into(),
+                });
             }
             None => tokio::time::sleep(Duration::from_millis(50)).await,
         }

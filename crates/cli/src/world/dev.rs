@@ -35,7 +35,11 @@ pub(crate) async fn run_dev(context: &Context, _: DevArgs) -> Outcome {
 
 /// Keeps the world up until a signal, or until standard input closes where a program reads us. Ending is
 /// what was asked for, so it is fine.
-pub(super) async fn hold(context: &Context, mut world: World, interrupt: impl Future<Output = ()>) -> Outcome {
+pub(super) async fn hold(
+    context: &Context,
+    mut world: World,
+    interrupt: impl Future<Output = ()>,
+) -> Outcome {
     let broken = tokio::select! {
         error = world.broken() => Some(error),
         () = interrupt => None,
@@ -51,7 +55,10 @@ pub(super) async fn hold(context: &Context, mut world: World, interrupt: impl Fu
 
 /// The command was interrupted before the world was up; it goes as it is dropped.
 pub(super) fn given_up() -> Failure {
-    Failure::new(exit::INTERRUPTED, "interrupted before the local world was up; nothing of it was left behind")
+    Failure::new(
+        exit::INTERRUPTED,
+        "interrupted before the local world was up; nothing of it was left behind",
+    )
 }
 
 /// What a person types next, for each role.
@@ -70,7 +77,12 @@ pub(super) fn introduce(world: &Description, page: &mut Page) {
     page.gap();
     page.title("Then play the story.");
     let address = |name: &str| {
-        world.people.get(name).and_then(|person| person.address).map(|address| address.to_string()).unwrap_or_default()
+        world
+            .people
+            .get(name)
+            .and_then(|person| person.address)
+            .map(|address| address.to_string())
+            .unwrap_or_default()
     };
     let [alice, bob, carol] = MAINTAINERS;
     let token = world.people.get(alice).and_then(|person| person.token_file.as_ref());
@@ -79,18 +91,38 @@ pub(super) fn introduce(world: &Description, page: &mut Page) {
     let steps = [
         (alice, format!("cd {}", world.sample.display()), "a small package, ready"),
         (alice, "npm publish".into(), "as npm is today: one token decides"),
-        (alice, format!("npm pkg set _3pm=3pm-verify-{}", address(alice).to_lowercase()), "proof of who may claim the name"),
-        (alice, "git commit -qam 'Name the claimant' && npm version 1.0.1 && npm publish".into(), "the proof, published"),
         (
             alice,
-            format!("3pm register {name} --member {} --member {} --threshold 2", address(bob), address(carol)),
+            format!("npm pkg set _3pm=3pm-verify-{}", address(alice).to_lowercase()),
+            "proof of who may claim the name",
+        ),
+        (
+            alice,
+            "git commit -qam 'Name the claimant' && npm version 1.0.1 && npm publish".into(),
+            "the proof, published",
+        ),
+        (
+            alice,
+            format!(
+                "3pm register {name} --member {} --member {} --threshold 2",
+                address(bob),
+                address(carol)
+            ),
             "claims it, and proposes the team: two of three",
         ),
         (bob, "3pm pending".into(), "shows the team change and its id"),
         (bob, "3pm approve ID".into(), "and now it takes two"),
-        (alice, format!("3pm register-token {name} < {token}"), "the coordinator may publish what the team signed"),
+        (
+            alice,
+            format!("3pm register-token {name} < {token}"),
+            "the coordinator may publish what the team signed",
+        ),
         (alice, "npm version 1.1.0 && 3pm publish".into(), "signature 1 of 2"),
-        (carol, format!("3pm approve {name}@1.1.0 --diff"), "signature 2 of 2; the coordinator publishes to npm"),
+        (
+            carol,
+            format!("3pm approve {name}@1.1.0 --diff"),
+            "signature 2 of 2; the coordinator publishes to npm",
+        ),
         (bob, format!("3pm status {name}@1.1.0"), "who signed what, and where it is"),
     ];
     for (who, command, why) in steps {
@@ -114,7 +146,8 @@ fn become_person(world: &Description, name: &str, page: &mut Page) {
         page.line(&format!("    export PATH={}:\"$PATH\"", quoted(&folder)));
     }
     let variables = person.environment(&world.registry.url);
-    let variables: Vec<String> = variables.into_iter().map(|(name, value)| format!("{name}={}", quoted(&value))).collect();
+    let variables: Vec<String> =
+        variables.into_iter().map(|(name, value)| format!("{name}={}", quoted(&value))).collect();
     page.line(&format!("    export {}", variables.join(" ")));
 }
 

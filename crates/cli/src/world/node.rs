@@ -39,13 +39,10 @@ pub(crate) struct Node {
 }
 
 /// Starts anvil and waits until it answers.
-pub(crate) async fn start(
-    processes: &mut Processes,
-    parts: &Parts,
-    http: &Http,
-) -> Result<Node, WorldError> {
+pub(crate) async fn start(processes: &mut Processes, parts: &Parts, http: &Http) -> Result<Node, WorldError> {
     let port = free_port().ok_or(WorldError::NoPort { name: NAME })?;
-    let url = Url::parse(&format!("http://127.0.0.1:{port}/")).map_err(|_| WorldError::NoPort { name: NAME })?;
+    let url =
+        Url::parse(&format!("http://127.0.0.1:{port}/")).map_err(|_| WorldError::NoPort { name: NAME })?;
     // Quiet, because it prints the (publicly known) keys of its accounts otherwise.
     let arguments = ["--host", "127.0.0.1", "--port", &port.to_string(), "--quiet"];
     let arguments = arguments.map(str::to_owned).to_vec();
@@ -69,7 +66,11 @@ pub(crate) async fn start(
 
 impl Node {
     /// One JSON-RPC call. The node is our own child; its answers are limited all the same.
-    pub(crate) async fn call<T: DeserializeOwned>(&self, method: &str, parameters: Value) -> Result<T, WorldError> {
+    pub(crate) async fn call<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        parameters: Value,
+    ) -> Result<T, WorldError> {
         let failed = |reason: String| WorldError::Chain { method: method.to_owned(), reason };
         let answer = chain::rpc_call(&self.http, &self.url, method, parameters, ANSWER).await;
         let answer = answer.map_err(|error| failed(error.to_string()))?;

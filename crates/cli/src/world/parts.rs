@@ -142,9 +142,13 @@ async fn verify_node(node: &Path) -> Result<(), WorldError> {
 /// The first executable of that name on PATH, as an absolute path.
 pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
     use std::os::unix::fs::PermissionsExt as _;
-    std::env::split_paths(&std::env::var_os("PATH")?).filter(|folder| folder.is_absolute()).map(|folder| folder.join(program)).find(
-        |path| path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0),
-    )
+    std::env::split_paths(&std::env::var_os("PATH")?)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(program))
+        .find(|path| {
+            path.metadata()
+                .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+        })
 }
 
 #[cfg(test)]

@@ -47,8 +47,9 @@ pub(crate) async fn settle(
     for (index, name) in MAINTAINERS.into_iter().chain([ATTACKER, USER]).enumerate() {
         let address = if name == USER { None } else { node.accounts.get(index).copied() };
         let uses = tokens.get(if name == ATTACKER { VICTIM } else { name });
-        let person = furnish(&folder.join(name), registry, node, configuration, address, tokens.get(name), uses)
-            .map_err(|source| failed(folder, source))?;
+        let person =
+            furnish(&folder.join(name), registry, node, configuration, address, tokens.get(name), uses)
+                .map_err(|source| failed(folder, source))?;
         people.insert(name.to_owned(), person);
     }
     Ok(people)

@@ -87,8 +87,13 @@ impl Processes {
         match answer {
             Ok(Some((_, Ok(pid)))) => Ok(pid),
             Ok(Some((_, Err(reason)))) => Err(WorldError::NotStarted { name: name.to_owned(), reason }),
-            Ok(None) => Err(WorldError::NotStarted { name: name.to_owned(), reason: "the guard has ended".into() }),
-            Err(_) => Err(WorldError::NotStarted { name: name.to_owned(), reason: "the guard does not answer".into() }),
+            Ok(None) => {
+                Err(WorldError::NotStarted { name: name.to_owned(), reason: "the guard has ended".into() })
+            }
+            Err(_) => Err(WorldError::NotStarted {
+                name: name.to_owned(),
+                reason: "the guard does not answer".into(),
+            }),
         }
     }
 
@@ -101,7 +106,10 @@ impl Processes {
     pub(crate) async fn last_words(&self, name: &str) -> String {
         let text = tokio::fs::read(self.log(name)).await.unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        trust::text::printable(text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default(), 300)
+        trust::text::printable(
+            text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default(),
+            300,
+        )
     }
 
     /// The folder that disappears with the world.

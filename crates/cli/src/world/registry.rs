@@ -60,8 +60,7 @@ pub(crate) async fn start(
         "self_path": configuration,
     });
     tokio::fs::write(&configuration, text.to_string()).await.map_err(failed)?;
-    let arguments =
-        vec![parts.registry_program.display().to_string(), configuration.display().to_string()];
+    let arguments = vec![parts.registry_program.display().to_string(), configuration.display().to_string()];
     let pid = processes.run(NAME, parts.node.clone(), arguments, BTreeMap::new()).await?;
     let port = wait_for_line(processes, NAME, START_LIMIT, |line| {
         #[derive(Deserialize)]
@@ -71,7 +70,8 @@ pub(crate) async fn start(
         serde_json::from_str::<Listening>(line).ok().map(|listening| listening.port)
     })
     .await?;
-    let url = Url::parse(&format!("http://127.0.0.1:{port}/")).map_err(|_| WorldError::NoPort { name: NAME })?;
+    let url =
+        Url::parse(&format!("http://127.0.0.1:{port}/")).map_err(|_| WorldError::NoPort { name: NAME })?;
     Ok(Registry { url, pid })
 }
 
@@ -96,7 +96,9 @@ pub(crate) async fn create_user(
     let login = Authorization::basic(&SecretString::from(credentials));
     let mut token = None;
     for authorization in [None, Some(&login)] {
-        let request = Request::new(Method::PUT, url.clone()).authorization(authorization).body("application/json", body.clone());
+        let request = Request::new(Method::PUT, url.clone())
+            .authorization(authorization)
+            .body("application/json", body.clone());
         let response = http.send(request, ANSWER).await.map_err(|error| failed(error.to_string()))?;
         if response.status != 201 {
             return Err(failed(format!("the registry answered {}", response.status)));

@@ -50,7 +50,12 @@ async fn commit(folder: &Path, message: &str) {
     ];
     for order in orders {
         let mut command = Command::new(&git);
-        command.args(order).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(order)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         if !command.status().await.is_ok_and(|status| status.success()) {
             return;
         }

@@ -12,7 +12,11 @@ use crate::harness::world::World;
 #[track_caller]
 fn refused(answer: &Response, status: u16, kind: &str) {
     let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    assert_eq!((answer.status, &problem["type"]), (status, &json!(format!("urn:3pm:problem:{kind}"))), "{problem}");
+    assert_eq!(
+        (answer.status, &problem["type"]),
+        (status, &json!(format!("urn:3pm:problem:{kind}"))),
+        "{problem}"
+    );
 }
 
 #[test]
@@ -30,7 +34,8 @@ fn a_stranger_cannot_sign_or_propose() {
     assert_eq!(raw::propose(world, coordinator, &alice, &release, tarball).status, 201);
     refused(&raw::add_signature(world, coordinator, &mallory, &release), 403, "not-a-member");
     // A member's name under a stranger's signature.
-    let body = json!({ "signer": world.person("bob").address, "signature": raw::sign(world, &mallory, &release) });
+    let body =
+        json!({ "signer": world.person("bob").address, "signature": raw::sign(world, &mallory, &release) });
     let path = format!("v1/proposals/{}/signatures", raw::id(world, &release));
     refused(&raw::send(coordinator, "POST", &path, Some(&body)), 422, "bad-signature");
 }
@@ -47,7 +52,8 @@ fn nobody_counts_twice() {
     let release = raw::release(&package.name, "1.2.0", &tarball, 50);
     assert_eq!(raw::propose(world, world.coordinator(), &alice, &release, tarball).status, 201);
     refused(&raw::add_signature(world, world.coordinator(), &alice, &release), 409, "already-signed");
-    let proposal = raw::send(world.coordinator(), "GET", &format!("v1/proposals/{}", raw::id(world, &release)), None);
+    let proposal =
+        raw::send(world.coordinator(), "GET", &format!("v1/proposals/{}", raw::id(world, &release)), None);
     let proposal: Value = serde_json::from_slice(&proposal.body).unwrap();
     assert_eq!(proposal["signatures"].as_array().map(Vec::len), Some(1), "{proposal}");
     assert_eq!(proposal["state"], "proposed", "{proposal}");
@@ -63,11 +69,31 @@ fn a_signature_of_a_changed_payload_does_not_count() {
     assert_eq!(raw::propose(world, world.coordinator(), &alice, &release, tarball).status, 201);
     let path = format!("v1/proposals/{}/signatures", raw::id(world, &release));
     for (what, changed) in [
-        ("nonce", { let mut changed = release.clone(); changed.nonce += U256::from(1); changed }),
-        ("deadline", { let mut changed = release.clone(); changed.deadline += U256::from(1); changed }),
-        ("version", { let mut changed = release.clone(); changed.version = "1.1.1".into(); changed }),
-        ("run", { let mut changed = release.clone(); changed.ciRunUrl = "https://ci.example/1".into(); changed }),
-        ("epoch", { let mut changed = release.clone(); changed.epoch = 2; changed }),
+        ("nonce", {
+            let mut changed = release.clone();
+            changed.nonce += U256::from(1);
+            changed
+        }),
+        ("deadline", {
+            let mut changed = release.clone();
+            changed.deadline += U256::from(1);
+            changed
+        }),
+        ("version", {
+            let mut changed = release.clone();
+            changed.version = "1.1.1".into();
+            changed
+        }),
+        ("run", {
+            let mut changed = release.clone();
+            changed.ciRunUrl = "https://ci.example/1".into();
+            changed
+        }),
+        ("epoch", {
+            let mut changed = release.clone();
+            changed.epoch = 2;
+            changed
+        }),
     ] {
         let body = json!({ "signer": bob.address, "signature": raw::sign(world, &bob, &changed) });
         let answer = raw::send(world.coordinator(), "POST", &path, Some(&body));
@@ -86,7 +112,8 @@ fn a_closed_proposal_takes_no_more_signatures() {
     world.person("carol").threepm(["approve", &id, "--yes"]).ended_with(4).refused();
     let carol = world.person("carol");
     let body = json!({ "signer": carol.address, "signature": format!("0x{}", "11".repeat(65)) });
-    let answer = raw::send(world.coordinator(), "POST", &format!("v1/proposals/{id}/signatures"), Some(&body));
+    let answer =
+        raw::send(world.coordinator(), "POST", &format!("v1/proposals/{id}/signatures"), Some(&body));
     refused(&answer, 409, "closed");
 }
 
@@ -120,7 +147,9 @@ fn a_release_of_a_team_that_has_changed_is_not_signed_any_more() {
     let id = world.propose(&package, "1.1.0");
     let (alice, bob) = (world.person("alice"), world.person("bob"));
     let carol = world.person("carol").address;
-    let change = alice.threepm(["team", "remove", &package.name, &carol, "--no-submit", "--yes", "--json"]).succeeded();
+    let change = alice
+        .threepm(["team", "remove", &package.name, &carol, "--no-submit", "--yes", "--json"])
+        .succeeded();
     let change = crate::harness::story::id_of(&change);
     bob.threepm(["approve", &change, "--submit", "--yes"]).succeeded();
     bob.threepm(["approve", &id, "--yes"]).ended_with(4).refused();

@@ -39,10 +39,12 @@ fn is_tarball(request: &proxy::Request) -> bool {
 
 /// Changes every proposal in an answer, alone or in a list.
 fn in_proposals(answer: &mut proxy::Response, change: impl Fn(&mut Value)) {
-    answer.edit_json(|document| match document.get_mut("proposals").and_then(Value::as_array_mut) {
-        Some(list) => list.iter_mut().for_each(change),
-        None if document.get("release").is_some() => change(document),
-        None => {}
+    answer.edit_json(|document| {
+        if let Some(list) = document.get_mut("proposals").and_then(Value::as_array_mut) {
+            list.iter_mut().for_each(change);
+        } else if document.get("release").is_some() {
+            change(document);
+        }
     });
 }
 
@@ -58,7 +60,8 @@ fn other_bytes_than_were_signed_are_noticed() {
     let (world, package, id) = proposed("liar-tarball");
     let other = archive::package(&package.name, "1.1.0", "module.exports = 'stolen';\n");
     let expected = raw::send(world.coordinator(), "GET", &format!("v1/proposals/{id}/tarball"), None).body;
-    let (expected, received) = (trust::Integrity::of(&expected).to_string(), trust::Integrity::of(&other).to_string());
+    let (expected, received) =
+        (trust::Integrity::of(&expected).to_string(), trust::Integrity::of(&other).to_string());
     let ended = approve_through(world, &id, move |request, answer| {
         if is_tarball(request) {
             answer.body.clone_from(&other);
@@ -99,7 +102,9 @@ fn each_hash_changed_alone_is_noticed() {
         ("/tarball/contentHash", content_hash),
     ] {
         let ended = approve_through(world, &id, move |_, answer| {
-            in_proposals(answer, |proposal| *proposal.pointer_mut(pointer).expect("a proposal") = value.clone());
+            in_proposals(answer, |proposal| {
+                *proposal.pointer_mut(pointer).expect("a proposal") = value.clone()
+            });
         });
         eprintln!("{pointer}: {}", ended.stderr);
         ended.ended_with(50);
@@ -170,7 +175,10 @@ fn a_list_of_pending_releases_cannot_choose_the_next_nonce() {
     let world = World::shared();
     let package = world.protected("liar-next-nonce");
     let id = world.propose(&package, "1.1.0");
-    for nonce in ["18446744073709551614", "115792089237316195423570985008687907853269984665640564039457584007913129639935"] {
+    for nonce in [
+        "18446744073709551614",
+        "115792089237316195423570985008687907853269984665640564039457584007913129639935",
+    ] {
         let liar = proxy::start(world.coordinator(), move |request, upstream| {
             let mut answer = upstream.ask(request)?;
             in_proposals(&mut answer, |proposal| proposal["release"]["nonce"] = json!(nonce));
@@ -183,7 +191,8 @@ fn a_list_of_pending_releases_cannot_choose_the_next_nonce() {
         // Refused, or a nonce that the chain could have given: what matters is that the list has no say.
         if ended.code == Some(0) {
             let chosen = ended.json();
-            let chosen = chosen.pointer("/release/nonce").and_then(Value::as_str).expect("a nonce").to_owned();
+            let chosen =
+                chosen.pointer("/release/nonce").and_then(Value::as_str).expect("a nonce").to_owned();
             assert!(chosen.parse::<u64>().expect("a number") < 1_000, "{ended}");
         } else {
             ended.refused();
@@ -219,7 +228,8 @@ fn answers_without_end_or_sense_end_in_a_sentence() {
         ("300 MB", |answer| answer.body = vec![b' '; 300 << 20]),
         ("a terminal's commands", |answer| {
             answer.status = 500;
-            answer.body = b"{\"title\":\"\\u001b[2J\",\"detail\":\"\\u001b]0;owned\\u0007 all is fine\"}".to_vec();
+            answer.body =
+                b"{\"title\":\"\\u001b[2J\",\"detail\":\"\\u001b]0;owned\\u0007 all is fine\"}".to_vec();
         }),
     ];
     for (what, lie) in nonsense {
@@ -229,7 +239,9 @@ fn answers_without_end_or_sense_end_in_a_sentence() {
             Some(answer)
         });
         let bob = world.person("bob").with("THREEPM_COORDINATOR_URL", liar);
-        for command in [vec!["approve", &id, "--yes"], vec!["status", &package.name], vec!["pending", &package.name]] {
+        for command in
+            [vec!["approve", &id, "--yes"], vec!["status", &package.name], vec!["pending", &package.name]]
+        {
             let ended = bob.threepm(command).refused();
             assert!(!ended.stderr.contains('\u{1b}') && !ended.stdout.contains('\u{1b}'), "{what}: {ended}");
         }

@@ -48,8 +48,10 @@ impl Traces {
 
     fn left(&self) -> Vec<String> {
         let folder = self.folder.exists().then(|| self.folder.display().to_string());
-        let listening = self.addresses.iter().filter(|address| TcpStream::connect(address.as_str()).is_ok()).cloned();
-        let running = self.pids.iter().filter(|pid| test_kill_process(**pid).is_ok()).map(|pid| format!("{pid:?}"));
+        let listening =
+            self.addresses.iter().filter(|address| TcpStream::connect(address.as_str()).is_ok()).cloned();
+        let running =
+            self.pids.iter().filter(|pid| test_kill_process(**pid).is_ok()).map(|pid| format!("{pid:?}"));
         folder.into_iter().chain(listening).chain(running).collect()
     }
 }

@@ -92,7 +92,8 @@ fn a_coordinator_without_its_chain_says_so_and_refuses() {
     let world = World::shared();
     let package = world.protected("coordinator-outage");
     let name = "coordinator-outage";
-    let mut coordinator = crate::harness::coordinator::Coordinator::new(world, name, world.registry(), NOBODY);
+    let mut coordinator =
+        crate::harness::coordinator::Coordinator::new(world, name, world.registry(), NOBODY);
     assert!(coordinator.start(), "{}", coordinator.log());
     let health = raw::send(&coordinator.url, "GET", "v1/health", None);
     let health: serde_json::Value = serde_json::from_slice(&health.body).unwrap();

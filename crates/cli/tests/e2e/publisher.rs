@@ -140,7 +140,11 @@ fn sweep(name: &str, wire_to_npm: bool) {
             }
             wait_until_published(world, &coordinator, &release);
             let served = package.served(world, &release.version);
-            assert_eq!(served.as_deref(), Some(tarball.as_slice()), "killed at request {requests}, after: {after}");
+            assert_eq!(
+                served.as_deref(),
+                Some(tarball.as_slice()),
+                "killed at request {requests}, after: {after}"
+            );
             assert_eq!(npm.created.load(Ordering::SeqCst), 1, "killed at request {requests}, after: {after}");
             if !killed {
                 break;

@@ -26,9 +26,8 @@ fn a_package_is_claimed_shared_released_by_two_and_installed() {
     alice.npm(["publish", "--access", "public"]).succeeded();
 
     // The claim, and the team that Bob must agree to be in.
-    let claim = [
-        "register", name, "--member", &bob.address, "--member", &carol.address, "--threshold", "2", "--yes",
-    ];
+    let claim =
+        ["register", name, "--member", &bob.address, "--member", &carol.address, "--threshold", "2", "--yes"];
     alice.threepm(claim).succeeded();
     let team = alice.threepm(["team", "status", name, "--json"]).succeeded().json();
     assert_eq!(team["threshold"], 1, "two of three before anybody agreed: {team}");
@@ -57,7 +56,8 @@ fn a_package_is_claimed_shared_released_by_two_and_installed() {
     world.person("user").at(&project).threepm(["install", &package.release("1.1.0")]).refused();
 
     // Signer 2 reviews: the files, the change, who signed before.
-    let reviewed = carol.threepm(["approve", &package.release("1.1.0"), "--diff", "--submit", "--yes"]).succeeded();
+    let reviewed =
+        carol.threepm(["approve", &package.release("1.1.0"), "--diff", "--submit", "--yes"]).succeeded();
     reviewed.says(&["index.js", "module.exports = 1.1;"]);
     let proposal = world.wait_for_state(world.coordinator(), &id, "published");
     let served = package.served(world, "1.1.0").expect("it is on npm");
@@ -72,10 +72,15 @@ fn a_package_is_claimed_shared_released_by_two_and_installed() {
     for signer in [&alice, &carol] {
         let address = signer.address.to_lowercase();
         let short = format!("{}…{}", &address[..6], &address[address.len() - 4..]);
-        assert!(shown.contains(&address) || shown.contains(&short), "{} is not named: {installed}", signer.name);
+        assert!(
+            shown.contains(&address) || shown.contains(&short),
+            "{} is not named: {installed}",
+            signer.name
+        );
     }
     assert!(is_installed(&project, &package));
-    let lockfile: Value = serde_json::from_slice(&std::fs::read(project.join("package-lock.json")).unwrap()).unwrap();
+    let lockfile: Value =
+        serde_json::from_slice(&std::fs::read(project.join("package-lock.json")).unwrap()).unwrap();
     let entry = &lockfile["packages"][format!("node_modules/{name}")];
     assert_eq!(entry["integrity"], TarballHashes::of(&served).integrity.to_string());
     let (user, _) = world.project("whole-way-legacy");
@@ -108,7 +113,15 @@ fn the_demo_tells_its_story_to_people() {
     let output = command.output().unwrap();
     let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{told}\n{}", String::from_utf8_lossy(&output.stderr));
-    for part in ["Act 1", "Act 2", "Act 3", "alice$ 3pm publish", "bob$ 3pm approve", "user$ npm install", "What was shown"] {
+    for part in [
+        "Act 1",
+        "Act 2",
+        "Act 3",
+        "alice$ 3pm publish",
+        "bob$ 3pm approve",
+        "user$ npm install",
+        "What was shown",
+    ] {
         assert!(told.contains(part), "no {part:?} in:\n{told}");
     }
     assert!(!told.contains('\u{1b}'), "colour codes although NO_COLOR is set");

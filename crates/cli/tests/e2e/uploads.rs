@@ -39,7 +39,11 @@ fn hostile_tarballs_are_refused_although_a_member_signed_them() {
         eprintln!("{what}: {}", String::from_utf8_lossy(&answer.body));
         assert_eq!(answer.status, 422, "{what}");
         let id = raw::id(world, &release);
-        assert_eq!(raw::send(world.coordinator(), "GET", &format!("v1/proposals/{id}"), None).status, 404, "{what}");
+        assert_eq!(
+            raw::send(world.coordinator(), "GET", &format!("v1/proposals/{id}"), None).status,
+            404,
+            "{what}"
+        );
     }
 }
 

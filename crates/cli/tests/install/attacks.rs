@@ -71,7 +71,8 @@ fn a_folder_with_another_package_that_nobody_asked_for() {
 fn a_bundled_folder_that_is_not_in_its_parents_tarball() {
     refuses("not-bundled", 50, &["a-evil@1.0.0", "Refused"], |packages| {
         packages["node_modules/a-carrier"]["dependencies"]["a-evil"] = json!("1");
-        packages["node_modules/a-carrier/node_modules/a-evil"] = json!({"version": "1.0.0", "inBundle": true});
+        packages["node_modules/a-carrier/node_modules/a-evil"] =
+            json!({"version": "1.0.0", "inBundle": true});
     });
 }
 
@@ -101,7 +102,8 @@ fn an_address_that_does_not_show_whose_tarball_it_is_is_caught_before_anything_r
         // Verdaccio serves a tarball under any base name of its package; the path hides it behind a query.
         let url = format!("{}a-script/-/../-/a-script-1.0.0.tgz", world.registry());
         packages["node_modules/a-good"]["resolved"] = json!(url);
-        packages["node_modules/a-good"]["integrity"] = json!(trust::Integrity::of(&tarball(&manifest, &[])).to_string());
+        packages["node_modules/a-good"]["integrity"] =
+            json!(trust::Integrity::of(&tarball(&manifest, &[])).to_string());
         packages["node_modules/a-good"]["hasInstallScript"] = json!(true);
     });
     let before = project.contents();
@@ -126,7 +128,8 @@ fn a_git_dependency_runs_no_git_unless_it_was_allowed() {
 fn settings_of_the_project_open_no_gap_and_are_named() {
     let world = World::shared();
     stock(world, "a-settings", "1.0.0", "good");
-    let manifest = json!({"name": "a-runs", "version": "1.0.0", "scripts": {"postinstall": "touch ../../ran"}});
+    let manifest =
+        json!({"name": "a-runs", "version": "1.0.0", "scripts": {"postinstall": "touch ../../ran"}});
     put(world, &world.person("alice"), &manifest, &tarball(&manifest, &[]));
     let project = Project::asking(world, "settings", json!({"a-settings": "1", "a-runs": "1"}));
     project.write("evil.js", "require('fs').writeFileSync(__dirname + '/canary', '')");
@@ -151,7 +154,8 @@ fn settings_of_the_project_open_no_gap_and_are_named() {
 #[test]
 fn a_users_wish_for_no_scripts_is_not_a_projects_to_lift() {
     let world = World::shared();
-    let manifest = json!({"name": "a-lifts", "version": "1.0.0", "scripts": {"postinstall": "touch ../../ran"}});
+    let manifest =
+        json!({"name": "a-lifts", "version": "1.0.0", "scripts": {"postinstall": "touch ../../ran"}});
     put(world, &world.person("alice"), &manifest, &tarball(&manifest, &[]));
     let project = Project::asking(world, "lifts", json!({"a-lifts": "1"}));
     project.write(".npmrc", "ignore-scripts=false\n");
@@ -195,5 +199,6 @@ fn a_script_runs_in_the_folder_it_was_checked_in_not_in_one_of_that_name() {
 
 fn make_executable(project: &Project, path: &str) {
     use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(project.root.join(path), std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    std::fs::set_permissions(project.root.join(path), std::fs::Permissions::from_mode(0o755))
+        .expect("a mode");
 }

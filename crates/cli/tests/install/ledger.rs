@@ -82,7 +82,8 @@ impl Ledger {
             ("carol", "/people/carol/address"),
             ("registrar", "/chain/registrar"),
         ] {
-            let wallet = runtime.block_on(RpcWallet::connect(http.clone(), rpc.clone(), Some(address(pointer))));
+            let wallet =
+                runtime.block_on(RpcWallet::connect(http.clone(), rpc.clone(), Some(address(pointer))));
             wallets.insert(name.to_owned(), wallet.expect("the node signs for its accounts"));
         }
         Self { runtime, chain: Chain::new(http, network), wallets, members: std::sync::Mutex::default() }
@@ -97,7 +98,8 @@ impl Ledger {
     pub fn claim(&self, name: &str, claim: &Claim<'_>) {
         let network = self.chain.network().clone();
         let head = self.runtime.block_on(self.chain.head(0)).expect("a head");
-        let members: Vec<Address> = claim.members.iter().map(|member| self.wallets[*member].address()).collect();
+        let members: Vec<Address> =
+            claim.members.iter().map(|member| self.wallets[*member].address()).collect();
         let config = Config {
             packageName: name.into(),
             members: members.clone(),

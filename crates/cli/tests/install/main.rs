@@ -6,8 +6,11 @@
 mod attacks;
 mod harness;
 mod ledger;
+mod legacy;
 mod outages;
+mod packages;
 mod project;
+mod projects;
 mod registries;
 mod shelf;
 mod verdicts;

@@ -27,7 +27,10 @@ impl Project {
     /// One that asks for `dependencies`.
     pub fn asking(world: &World, name: &str, dependencies: Value) -> Self {
         let project = Self::new(world, name);
-        project.write("package.json", &json!({"name": name, "version": "1.0.0", "dependencies": dependencies}).to_string());
+        project.write(
+            "package.json",
+            &json!({"name": name, "version": "1.0.0", "dependencies": dependencies}).to_string(),
+        );
         project
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use trust::Integrity;
 
 use crate::harness::people::Person;
-use crate::harness::proxy::{Request, Upstream};
+use crate::harness::proxy::{Request, Response, Upstream};
 use crate::harness::world::World;
 
 /// A tarball of these files, `package.json` first.
@@ -63,4 +63,11 @@ pub fn stock(world: &World, name: &str, version: &str, code: &str) -> Vec<u8> {
     let tarball = plain(name, version, code);
     put(world, &world.person("alice"), &json!({"name": name, "version": version}), &tarball);
     tarball
+}
+
+/// What the real server answers, uncompressed, so that it can be changed on its way.
+pub fn ask(upstream: &Upstream, request: &Request) -> Option<Response> {
+    let mut request = request.clone();
+    request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("accept-encoding"));
+    upstream.ask(&request)
 }

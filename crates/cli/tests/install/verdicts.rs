@@ -2,7 +2,6 @@
 
 use serde_json::json;
 use trust::Integrity;
-use trust::legacy::LegacyVersion;
 
 use crate::harness::world::World;
 use crate::ledger::{Claim, Ledger, TEAM};
@@ -31,7 +30,12 @@ fn verified_installs_and_names_its_signers() {
         let address: alloy_primitives::Address = world.person(name).address.parse().expect("an address");
         address.to_string()
     });
-    project.install(&["v-verified"]).succeeded().says(&["v-verified@1.0.0", &alice, &carol, "compared file by file"]);
+    project.install(&["v-verified"]).succeeded().says(&[
+        "v-verified@1.0.0",
+        &alice,
+        &carol,
+        "compared file by file",
+    ]);
     assert_eq!(project.read("node_modules/v-verified/index.js"), "module.exports = 1");
     assert!(project.read("package.json").contains("v-verified"));
     assert!(!project.has(".3pm-install"));
@@ -57,7 +61,12 @@ fn unrecorded_is_denied() {
     let ledger = Ledger::of(world);
     stock(world, "v-unrecorded", "6.6.6", "evil");
     ledger.claim("v-unrecorded", &TEAM);
-    refuses(world, "v-unrecorded", 30, &["v-unrecorded@6.6.6", "Unrecorded", "nothing was installed: 1 denied"]);
+    refuses(
+        world,
+        "v-unrecorded",
+        30,
+        &["v-unrecorded@6.6.6", "Unrecorded", "nothing was installed: 1 denied"],
+    );
 }
 
 #[test]
@@ -157,9 +166,4 @@ fn a_dependency_deep_in_the_tree_is_judged_like_any_other() {
         put(world, &world.person("alice"), &manifest, &tarball(&manifest, &[]));
     }
     refuses(world, "v-top", 30, &["v-deep@6.6.6", "Unrecorded"]);
-}
-
-/// Unused until a coordinator serves lists; kept here so that its shape is one.
-fn before(version: &str, tarball: &[u8]) -> LegacyVersion {
-    LegacyVersion { version: version.parse().expect("SemVer"), integrity: Integrity::of(tarball) }
 }

@@ -187,7 +187,11 @@ impl CoordinatorClient {
     }
 
     /// `GET /v1/packages/{name}/legacy/{version}`; `None` when the list does not hold it.
-    pub async fn legacy_proof(&self, name: &PackageName, version: &Version) -> Answer<Option<api::LegacyProof>> {
+    pub async fn legacy_proof(
+        &self,
+        name: &PackageName,
+        version: &Version,
+    ) -> Answer<Option<api::LegacyProof>> {
         let segments = ["packages", name.as_str(), "legacy", &version.to_string()];
         match self.get(&segments, Limits::SMALL).await {
             Err(CoordinatorError::Refused { status: 404, .. }) => Ok(None),
@@ -196,7 +200,11 @@ impl CoordinatorClient {
     }
 
     /// `POST /v1/packages/{name}/token`.
-    pub async fn hand_over_token(&self, name: &PackageName, request: &api::TokenRequest) -> Answer<api::TokenStatus> {
+    pub async fn hand_over_token(
+        &self,
+        name: &PackageName,
+        request: &api::TokenRequest,
+    ) -> Answer<api::TokenStatus> {
         self.post(&["packages", name.as_str(), "token"], request, CLAIM).await
     }
 
@@ -214,14 +222,23 @@ impl CoordinatorClient {
         self.answer(&url, self.http.send(request, limits).await)
     }
 
-    async fn post<B: Serialize, T: DeserializeOwned>(&self, segments: &[&str], body: &B, limits: Limits) -> Answer<T> {
+    async fn post<B: Serialize, T: DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        body: &B,
+        limits: Limits,
+    ) -> Answer<T> {
         let url = self.url(segments)?;
         let body = serde_json::to_vec(body).map_err(not_sent)?;
         let request = Request::new(Method::POST, url.clone()).body("application/json", body);
         self.answer(&url, self.http.send(request, limits).await)
     }
 
-    fn answer<T: DeserializeOwned>(&self, url: &Url, answer: Result<crate::http::Response, HttpError>) -> Answer<T> {
+    fn answer<T: DeserializeOwned>(
+        &self,
+        url: &Url,
+        answer: Result<crate::http::Response, HttpError>,
+    ) -> Answer<T> {
         answer
             .and_then(|answer| answer.successful(url))
             .and_then(|answer| parse(url, &answer.body))

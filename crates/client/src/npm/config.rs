@@ -103,7 +103,9 @@ impl NpmConfig {
             }
         }
         let ca_pem = match settings.get("cafile").and_then(Value::as_str) {
-            Some(path) => Some(std::fs::read(path).map_err(|source| NpmConfigError::File { path: path.into(), source })?),
+            Some(path) => Some(
+                std::fs::read(path).map_err(|source| NpmConfigError::File { path: path.into(), source })?,
+            ),
             None => None,
         };
         Ok(Self { default_registry, scopes, credentials, ca_pem })
@@ -187,7 +189,8 @@ async fn npm_settings(project_dir: &Path) -> Result<serde_json::Map<String, Valu
         .await
         .map_err(|_| NpmConfigError::TimedOut)?
         .map_err(NpmConfigError::NoNpm)?;
-    let unreadable = |reason: &str| NpmConfigError::Unreadable { reason: trust::text::printable(reason.trim(), 300) };
+    let unreadable =
+        |reason: &str| NpmConfigError::Unreadable { reason: trust::text::printable(reason.trim(), 300) };
     if !output.status.success() {
         return Err(unreadable(&String::from_utf8_lossy(&output.stderr)));
     }
@@ -321,7 +324,11 @@ mod tests {
     #[test]
     fn every_form_of_credentials_is_understood() {
         let check = |lines: &str, expected: Option<&str>| {
-            assert_eq!(header(&config(lines, &[("T", "secret")]), "https://h.example/a").as_deref(), expected, "{lines}");
+            assert_eq!(
+                header(&config(lines, &[("T", "secret")]), "https://h.example/a").as_deref(),
+                expected,
+                "{lines}"
+            );
         };
         check("//h.example/:_authToken=${T}", Some("Bearer secret"));
         check("//h.example/:_authToken = \"quoted\"", Some("Bearer quoted"));

@@ -84,7 +84,8 @@ impl Packument {
             map.into_iter().filter_map(|(key, value)| Some((key, value.as_str()?.to_owned()))).collect()
         };
         let account = |value: &Value| {
-            let name = value.get("name").and_then(Value::as_str).or_else(|| value.as_str()?.split(' ').next())?;
+            let name =
+                value.get("name").and_then(Value::as_str).or_else(|| value.as_str()?.split(' ').next())?;
             Some(name.to_owned())
         };
         let maintainers = document.maintainers.as_array().into_iter().flatten().filter_map(account).collect();
@@ -127,7 +128,8 @@ impl Packument {
     #[must_use]
     pub fn published_at(&self, version: &Version) -> Option<u64> {
         let time = self.time.get(&version.to_string())?;
-        let parsed = time::OffsetDateTime::parse(time, &time::format_description::well_known::Rfc3339).ok()?;
+        let parsed =
+            time::OffsetDateTime::parse(time, &time::format_description::well_known::Rfc3339).ok()?;
         u64::try_from(parsed.unix_timestamp()).ok()
     }
 
@@ -168,8 +170,10 @@ mod tests {
 
     #[test]
     fn times_tags_and_maintainers_are_read() {
-        let packument = parse(json!({"name": "a", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": {"dist": {"tarball": "http://127.0.0.1/a-1.0.0.tgz"}}},
-            "time": {"1.0.0": "2026-01-02T03:04:05.678Z", "1.0.1": "yesterday"}, "maintainers": [{"name": "mallory"}, "bob <b@x>"]}));
+        let packument = parse(
+            json!({"name": "a", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": {"dist": {"tarball": "http://127.0.0.1/a-1.0.0.tgz"}}},
+            "time": {"1.0.0": "2026-01-02T03:04:05.678Z", "1.0.1": "yesterday"}, "maintainers": [{"name": "mallory"}, "bob <b@x>"]}),
+        );
         assert_eq!(packument.latest().unwrap().unwrap().tarball.path(), "/a-1.0.0.tgz");
         assert!(parse(json!({"name": "a"})).latest().unwrap().is_none());
         assert_eq!(packument.published_at(&"1.0.0".parse().unwrap()), Some(1_767_323_045));

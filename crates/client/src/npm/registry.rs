@@ -167,7 +167,9 @@ impl NpmClient {
     pub async fn whoami(&self, registry: &Registry, token: &SecretString) -> Result<String, NpmError> {
         let bad_token = || NpmError::BadToken { registry: public(&registry.url) };
         let answer = match self.get_with_token(registry, "-/whoami", token).await {
-            Err(NpmError::Http { source, .. }) if matches!(source.status(), Some(401 | 403)) => return Err(bad_token()),
+            Err(NpmError::Http { source, .. }) if matches!(source.status(), Some(401 | 403)) => {
+                return Err(bad_token());
+            }
             answer => answer?,
         };
         match answer.get("username").and_then(Value::as_str) {
@@ -198,14 +200,20 @@ impl NpmClient {
         }
         Ok(match self.fetch_packument(name).await? {
             Some(packument) if packument.maintainers.is_empty() => PublishAccess::Unknown,
-            Some(packument) if packument.maintainers.iter().any(|maintainer| maintainer == user) => PublishAccess::Yes,
+            Some(packument) if packument.maintainers.iter().any(|maintainer| maintainer == user) => {
+                PublishAccess::Yes
+            }
             Some(_) => PublishAccess::No,
             None => PublishAccess::Unknown,
         })
     }
 
     /// When the registry ends the token, Unix seconds, where it tells.
-    pub async fn token_expiry(&self, registry: &Registry, token: &SecretString) -> Result<Option<u64>, NpmError> {
+    pub async fn token_expiry(
+        &self,
+        registry: &Registry,
+        token: &SecretString,
+    ) -> Result<Option<u64>, NpmError> {
         use secrecy::ExposeSecret as _;
         let list = match self.get_with_token(registry, "-/npm/v1/tokens", token).await {
             Ok(list) => list,
@@ -217,7 +225,8 @@ impl NpmClient {
             let shown = entry.get("token").and_then(Value::as_str).unwrap_or_default();
             shown.len() >= 4 && token.expose_secret().starts_with(shown)
         });
-        let expiry = entry.and_then(|entry| ["expiry", "expires"].iter().find_map(|field| entry.get(*field)?.as_str()));
+        let expiry = entry
+            .and_then(|entry| ["expiry", "expires"].iter().find_map(|field| entry.get(*field)?.as_str()));
         let parsed = expiry.and_then(|text| {
             time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()
         });
@@ -238,7 +247,8 @@ impl NpmClient {
         let failed = |source| NpmError::Http { subject: name.to_string(), source };
         let answer = self.http.send(request, PUBLISH).await.map_err(failed)?;
         let taken = answer.status == 409
-            || (answer.status == 403 && String::from_utf8_lossy(&answer.body).contains("previously published"));
+            || (answer.status == 403
+                && String::from_utf8_lossy(&answer.body).contains("previously published"));
         if taken {
             return Ok(PutOutcome::AlreadyThere);
         }
@@ -287,13 +297,19 @@ impl NpmClient {
             .map_err(|_| NpmError::Url { name: name.to_string(), registry: public(&registry) })
     }
 
-    async fn get_with_token(&self, registry: &Registry, path: &str, token: &SecretString) -> Result<Value, NpmError> {
+    async fn get_with_token(
+        &self,
+        registry: &Registry,
+        path: &str,
+        token: &SecretString,
+    ) -> Result<Value, NpmError> {
         let failed = |source| NpmError::Http { subject: path.to_owned(), source };
         let url = registry
             .url
             .join(path)
             .map_err(|_| NpmError::Url { name: path.to_owned(), registry: public(&registry.url) })?;
-        let request = Request::new(Method::GET, url.clone()).authorization(Some(&Authorization::bearer(token)));
+        let request =
+            Request::new(Method::GET, url.clone()).authorization(Some(&Authorization::bearer(token)));
         let limits = Limits { time: Duration::from_secs(15), ..Limits::SMALL };
         let answer = self.http.send(request, limits).await.and_then(|answer| answer.successful(&url));
         answer.and_then(|answer| parse(&url, &answer.body)).map_err(failed)

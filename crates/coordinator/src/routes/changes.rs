@@ -19,7 +19,10 @@ use crate::problem::Problem;
 
 /// Steps: 1. deadline, 2. the claim is final and the epoch is the next one, 3. the set is possible, 4. the
 /// signer is a member before or after and signed.
-pub(super) async fn post(State(app): State<Arc<App>>, body: Bytes) -> Result<(StatusCode, Json<Change>), Problem> {
+pub(super) async fn post(
+    State(app): State<Arc<App>>,
+    body: Bytes,
+) -> Result<(StatusCode, Json<Change>), Problem> {
     let request: ChangeRequest = parse_json(&body)?;
     let name = parse_name(&request.config.package_name)?;
     let config = Config::from(request.config.clone());
@@ -49,7 +52,10 @@ pub(super) async fn post(State(app): State<Arc<App>>, body: Bytes) -> Result<(St
         ));
     }
     if !package.members.contains(&request.signer) && !config.members.contains(&request.signer) {
-        return Err(Problem::not_a_member(format!("{} is a member of {name} neither before nor after", request.signer)));
+        return Err(Problem::not_a_member(format!(
+            "{} is a member of {name} neither before nor after",
+            request.signer
+        )));
     }
     let signing = signing_request(&config, &chain::name_domain(&app.settings.network).eip712())
         .map_err(|error| Problem::refused("bad-config", "Team is not possible", error.to_string()))?;
@@ -83,7 +89,10 @@ pub(super) async fn list(
     Ok(Json(ChangeList { changes: app.store.changes(package.as_ref(), member, open_only).await? }))
 }
 
-pub(super) async fn get(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Change>, Problem> {
+pub(super) async fn get(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<Change>, Problem> {
     Ok(Json(find(&app, parse_id(&id)?).await?))
 }
 

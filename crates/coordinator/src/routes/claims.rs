@@ -38,7 +38,11 @@ pub(super) async fn post(State(app): State<Arc<App>>, body: Bytes) -> Result<Jso
     let config = Config::from(request.config.clone());
     let wrong = |reason: String| Problem::refused("bad-claim", "Claim is not well formed", reason);
     // 1.
-    if config.epoch != 0 || config.threshold == 0 || config.members.is_empty() || config.members.len() > MAX_MEMBERS {
+    if config.epoch != 0
+        || config.threshold == 0
+        || config.members.is_empty()
+        || config.members.len() > MAX_MEMBERS
+    {
         return Err(wrong(format!(
             "a claim has epoch 0, 1 to {MAX_MEMBERS} members and a threshold; found epoch {}, {} members, threshold {}",
             config.epoch,
@@ -54,7 +58,10 @@ pub(super) async fn post(State(app): State<Arc<App>>, body: Bytes) -> Result<Jso
     let mut signers = BTreeSet::new();
     for signature in request.signatures.iter().take(MAX_MEMBERS) {
         if !config.members.contains(&signature.signer) {
-            return Err(Problem::not_a_member(format!("{} is not among the claim's members", signature.signer)));
+            return Err(Problem::not_a_member(format!(
+                "{} is not among the claim's members",
+                signature.signer
+            )));
         }
         app.verify_signature(&head, signature.signer, digest, &signature.signature).await?;
         signers.insert(signature.signer);
@@ -64,22 +71,31 @@ pub(super) async fn post(State(app): State<Arc<App>>, body: Bytes) -> Result<Jso
     }
     // 3.
     if request.anchor_block > head.number || head.number - request.anchor_block > MAX_ANCHOR_AGE {
-        return Err(wrong(format!("anchor block {} is not among the last {MAX_ANCHOR_AGE}", request.anchor_block)));
+        return Err(wrong(format!(
+            "anchor block {} is not among the last {MAX_ANCHOR_AGE}",
+            request.anchor_block
+        )));
     }
     let anchor = app.chain.block_hash(request.anchor_block).await?;
     // 4.
     let state = app.chain.package(&head, &name).await?.state;
     if matches!(state, PackageState::Final | PackageState::Retired) {
-        return Err(Problem::conflict("already-claimed", "Name is taken", format!("{name} is registered already")));
+        return Err(Problem::conflict(
+            "already-claimed",
+            "Name is taken",
+            format!("{name} is registered already"),
+        ));
     }
     // 5. and 6.
     verify_npm(&app, &name, &request, &signers).await?;
 
     let commitment = claim_commitment(digest, anchor);
-    let proof = signing_request(&RegistrarProof { commitment }, &domain).map_err(|error| wrong(error.to_string()))?;
+    let proof =
+        signing_request(&RegistrarProof { commitment }, &domain).map_err(|error| wrong(error.to_string()))?;
     let unavailable = |error: wallet::WalletError| {
         tracing::error!(%error, "the registrar's signer did not sign");
-        Problem::new(StatusCode::BAD_GATEWAY, "registrar-unavailable", "Registrar did not sign").detail(error.to_string())
+        Problem::new(StatusCode::BAD_GATEWAY, "registrar-unavailable", "Registrar did not sign")
+            .detail(error.to_string())
     };
     let signer = RpcWallet::connect(app.http.clone(), registrar.rpc_url.clone(), Some(registrar.address))
         .await
@@ -96,18 +112,20 @@ async fn verify_npm(
     request: &ClaimRequest,
     signers: &BTreeSet<Address>,
 ) -> Result<(), Problem> {
-    let packument = app
-        .npm
-        .fetch_packument(name)
-        .await?
-        .ok_or_else(|| Problem::not_found(format!("npm does not know {name}; publish a version with the token first")))?;
+    let packument = app.npm.fetch_packument(name).await?.ok_or_else(|| {
+        Problem::not_found(format!("npm does not know {name}; publish a version with the token first"))
+    })?;
     let expected: Vec<String> = signers.iter().map(|signer| format!("3pm-verify-{signer:#x}")).collect();
     let found = latest_token(app, &packument).await?;
     if !found.as_ref().is_some_and(|found| expected.contains(found)) {
         return Err(Problem::refused(
             "no-proof",
             "Manifest does not name a signing member",
-            format!("`_3pm` in the package.json of the latest {name} is {:?}, expected {}", found.unwrap_or_default(), expected.join(" or ")),
+            format!(
+                "`_3pm` in the package.json of the latest {name} is {:?}, expected {}",
+                found.unwrap_or_default(),
+                expected.join(" or ")
+            ),
         ));
     }
     let mut theirs = app.npm.legacy_versions(&packument).await?.versions;
@@ -115,7 +133,10 @@ async fn verify_npm(
     theirs.sort_by(|a, b| a.version.cmp(&b.version));
     claimed.sort_by(|a, b| a.version.cmp(&b.version));
     if theirs != claimed {
-        let differing = claimed.iter().find(|entry| !theirs.contains(entry)).or_else(|| theirs.iter().find(|entry| !claimed.contains(entry)));
+        let differing = claimed
+            .iter()
+            .find(|entry| !theirs.contains(entry))
+            .or_else(|| theirs.iter().find(|entry| !claimed.contains(entry)));
         let which = differing.map_or_else(String::new, |entry| format!(", for instance {}", entry.version));
         return Err(Problem::refused(
             "legacy-differs",

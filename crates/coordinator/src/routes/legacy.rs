@@ -14,7 +14,10 @@ use super::parse_name;
 use crate::app::App;
 use crate::problem::Problem;
 
-pub(super) async fn list(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<LegacyList>, Problem> {
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<Json<LegacyList>, Problem> {
     let (root, versions) = find(&app, &parse_name(&name)?).await?;
     Ok(Json(LegacyList { root, versions }))
 }
@@ -30,7 +33,9 @@ pub(super) async fn proof(
     let (_, versions) = find(&app, &name).await?;
     let entry = versions.iter().find(|entry| entry.version == version);
     let (Some(entry), Some(proof)) = (entry, legacy::prove(&versions, &version)) else {
-        return Err(Problem::not_found(format!("{name}@{version} is not among the versions of before the claim")));
+        return Err(Problem::not_found(format!(
+            "{name}@{version} is not among the versions of before the claim"
+        )));
     };
     Ok(Json(LegacyProof { version, integrity: entry.integrity, proof }))
 }
@@ -43,6 +48,7 @@ async fn find(app: &App, name: &PackageName) -> Result<(B256, Vec<LegacyVersion>
         return Ok((root, Vec::new()));
     }
     let versions = app.store.legacy_list(name, root).await?;
-    let versions = versions.ok_or_else(|| Problem::not_found(format!("the legacy list of {name} is not kept here")))?;
+    let versions =
+        versions.ok_or_else(|| Problem::not_found(format!("the legacy list of {name} is not kept here")))?;
     Ok((root, versions))
 }

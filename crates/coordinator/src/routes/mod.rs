@@ -54,7 +54,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 
 /// A JSON body; what is wrong with it comes back as a problem.
 fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| Problem::bad_request(format!("the body is not what is expected: {error}")))
+    serde_json::from_slice(body)
+        .map_err(|error| Problem::bad_request(format!("the body is not what is expected: {error}")))
 }
 
 fn parse_id(text: &str) -> Result<B256, Problem> {

@@ -20,7 +20,10 @@ pub(super) async fn list(
     Ok(Json(ProposalList { proposals: app.store.proposals(package.as_ref(), member, open_only).await? }))
 }
 
-pub(super) async fn get(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Proposal>, Problem> {
+pub(super) async fn get(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<Proposal>, Problem> {
     Ok(Json(find(&app, &id).await?))
 }
 

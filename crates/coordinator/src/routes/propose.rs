@@ -56,8 +56,12 @@ pub(super) async fn post(
 fn verify_length(headers: &HeaderMap, limit: usize) -> Result<(), Problem> {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let Some(length) = length else {
-        return Err(Problem::new(StatusCode::LENGTH_REQUIRED, "length-required", "Content-Length is missing")
-            .detail("announce the tarball's size"));
+        return Err(Problem::new(
+            StatusCode::LENGTH_REQUIRED,
+            "length-required",
+            "Content-Length is missing",
+        )
+        .detail("announce the tarball's size"));
     };
     if length > limit as u64 {
         return Err(too_large(limit));
@@ -71,9 +75,13 @@ fn too_large(limit: usize) -> Problem {
 }
 
 fn parse_header(headers: &HeaderMap) -> Result<ProposalRequest, Problem> {
-    let value = headers.get(PROPOSAL_HEADER).ok_or_else(|| Problem::bad_request("the 3pm-proposal header is missing"))?;
+    let value = headers
+        .get(PROPOSAL_HEADER)
+        .ok_or_else(|| Problem::bad_request("the 3pm-proposal header is missing"))?;
     if value.len() > MAX_PROPOSAL_HEADER_BYTES {
-        return Err(Problem::bad_request(format!("the 3pm-proposal header has more than {MAX_PROPOSAL_HEADER_BYTES} bytes")));
+        return Err(Problem::bad_request(format!(
+            "the 3pm-proposal header has more than {MAX_PROPOSAL_HEADER_BYTES} bytes"
+        )));
     }
     let json = URL_SAFE_NO_PAD
         .decode(value)
@@ -85,8 +93,16 @@ fn parse_header(headers: &HeaderMap) -> Result<ProposalRequest, Problem> {
 async fn verify_request(app: &App, request: &ProposalRequest) -> Result<Proposal, Problem> {
     let wrong = |reason: String| Problem::refused("bad-release", "Release is not well formed", reason);
     let name = parse_name(&request.release.package_name)?;
-    let version: Version = request.release.version.parse().map_err(|error: trust::version::VersionError| wrong(error.to_string()))?;
-    let integrity: Integrity = request.release.integrity.parse().map_err(|error: trust::hashes::IntegrityError| wrong(error.to_string()))?;
+    let version: Version = request
+        .release
+        .version
+        .parse()
+        .map_err(|error: trust::version::VersionError| wrong(error.to_string()))?;
+    let integrity: Integrity = request
+        .release
+        .integrity
+        .parse()
+        .map_err(|error: trust::hashes::IntegrityError| wrong(error.to_string()))?;
     let release = Release::from(request.release.clone());
     let now = now();
     verify_deadline(release.deadline, now).map_err(|error| {
@@ -114,7 +130,11 @@ async fn verify_request(app: &App, request: &ProposalRequest) -> Result<Proposal
         return Err(wrong(format!("nonce {} is more than {MAX_NONCE_AHEAD} past {next}", release.nonce)));
     }
     if app.chain.is_nonce_used(&head, &name, release.nonce).await? {
-        return Err(Problem::conflict("nonce-used", "Nonce is used", format!("nonce {} has a record", release.nonce)));
+        return Err(Problem::conflict(
+            "nonce-used",
+            "Nonce is used",
+            format!("nonce {} has a record", release.nonce),
+        ));
     }
     verify_version_is_free(app, &head, &name, &version).await?;
 
@@ -145,7 +165,11 @@ async fn verify_version_is_free(
     version: &Version,
 ) -> Result<(), Problem> {
     let taken = |place: &str| {
-        Problem::conflict("version-taken", "Version is taken", format!("{name}@{version} exists {place}; raise the version"))
+        Problem::conflict(
+            "version-taken",
+            "Version is taken",
+            format!("{name}@{version} exists {place}; raise the version"),
+        )
     };
     if app.chain.release(head, name, version).await?.status != ReleaseStatus::None {
         return Err(taken("on chain"));
@@ -158,29 +182,37 @@ async fn verify_version_is_free(
 
 /// Step 8.
 async fn receive(app: &App, body: Body) -> Result<Upload, Problem> {
-    app.blobs.receive(body.into_data_stream(), app.settings.max_tarball_bytes).await.map_err(|error| match error {
-        UploadError::TooLarge { limit } => too_large(limit),
-        UploadError::Truncated { reason } => {
-            Problem::bad_request(format!("the tarball ended early: {reason}"))
+    app.blobs.receive(body.into_data_stream(), app.settings.max_tarball_bytes).await.map_err(|error| {
+        match error {
+            UploadError::TooLarge { limit } => too_large(limit),
+            UploadError::Truncated { reason } => {
+                Problem::bad_request(format!("the tarball ended early: {reason}"))
+            }
+            UploadError::Blob(error) => error.into(),
         }
-        UploadError::Blob(error) => error.into(),
     })
 }
 
 /// Steps 9 and 10.
 async fn verify_upload(mut proposal: Proposal, upload: &Upload) -> Result<Proposal, Problem> {
-    let signed = TarballHashes { integrity: proposal.tarball.integrity, content_hash: proposal.tarball.content_hash };
+    let signed =
+        TarballHashes { integrity: proposal.tarball.integrity, content_hash: proposal.tarball.content_hash };
     if upload.hashes.integrity != signed.integrity {
         return Err(differs("integrity", signed.integrity.to_string(), upload.hashes.integrity.to_string()));
     }
     if upload.hashes.content_hash != signed.content_hash {
-        return Err(differs("content hash", signed.content_hash.to_string(), upload.hashes.content_hash.to_string()));
+        return Err(differs(
+            "content hash",
+            signed.content_hash.to_string(),
+            upload.hashes.content_hash.to_string(),
+        ));
     }
     let bytes = upload.bytes().await?;
     let read = tokio::task::spawn_blocking(move || scan::read_tarball(&bytes, &scan::Limits::default()))
         .await
         .map_err(Problem::internal)?;
-    let tarball = read.map_err(|error| Problem::refused("bad-tarball", "Tarball is refused", error.to_string()))?;
+    let tarball =
+        read.map_err(|error| Problem::refused("bad-tarball", "Tarball is refused", error.to_string()))?;
     let expected = format!("{}@{}", proposal.release.package_name, proposal.release.version);
     let found = format!("{}@{}", tarball.manifest.name, tarball.manifest.version);
     if found != expected {
@@ -191,5 +223,9 @@ async fn verify_upload(mut proposal: Proposal, upload: &Upload) -> Result<Propos
 }
 
 fn differs(what: &str, expected: String, found: String) -> Problem {
-    Problem::refused("mismatch", "Tarball is not what was signed", format!("{what}: expected {expected}, found {found}"))
+    Problem::refused(
+        "mismatch",
+        "Tarball is not what was signed",
+        format!("{what}: expected {expected}, found {found}"),
+    )
 }

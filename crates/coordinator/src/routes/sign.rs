@@ -69,7 +69,10 @@ pub(super) async fn change(
         return Err(wrong_epoch(change.config.epoch, package.epoch.saturating_add(1)));
     }
     if !package.members.contains(&request.signer) && !change.config.members.contains(&request.signer) {
-        return Err(Problem::not_a_member(format!("{} is a member neither before nor after the change", request.signer)));
+        return Err(Problem::not_a_member(format!(
+            "{} is a member neither before nor after the change",
+            request.signer
+        )));
     }
     verify_not_twice(&change.signatures, request.signer)?;
     app.verify_signature(&head, request.signer, id, &request.signature).await?;
@@ -99,7 +102,11 @@ fn verify_open(deadline: U256, now: u64) -> Result<(), Problem> {
 
 fn verify_not_twice(signatures: &[CollectedSignature], signer: Address) -> Result<(), Problem> {
     if signatures.iter().any(|collected| collected.signer == signer) {
-        return Err(Problem::conflict("already-signed", "Signed already", format!("{signer} has signed this")));
+        return Err(Problem::conflict(
+            "already-signed",
+            "Signed already",
+            format!("{signer} has signed this"),
+        ));
     }
     Ok(())
 }
@@ -109,5 +116,9 @@ fn closed(id: B256, state: &str) -> Problem {
 }
 
 fn wrong_epoch(found: u32, expected: u32) -> Problem {
-    Problem::conflict("wrong-epoch", "Team has changed", format!("signed for epoch {found}, expected {expected}"))
+    Problem::conflict(
+        "wrong-epoch",
+        "Team has changed",
+        format!("signed for epoch {found}, expected {expected}"),
+    )
 }

@@ -28,7 +28,10 @@ const MAX_CLOCK_SKEW: u64 = 60;
 /// Longest token; npm's have 40 characters, private registries' may be JWTs.
 const MAX_TOKEN_BYTES: usize = 8 << 10;
 
-pub(super) async fn get(State(app): State<Arc<App>>, Path(name): Path<String>) -> Result<Json<TokenStatus>, Problem> {
+pub(super) async fn get(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<Json<TokenStatus>, Problem> {
     Ok(Json(status(&app, &parse_name(&name)?).await?))
 }
 
@@ -39,7 +42,8 @@ pub(super) async fn post(
 ) -> Result<Json<TokenStatus>, Problem> {
     let name = parse_name(&name)?;
     // The body holds a token: its parse error must not repeat any of it.
-    let request: TokenRequest = parse_json(&body).map_err(|_| Problem::bad_request("the body is not a token hand-over"))?;
+    let request: TokenRequest =
+        parse_json(&body).map_err(|_| Problem::bad_request("the body is not a token hand-over"))?;
     let now = now();
     verify_message(&app, &name, &request, now)?;
 
@@ -50,13 +54,18 @@ pub(super) async fn post(
     }
     let handover = TokenHandover::from(request.handover.clone());
     let domain = coordinator_domain(&chain::package_domain(&app.settings.network));
-    let digest = signing_request(&handover, &domain).map_err(|error| Problem::bad_request(error.to_string()))?.digest;
+    let digest =
+        signing_request(&handover, &domain).map_err(|error| Problem::bad_request(error.to_string()))?.digest;
     app.verify_signature(&head, request.signer, digest, &request.signature).await?;
 
     let registry = app.npm.config().registry_for(&name);
     let npm_user = app.npm.whoami(&registry, &request.token).await?;
     if app.npm.check_publish_access(&name, &npm_user, &request.token).await? == PublishAccess::No {
-        return Err(Problem::refused("no-access", "Token cannot publish", format!("npm user {npm_user} may not publish {name}")));
+        return Err(Problem::refused(
+            "no-access",
+            "Token cannot publish",
+            format!("npm user {npm_user} may not publish {name}"),
+        ));
     }
     let stored = StoredToken {
         sealed: app.vault.seal(&name, &request.token)?,
@@ -67,7 +76,11 @@ pub(super) async fn post(
         expires_at: app.npm.token_expiry(&registry, &request.token).await?,
     };
     if !app.store.put_token(&name, &stored).await? {
-        return Err(Problem::conflict("replayed", "Hand-over is not the newest", "a later hand-over is stored; sign a new one"));
+        return Err(Problem::conflict(
+            "replayed",
+            "Hand-over is not the newest",
+            "a later hand-over is stored; sign a new one",
+        ));
     }
     app.store.hurry(&name).await?;
     app.publish.notify_one();
@@ -77,7 +90,8 @@ pub(super) async fn post(
 
 /// Steps 1 and 2.
 fn verify_message(app: &App, name: &PackageName, request: &TokenRequest, now: u64) -> Result<(), Problem> {
-    let refused = |detail: String| Err(Problem::refused("bad-handover", "Hand-over is not acceptable", detail));
+    let refused =
+        |detail: String| Err(Problem::refused("bad-handover", "Hand-over is not acceptable", detail));
     let handover = &request.handover;
     if handover.package_name != name.as_str() {
         return refused(format!("it is about {}, expected {name}", handover.package_name));

@@ -42,7 +42,10 @@ impl Store {
 
     /// One change with its signatures.
     pub(crate) async fn change(&self, id: B256) -> Result<Option<Change>, StoreError> {
-        let row = sqlx::query("SELECT * FROM changes WHERE id = ?").bind(id.to_string()).fetch_optional(&self.pool).await?;
+        let row = sqlx::query("SELECT * FROM changes WHERE id = ?")
+            .bind(id.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
         match row {
             Some(row) => Ok(Some(self.complete_change(&row).await?)),
             None => Ok(None),
@@ -96,11 +99,13 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         Self::insert_signature(&mut transaction, change.id, signer, signature, now).await?;
         if enough {
-            sqlx::query("UPDATE changes SET state = 'signed', updated_at = ? WHERE id = ? AND state = 'proposed'")
-                .bind(signed(now))
-                .bind(change.id.to_string())
-                .execute(&mut *transaction)
-                .await?;
+            sqlx::query(
+                "UPDATE changes SET state = 'signed', updated_at = ? WHERE id = ? AND state = 'proposed'",
+            )
+            .bind(signed(now))
+            .bind(change.id.to_string())
+            .execute(&mut *transaction)
+            .await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -129,7 +134,11 @@ impl Store {
     }
 
     /// Notes the transaction that is to make a change.
-    pub(crate) async fn note_change_transaction(&self, id: B256, transaction_hash: B256) -> Result<(), StoreError> {
+    pub(crate) async fn note_change_transaction(
+        &self,
+        id: B256,
+        transaction_hash: B256,
+    ) -> Result<(), StoreError> {
         sqlx::query("UPDATE changes SET transaction_hash = ? WHERE id = ?")
             .bind(transaction_hash.to_string())
             .bind(id.to_string())

@@ -51,7 +51,10 @@ impl Store {
 
     /// One proposal with its signatures.
     pub(crate) async fn proposal(&self, id: B256) -> Result<Option<Proposal>, StoreError> {
-        let row = sqlx::query("SELECT * FROM proposals WHERE id = ?").bind(id.to_string()).fetch_optional(&self.pool).await?;
+        let row = sqlx::query("SELECT * FROM proposals WHERE id = ?")
+            .bind(id.to_string())
+            .fetch_optional(&self.pool)
+            .await?;
         match row {
             Some(row) => Ok(Some(self.complete(&row).await?)),
             None => Ok(None),
@@ -124,11 +127,13 @@ impl Store {
         let mut transaction = self.pool.begin().await?;
         Self::insert_signature(&mut transaction, proposal.id, signer, signature, now).await?;
         if enough && proposal.state == ProposalState::Proposed {
-            sqlx::query("UPDATE proposals SET state = 'signed', updated_at = ? WHERE id = ? AND state = 'proposed'")
-                .bind(signed(now))
-                .bind(proposal.id.to_string())
-                .execute(&mut *transaction)
-                .await?;
+            sqlx::query(
+                "UPDATE proposals SET state = 'signed', updated_at = ? WHERE id = ? AND state = 'proposed'",
+            )
+            .bind(signed(now))
+            .bind(proposal.id.to_string())
+            .execute(&mut *transaction)
+            .await?;
         }
         transaction.commit().await?;
         Ok(())
@@ -166,19 +171,29 @@ impl Store {
     }
 
     /// Notes what somebody has to do, and when to try again.
-    pub(crate) async fn postpone(&self, id: B256, attention: &str, next_attempt_at: u64) -> Result<(), StoreError> {
-        sqlx::query("UPDATE proposals SET attention = ?, attempts = attempts + 1, next_attempt_at = ? WHERE id = ?")
-            .bind(attention)
-            .bind(signed(next_attempt_at))
-            .bind(id.to_string())
-            .execute(&self.pool)
-            .await?;
+    pub(crate) async fn postpone(
+        &self,
+        id: B256,
+        attention: &str,
+        next_attempt_at: u64,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE proposals SET attention = ?, attempts = attempts + 1, next_attempt_at = ? WHERE id = ?",
+        )
+        .bind(attention)
+        .bind(signed(next_attempt_at))
+        .bind(id.to_string())
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 
     /// How often publishing was tried in vain.
     pub(crate) async fn attempts(&self, id: B256) -> Result<u32, StoreError> {
-        let row = sqlx::query("SELECT attempts FROM proposals WHERE id = ?").bind(id.to_string()).fetch_one(&self.pool).await?;
+        let row = sqlx::query("SELECT attempts FROM proposals WHERE id = ?")
+            .bind(id.to_string())
+            .fetch_one(&self.pool)
+            .await?;
         Ok(u32::try_from(row.get::<i64, _>("attempts")).unwrap_or(0))
     }
 
@@ -218,7 +233,9 @@ impl Store {
             signatures: self.signatures(id).await?,
             created_at: number("created_at"),
             updated_at: number("updated_at"),
-            transaction_hash: optional("transaction_hash").map(|hash| read("hash", &quoted(hash))).transpose()?,
+            transaction_hash: optional("transaction_hash")
+                .map(|hash| read("hash", &quoted(hash)))
+                .transpose()?,
             block_number: row.get::<Option<i64>, _>("block_number").map(i64::unsigned_abs),
             npm: optional("npm").map(|npm| read("publication", &npm)).transpose()?,
             attention: optional("attention"),

@@ -22,7 +22,11 @@ pub(crate) struct StoredToken {
 
 impl Store {
     /// Keeps a token unless one from a later hand-over is there; whether it was kept.
-    pub(crate) async fn put_token(&self, package: &PackageName, token: &StoredToken) -> Result<bool, StoreError> {
+    pub(crate) async fn put_token(
+        &self,
+        package: &PackageName,
+        token: &StoredToken,
+    ) -> Result<bool, StoreError> {
         let kept = sqlx::query(
             "INSERT INTO tokens (package, sealed, npm_user, handed_over_by, issued_at, stored_at, expires_at)
              VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -69,12 +73,14 @@ impl Store {
         root: B256,
         versions: &[LegacyVersion],
     ) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO legacy_lists (package, root, versions) VALUES (?, ?, ?) ON CONFLICT DO NOTHING")
-            .bind(package.as_str())
-            .bind(root.to_string())
-            .bind(write("legacy list", &versions)?)
-            .execute(&self.pool)
-            .await?;
+        sqlx::query(
+            "INSERT INTO legacy_lists (package, root, versions) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(package.as_str())
+        .bind(root.to_string())
+        .bind(write("legacy list", &versions)?)
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 

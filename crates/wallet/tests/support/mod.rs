@@ -1,6 +1,8 @@
 //! A real anvil for a test: installed from `contracts/package-lock.json` when it is not there yet, on a free
 //! port of loopback, ended with the test.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
+
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -47,7 +49,8 @@ fn program() -> PathBuf {
     static INSTALL: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _guard = INSTALL.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     if !program.exists() {
-        let done = Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&contracts).status();
+        let done =
+            Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&contracts).status();
         assert!(done.unwrap().success(), "npm ci in contracts/");
     }
     program

@@ -57,12 +57,12 @@ async fn the_attack(stage: &mut Stage<'_>) -> Result<(), Unexpected> {
     );
     stage.succeed(alice(stage, "npm", &["publish"])).await?;
     stage.tell(
-        "Mallory has stolen that token: from a laptop, a CI log, a leaked backup. She adds a script that runs on \
-         every machine that installs the package. Here it only writes a file; it could have read your keys.",
+        "Mallory has stolen that token: from a laptop, a CI log, a leaked backup. She adds a few lines that run \
+         wherever the package is used. Here they only write a file; they could have read your keys.",
     );
     let evil = attackers_copy(stage, STOLEN_VERSION, "evil").await?;
     stage.succeed(order(ATTACKER, &evil, "npm", &["publish"])).await?;
-    stage.tell("Somebody installs kind-words, as on any day.");
+    stage.tell("Somebody installs kind-words, as on any day, and starts the program that uses it.");
     let project = project(stage, "a-project").await?;
     let installed = stage.succeed(order(USER, &project, "npm", &["install", NAME])).await?;
     stage.check(
@@ -72,14 +72,12 @@ async fn the_attack(stage: &mut Stage<'_>) -> Result<(), Unexpected> {
     )?;
     let silent = !installed.text.to_lowercase().contains("warn");
     stage.check(silent, "and said not a word about it", || installed.text.clone())?;
-    if !project.join(MARKER).exists() {
-        // npm 12 runs no install scripts by default. The code is in the package all the same.
-        let program = format!("require('{NAME}')");
-        stage.succeed(order(USER, &project, "node", &["-e", &program])).await?;
-    }
-    stage.check(project.join(MARKER).exists(), "the attacker's code ran on the machine that installed", || {
-        format!("no {MARKER} in the project")
-    })?;
+    stage.succeed(order(USER, &project, "node", &["-e", &program("dear reader")])).await?;
+    stage.check(
+        project.join(MARKER).exists(),
+        "the attacker's code ran on the machine that installed it",
+        || format!("no {MARKER} in the project"),
+    )?;
     stage.tell("Alice finds out, removes the version, and wants this never again.");
     let removed = format!("{NAME}@{STOLEN_VERSION}");
     stage.succeed(alice(stage, "npm", &["unpublish", &removed, "--force"])).await?;
@@ -99,9 +97,24 @@ async fn a_protected_release(stage: &mut Stage<'_>) -> Result<(), Unexpected> {
     stage.succeed(alice(stage, "npm", &["version", CLAIM_VERSION, "--no-git-tag-version"])).await?;
     commit(stage, "Name the claimant").await?;
     stage.succeed(alice(stage, "npm", &["publish"])).await?;
-    let claim = ["register", NAME, "--member", &bob, "--member", &carol, "--threshold", "2", "--yes"];
+    // The registry and the chain tell time in seconds, and only what is older than the claim is Legacy.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let claim = [
+        "register",
+        NAME,
+        "--member",
+        &bob,
+        "--member",
+        &carol,
+        "--threshold",
+        "2",
+        "--yes",
+        "--timeout",
+        "60",
+    ];
     stage.succeed(alice(stage, "3pm", &claim)).await?;
     stage.tell("The team of three, of whom two must sign, takes effect when Bob agrees to be in it.");
+    stage.succeed(order(bob_name, &folder(stage), "3pm", &["pending"])).await?;
     let change = stage.ask(order(bob_name, &folder(stage), "3pm", &["pending", NAME, "--json"])).await?;
     let id = pending_id(&change, "changes")?;
     stage.succeed(order(bob_name, &folder(stage), "3pm", &["approve", &id, "--submit", "--yes"])).await?;
@@ -120,16 +133,20 @@ async fn a_protected_release(stage: &mut Stage<'_>) -> Result<(), Unexpected> {
     commit(stage, "Version 1.1.0").await?;
     stage.succeed(alice(stage, "3pm", &["publish", "--yes"])).await?;
     let before = packument(stage).await?;
-    stage.check(before["versions"].get(SIGNED_VERSION).is_none(), "one signature put nothing on npm", || {
-        before["versions"].to_string()
-    })?;
+    stage.check(
+        before["versions"].get(SIGNED_VERSION).is_none(),
+        "one signature put nothing on npm",
+        || before["versions"].to_string(),
+    )?;
     stage.tell(
         "Bob reviews. His 3pm downloads the tarball, hashes it itself, compares it with what Alice signed, lists what \
          changed, and only then asks his wallet. His is the second signature, so he submits the release to the chain.",
     );
     let release = format!("{NAME}@{SIGNED_VERSION}");
     stage.succeed(order(bob_name, &folder(stage), "3pm", &["pending"])).await?;
-    stage.succeed(order(bob_name, &folder(stage), "3pm", &["approve", &release, "--submit", "--yes"])).await?;
+    stage
+        .succeed(order(bob_name, &folder(stage), "3pm", &["approve", &release, "--submit", "--yes"]))
+        .await?;
     stage.tell("The coordinator sees the record on chain and publishes exactly those bytes to npm.");
     let signed = signed_hashes(stage).await?;
     let published = wait_for_publication(stage).await?;
@@ -153,10 +170,17 @@ async fn the_attack_fails(stage: &mut Stage<'_>) -> Result<(), Unexpected> {
     stage.succeed(order(ATTACKER, &evil, "npm", &["unpublish", &release, "--force"])).await?;
     stage.succeed(order(ATTACKER, &evil, "npm", &["publish"])).await?;
     let received = served_integrity(stage, SIGNED_VERSION).await?;
-    stage.check(received != expected, "npm now serves the attacker's bytes as the signed version", || received.clone())?;
+    stage.check(received != expected, "npm now serves the attacker's bytes as the signed version", || {
+        received.clone()
+    })?;
     let victim = project(stage, "protected-project").await?;
     let refused = stage.run(order(USER, &victim, "3pm", &["install", &release])).await?;
-    expect_code(stage, &refused, exit::MISMATCH.number(), "3pm refuses the replaced bytes with its own exit code")?;
+    expect_code(
+        stage,
+        &refused,
+        exit::MISMATCH.number(),
+        "3pm refuses the replaced bytes with its own exit code",
+    )?;
     stage.check(
         refused.text.contains(&expected) && refused.text.contains(&received),
         "and says what was expected and what came",
@@ -182,18 +206,25 @@ async fn the_attack_fails(stage: &mut Stage<'_>) -> Result<(), Unexpected> {
     let path = tarball.display().to_string();
     stage.succeed(alice(stage, "npm", &["publish", &path])).await?;
     let installed = stage.succeed(order(USER, &victim, "3pm", &["install", &release])).await?;
-    stage.check(installed_version(&victim).as_deref() == Some(SIGNED_VERSION), "the genuine version installs", || {
-        installed.text.clone()
-    })?;
+    stage.check(
+        installed_version(&victim).as_deref() == Some(SIGNED_VERSION),
+        "the genuine version installs",
+        || installed.text.clone(),
+    )?;
     let [alice_name, bob_name, _] = MAINTAINERS;
     let signers = [address(stage, alice_name), address(stage, bob_name)];
     let lower = installed.text.to_lowercase();
     let named = signers.iter().all(|signer| names(&lower, &signer.to_lowercase()));
-    stage.check(named, "and the summary names the two who signed it", || format!("{signers:?}\n{}", installed.text))?;
-    let program = format!("console.log(require('{NAME}')('dear reader'))");
-    let said = stage.succeed(order(USER, &victim, "node", &["-e", &program])).await?;
-    stage.check(said.text.contains("You did that well"), "what runs is what was signed", || said.text.clone())?;
-    stage.check(!victim.join(MARKER).exists(), "nothing of the attacker ever ran here", || format!("{MARKER} exists"))
+    stage.check(named, "and the summary names the two who signed it", || {
+        format!("{signers:?}\n{}", installed.text)
+    })?;
+    let said = stage.succeed(order(USER, &victim, "node", &["-e", &program("dear reader")])).await?;
+    stage.check(said.text.contains("You did that well"), "what runs is what was signed", || {
+        said.text.clone()
+    })?;
+    stage.check(!victim.join(MARKER).exists(), "nothing of the attacker ever ran here", || {
+        format!("{MARKER} exists")
+    })
 }
 
 fn order<'a>(person: &'a str, folder: &Path, program: &'a str, arguments: &[&str]) -> Order<'a> {
@@ -229,7 +260,12 @@ async fn commit(stage: &mut Stage<'_>, message: &str) -> Result<(), Unexpected> 
     Ok(())
 }
 
-/// The package with the attacker's code in it: a script that runs at installation, and the same at use.
+/// A program that uses the package.
+fn program(reader: &str) -> String {
+    format!("console.log(require('{NAME}')('{reader}'))")
+}
+
+/// The package with the attacker's code in it. It runs at the first use: npm would warn of an install script.
 async fn attackers_copy(stage: &Stage<'_>, version: &str, name: &str) -> Result<PathBuf, Unexpected> {
     let folder = stage.world.folder.join("attack").join(name);
     let manifest = json!({
@@ -238,11 +274,10 @@ async fn attackers_copy(stage: &Stage<'_>, version: &str, name: &str) -> Result<
         "description": "Says something kind.",
         "main": "index.js",
         "files": ["index.js"],
-        "scripts": { "postinstall": "node index.js" },
         "license": "MIT",
     });
     let code = format!(
-        "require('fs').writeFileSync(require('path').join(process.env.INIT_CWD || process.cwd(), '{MARKER}'), \
+        "require('fs').writeFileSync(require('path').resolve('{MARKER}'), \
          'Harmless here: this sentence is all it holds.\\n');\n{}",
         sample::CODE
     );
@@ -271,23 +306,24 @@ fn installed_version(project: &Path) -> Option<String> {
 
 fn nothing_unpacked(stage: &mut Stage<'_>, project: &Path) -> Result<(), Unexpected> {
     let unpacked = project.join("node_modules").join(NAME).exists();
-    stage.check(!unpacked && !project.join(MARKER).exists(), "nothing of it was unpacked, nothing of it ran", || {
-        format!("{} holds something of it", project.display())
-    })
+    stage.check(
+        !unpacked && !project.join(MARKER).exists(),
+        "nothing of it was unpacked, nothing of it ran",
+        || format!("{} holds something of it", project.display()),
+    )
 }
 
 fn expect_code(stage: &mut Stage<'_>, ended: &Ended, code: u8, what: &str) -> Result<(), Unexpected> {
     let so = ended.code == Some(i32::from(code));
-    stage.check(so, &format!("{what} ({code})"), || ended.unexpected(&format!("exit code {code}")).to_string())
+    stage
+        .check(so, &format!("{what} ({code})"), || ended.unexpected(&format!("exit code {code}")).to_string())
 }
 
 /// The id of the one thing that waits.
 fn pending_id(pending: &Value, kind: &str) -> Result<String, Unexpected> {
     let one = pending[kind].as_array().filter(|list| list.len() == 1).and_then(|list| list[0]["id"].as_str());
-    one.map(str::to_owned).ok_or_else(|| Unexpected {
-        expected: format!("one of {kind} to wait"),
-        found: pending.to_string(),
-    })
+    one.map(str::to_owned)
+        .ok_or_else(|| Unexpected { expected: format!("one of {kind} to wait"), found: pending.to_string() })
 }
 
 async fn packument(stage: &Stage<'_>) -> Result<Value, Unexpected> {
@@ -305,8 +341,9 @@ async fn served_integrity(stage: &Stage<'_>, version: &str) -> Result<String, Un
 /// What the team signed, as the chain's record of it says.
 async fn signed_hashes(stage: &mut Stage<'_>) -> Result<String, Unexpected> {
     let release = format!("{NAME}@{SIGNED_VERSION}");
-    let status = stage.ask(order(MAINTAINERS[2], &folder(stage), "3pm", &["status", &release, "--json"])).await?;
-    let integrity = status.pointer("/record/integrity").and_then(Value::as_str);
+    let status =
+        stage.ask(order(MAINTAINERS[2], &folder(stage), "3pm", &["status", &release, "--json"])).await?;
+    let integrity = status.pointer("/release/integrity").and_then(Value::as_str);
     integrity.map(str::to_owned).ok_or_else(|| found("a record on chain", status))
 }
 
@@ -324,8 +361,12 @@ async fn wait_for_publication(stage: &Stage<'_>) -> Result<String, Unexpected> {
 /// The signed bytes, from the coordinator.
 async fn genuine_tarball(stage: &mut Stage<'_>) -> Result<Vec<u8>, Unexpected> {
     let release = format!("{NAME}@{SIGNED_VERSION}");
-    let status = stage.ask(order(MAINTAINERS[2], &folder(stage), "3pm", &["status", &release, "--json"])).await?;
-    let id = status.pointer("/proposal/id").and_then(Value::as_str).ok_or_else(|| found("a proposal", &status))?;
+    let status =
+        stage.ask(order(MAINTAINERS[2], &folder(stage), "3pm", &["status", &release, "--json"])).await?;
+    let id = status
+        .pointer("/proposals/0/id")
+        .and_then(Value::as_str)
+        .ok_or_else(|| found("a proposal", &status))?;
     stage.fetch(&stage.world.coordinator.url, &format!("v1/proposals/{id}/tarball")).await
 }
 

@@ -32,7 +32,9 @@ struct Played<'a> {
 pub(crate) async fn run_demo(context: &Context, args: DemoArgs) -> Outcome {
     // One listener for the whole run: a signal between two of them would be lost.
     let mut interrupt = pin!(interrupted());
-    context.output.note("3pm demo: a chain, an npm registry and a coordinator of your own, for a minute or two");
+    context
+        .output
+        .note("3pm demo: a chain, an npm registry and a coordinator of your own, for a minute or two");
     let mut world = tokio::select! {
         world = World::bring_up(context) => world?,
         () = &mut interrupt => return Err(given_up()),
@@ -69,7 +71,10 @@ pub(crate) async fn run_demo(context: &Context, args: DemoArgs) -> Outcome {
     match acts.iter().find_map(|act| act.failed.as_ref().map(|failed| (act.number, failed))) {
         None if ok => Ok(exit::FINE),
         None => Err(Failure::unknown("the demo ended before its last act")),
-        Some((number, failed)) => Err(Failure::unknown(format!("act {number} did not go as told: {failed}"))),
+        Some((number, failed)) => {
+            let first = failed.lines().next().unwrap_or_default();
+            Err(Failure::unknown(format!("act {number} did not go as told: {first}")))
+        }
     }
 }
 
@@ -81,7 +86,11 @@ fn summarise(acts: &[Act], page: &mut Page) {
         page.gap();
         let outcome = if act.failed.is_none() { "as told" } else { "NOT AS TOLD" };
         let line = format!("  Act {}  {:<58} {outcome:<12} {:>6.1} s", act.number, act.title, act.seconds);
-        if act.failed.is_none() { page.good(&line) } else { page.bad(&line) }
+        if act.failed.is_none() {
+            page.good(&line)
+        } else {
+            page.bad(&line)
+        }
         for shown in &act.shown {
             page.line(&format!("         ✓ {shown}"));
         }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use client::http::{Http, Limits};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
-use tokio::io::{AsyncReadExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 use trust::text::printable;
 use url::Url;
@@ -112,7 +112,11 @@ pub(crate) struct Unexpected {
 
 impl<'a> Stage<'a> {
     /// A stage that writes to `out`.
-    pub(crate) fn new(world: &'a Description, executable: PathBuf, out: Box<dyn std::io::Write + Send>) -> Self {
+    pub(crate) fn new(
+        world: &'a Description,
+        executable: PathBuf,
+        out: Box<dyn std::io::Write + Send>,
+    ) -> Self {
         Self { world, executable, out, act: Act::default() }
     }
 
@@ -131,7 +135,7 @@ impl<'a> Stage<'a> {
         if let Err(unexpected) = act(self).await {
             self.line("");
             self.line(&format!("  ✗ Not as told. Expected: {}", unexpected.expected));
-            for line in unexpected.found.lines() {
+            for line in unexpected.found.lines().filter(|line| !line.trim().is_empty()) {
                 self.line(&format!("      {}", printable(line, 400)));
             }
             self.act.failed = Some(unexpected.to_string());
@@ -196,7 +200,12 @@ impl<'a> Stage<'a> {
     }
 
     /// Something that must be so, in the words of the summary.
-    pub(crate) fn check(&mut self, so: bool, what: &str, found: impl FnOnce() -> String) -> Result<(), Unexpected> {
+    pub(crate) fn check(
+        &mut self,
+        so: bool,
+        what: &str,
+        found: impl FnOnce() -> String,
+    ) -> Result<(), Unexpected> {
         if !so {
             return Err(Unexpected { expected: what.to_owned(), found: found() });
         }
@@ -210,7 +219,8 @@ impl<'a> Stage<'a> {
         let unexpected = |found: String| Unexpected { expected: format!("{path} to be served"), found };
         let url = base.join(path).map_err(|error| unexpected(error.to_string()))?;
         let http = Http::new().map_err(|error| unexpected(error.to_string()))?;
-        let bytes = http.get_bytes(&url, None, None, LOOK).await.map_err(|error| unexpected(error.to_string()))?;
+        let bytes =
+            http.get_bytes(&url, None, None, LOOK).await.map_err(|error| unexpected(error.to_string()))?;
         Ok(bytes.to_vec())
     }
 
@@ -225,7 +235,11 @@ impl<'a> Stage<'a> {
             expected: format!("`{typed}` to run"),
             found: found.to_string(),
         };
-        let person = self.world.people.get(order.person).ok_or_else(|| unexpected(std::io::ErrorKind::NotFound.into()))?;
+        let person = self
+            .world
+            .people
+            .get(order.person)
+            .ok_or_else(|| unexpected(std::io::ErrorKind::NotFound.into()))?;
         let (mut read, write) = pipe().map_err(unexpected)?;
         let input = match &order.input {
             Some(path) => Stdio::from(std::fs::File::open(path).map_err(unexpected)?),
@@ -240,19 +254,26 @@ impl<'a> Stage<'a> {
             command.env_remove(name);
         }
         command.envs(person.environment(&self.world.registry.url)).env("NO_COLOR", "1");
-        let errors = if everything { Stdio::from(write.try_clone().map_err(unexpected)?) } else { Stdio::null() };
+        let errors =
+            if everything { Stdio::from(write.try_clone().map_err(unexpected)?) } else { Stdio::null() };
         command.stdout(write).stderr(errors).kill_on_drop(true);
         let mut child = command.spawn().map_err(unexpected)?;
         // The command holds the other end of the pipe until it is dropped.
         drop(command);
         let group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
+        let mut bytes = Vec::new();
         let run = async {
-            let mut bytes = Vec::new();
             (&mut read).take(OUTPUT_LIMIT).read_to_end(&mut bytes).await?;
-            Ok((child.wait().await?, bytes))
+            child.wait().await
         };
-        let (status, bytes) =
-            tokio::time::timeout(COMMAND_LIMIT, run).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())).map_err(unexpected)?;
+        let Ok(ended) = tokio::time::timeout(COMMAND_LIMIT, run).await else {
+            let said = String::from_utf8_lossy(&bytes);
+            return Err(Unexpected {
+                expected: format!("`{typed}` to end within {} s", COMMAND_LIMIT.as_secs()),
+                found: format!("it still runs, and has said\n{said}"),
+            });
+        };
+        let status = ended.map_err(unexpected)?;
         group.ended();
         Ok(Ended { command: typed, code: status.code(), text: String::from_utf8_lossy(&bytes).into_owned() })
     }
@@ -306,7 +327,10 @@ fn typed(order: &Order<'_>) -> String {
         }
     }
     if let Some(input) = &order.input {
-        text.push_str(&format!(" < {}", input.file_name().map_or_else(Default::default, |name| name.to_string_lossy().into_owned())));
+        text.push_str(&format!(
+            " < {}",
+            input.file_name().map_or_else(Default::default, |name| name.to_string_lossy().into_owned())
+        ));
     }
     text
 }

@@ -2,13 +2,14 @@
 
 use std::io::Write as _;
 
-use flate2::{Compression, GzBuilder};
 use flate2::write::GzEncoder;
+use flate2::{Compression, GzBuilder};
 use serde_json::json;
 
 /// A package of two files, as npm would pack it.
 pub fn package(name: &str, version: &str, code: &str) -> Vec<u8> {
-    let manifest = json!({ "name": name, "version": version, "main": "index.js", "license": "MIT" }).to_string();
+    let manifest =
+        json!({ "name": name, "version": version, "main": "index.js", "license": "MIT" }).to_string();
     archive(&[("package/package.json", manifest.as_bytes()), ("package/index.js", code.as_bytes())])
 }
 
@@ -23,7 +24,8 @@ pub fn package_of_exact_size(name: &str, version: &str, bytes: usize) -> Vec<u8>
     let manifest = json!({ "name": name, "version": version, "main": "index.js" }).to_string();
     let noise = noise(bytes);
     let build = |length: usize, extra: usize| {
-        let files: [(&str, &[u8]); 2] = [("package/package.json", manifest.as_bytes()), ("package/noise", &noise[..length])];
+        let files: [(&str, &[u8]); 2] =
+            [("package/package.json", manifest.as_bytes()), ("package/noise", &noise[..length])];
         archive_with(GzBuilder::new().extra(vec![0; extra]).write(Vec::new(), Compression::none()), &files)
     };
     // What the formats add is nearly the same for nearly the same length; gzip's extra field fills the rest.

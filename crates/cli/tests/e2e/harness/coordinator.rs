@@ -46,13 +46,15 @@ impl Coordinator {
         let url = format!("http://{address}/");
         let data = folder.join("data").display().to_string();
         let arguments = ["coordinator", "serve", "--listen", &address, "--data", &data, "--public-url", &url];
-        let arguments = arguments.iter().chain(&["--poll-seconds", "0.2"]).map(|text| (*text).to_owned()).collect();
+        let arguments =
+            arguments.iter().chain(&["--poll-seconds", "0.2"]).map(|text| (*text).to_owned()).collect();
         Self { url, pid: Arc::default(), folder, arguments, child: None }
     }
 
     /// Starts it and waits until it answers, or until it is dead: then false.
     pub fn start(&mut self) -> bool {
-        let log = std::fs::File::options().create(true).append(true).open(self.folder.join("log")).expect("a log");
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.folder.join("log")).expect("a log");
         let mut command = Command::new(BINARY);
         scrub(&mut command);
         command.args(&self.arguments).env("THREEPM_HOME", &self.folder);
@@ -111,7 +113,8 @@ impl Coordinator {
     }
 
     fn answers(&self) -> bool {
-        super::raw::try_send(&self.url, "GET", "v1/health", None).is_some_and(|response| response.status == 200)
+        super::raw::try_send(&self.url, "GET", "v1/health", None)
+            .is_some_and(|response| response.status == 200)
     }
 
     fn forget(&mut self) {

@@ -40,7 +40,10 @@ impl World {
     pub fn person(&self, name: &str) -> Person {
         let text = |field: &str| self.text(&format!("/people/{name}/{field}")).to_owned();
         let optional = |field: &str| {
-            self.description.pointer(&format!("/people/{name}/{field}")).and_then(Value::as_str).map(str::to_owned)
+            self.description
+                .pointer(&format!("/people/{name}/{field}"))
+                .and_then(Value::as_str)
+                .map(str::to_owned)
         };
         Person {
             name: name.to_owned(),
@@ -83,7 +86,11 @@ impl Person {
     }
 
     /// Runs `3pm` with text on its standard input.
-    pub fn threepm_with_input<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>, input: &str) -> Ended {
+    pub fn threepm_with_input<S: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+        input: &str,
+    ) -> Ended {
         self.run(BINARY, arguments, Some(input))
     }
 

@@ -74,7 +74,8 @@ impl Upstream {
         let _ = stream.write_all(&request.body);
         let mut reader = BufReader::new(stream);
         let (first, headers) = read_head(&mut reader)?.ok_or(io::ErrorKind::UnexpectedEof)?;
-        let status = first.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
+        let status =
+            first.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
         let mut body = Vec::new();
         match length(&headers) {
             Some(length) => {
@@ -114,7 +115,9 @@ fn serve(stream: TcpStream, upstream: Upstream, behaviour: &dyn Behaviour) -> io
         let mut words = first.split(' ').map(str::to_owned);
         let (Some(method), Some(path)) = (words.next(), words.next()) else { return Ok(()) };
         let body = read_body(&mut reader, &headers)?;
-        let Some(response) = behaviour(&Request { method, path, headers, body }, &upstream) else { return Ok(()) };
+        let Some(response) = behaviour(&Request { method, path, headers, body }, &upstream) else {
+            return Ok(());
+        };
         let mut head = format!("HTTP/1.1 {} Whatever\r\n", response.status);
         for (name, value) in &response.headers {
             head.push_str(&format!("{name}: {value}\r\n"));

@@ -1,9 +1,9 @@
 //! The coordinator's API and the chain's JSON-RPC without our own client: for what our client would
 //! refuse to send. Signs through the development node, as a wallet would.
 
+use alloy_primitives::{Address, B256, U256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use alloy_primitives::{Address, B256, U256};
 use serde_json::{Value, json};
 use trust::TarballHashes;
 use trust::message::{Domain, Release, signing_request};
@@ -20,7 +20,8 @@ pub fn send(base: &str, method: &str, path: &str, body: Option<&Value>) -> Respo
 /// One HTTP request with a JSON body or none.
 pub fn try_send(base: &str, method: &str, path: &str, body: Option<&Value>) -> Option<Response> {
     let address = base.trim_start_matches("http://").trim_end_matches('/');
-    let headers = vec![("host".into(), address.to_owned()), ("content-type".into(), "application/json".into())];
+    let headers =
+        vec![("host".into(), address.to_owned()), ("content-type".into(), "application/json".into())];
     let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
     let request = Request { method: method.into(), path: format!("/{path}"), headers, body };
     Upstream::at(base).ask(&request)
@@ -29,7 +30,8 @@ pub fn try_send(base: &str, method: &str, path: &str, body: Option<&Value>) -> O
 /// One JSON-RPC call to the chain node.
 pub fn rpc(world: &World, method: &str, parameters: Value) -> Value {
     let body = json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": parameters });
-    let answer: Value = serde_json::from_slice(&send(world.rpc(), "POST", "", Some(&body)).body).expect("JSON");
+    let answer: Value =
+        serde_json::from_slice(&send(world.rpc(), "POST", "", Some(&body)).body).expect("JSON");
     assert!(answer.get("error").is_none(), "{method}: {answer}");
     answer["result"].clone()
 }
@@ -50,7 +52,8 @@ pub fn sign(world: &World, person: &Person, release: &Release) -> String {
 /// Proposes `tarball` as `release`, signed by `person`, to the coordinator at `base`.
 pub fn propose(world: &World, base: &str, person: &Person, release: &Release, tarball: Vec<u8>) -> Response {
     let signature = sign(world, person, release);
-    let proposal = json!({ "release": release_json(release), "signer": person.address, "signature": signature });
+    let proposal =
+        json!({ "release": release_json(release), "signer": person.address, "signature": signature });
     let headers = vec![
         ("host".into(), "127.0.0.1".into()),
         ("content-type".into(), "application/octet-stream".into()),

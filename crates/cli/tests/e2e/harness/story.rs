@@ -103,7 +103,18 @@ impl World {
         let alice = package.at(self.person("alice"));
         let (bob, carol) = (self.person("bob"), self.person("carol"));
         let change = alice
-            .threepm(["team", "add", name, &bob.address, &carol.address, "--threshold", "2", "--no-submit", "--yes", "--json"])
+            .threepm([
+                "team",
+                "add",
+                name,
+                &bob.address,
+                &carol.address,
+                "--threshold",
+                "2",
+                "--no-submit",
+                "--yes",
+                "--json",
+            ])
             .succeeded();
         let id = id_of(&change);
         bob.threepm(["approve", &id, "--submit", "--yes"]).succeeded();
@@ -137,8 +148,11 @@ impl World {
     /// A new project of somebody who installs.
     pub fn project(&self, name: &str) -> (Person, PathBuf) {
         let folder = self.new_folder(name);
-        std::fs::write(folder.join("package.json"), "{ \"name\": \"project\", \"version\": \"1.0.0\", \"private\": true }\n")
-            .expect("written");
+        std::fs::write(
+            folder.join("package.json"),
+            "{ \"name\": \"project\", \"version\": \"1.0.0\", \"private\": true }\n",
+        )
+        .expect("written");
         (self.person("user").at(&folder), folder)
     }
 }
@@ -147,7 +161,8 @@ impl World {
 #[track_caller]
 pub fn id_of(ended: &Ended) -> String {
     let document = ended.json();
-    let id = ["/proposal/id", "/change/id", "/id"].iter().find_map(|pointer| document.pointer(pointer)?.as_str());
+    let id =
+        ["/proposal/id", "/change/id", "/id"].iter().find_map(|pointer| document.pointer(pointer)?.as_str());
     id.unwrap_or_else(|| panic!("no id: {ended}")).to_owned()
 }
 

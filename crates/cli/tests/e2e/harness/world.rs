@@ -48,7 +48,9 @@ impl World {
     /// A process id of the description.
     pub fn pid(&self, pointer: &str) -> i32 {
         let value = self.description.pointer(pointer).and_then(Value::as_i64);
-        value.and_then(|pid| pid.try_into().ok()).unwrap_or_else(|| panic!("{pointer} in {}", self.description))
+        value
+            .and_then(|pid| pid.try_into().ok())
+            .unwrap_or_else(|| panic!("{pointer} in {}", self.description))
     }
 
     /// The world's folder.
