@@ -1,5 +1,7 @@
 //! Contracts, reads and the external signer together, on a real node: a claim, a team, a release.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
 use std::collections::BTreeMap;

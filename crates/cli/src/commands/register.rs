@@ -359,10 +359,10 @@ async fn look(npm: &NpmClient, name: &PackageName, token: &str, before: &Look) -
         return Ok(Look::Unknown);
     };
     let tarball = packument.latest()?.map(|latest| latest.tarball);
-    if let Look::Other { tarball: Some(seen), found } = before {
-        if tarball.as_ref() == Some(seen) {
-            return Ok(Look::Other { tarball, found: found.clone() });
-        }
+    if let Look::Other { tarball: Some(seen), found } = before
+        && tarball.as_ref() == Some(seen)
+    {
+        return Ok(Look::Other { tarball, found: found.clone() });
     }
     let Some(bytes) = npm.fetch_latest(&packument).await? else {
         return Ok(Look::Other { tarball, found: None });
@@ -450,7 +450,7 @@ fn render_claim(
     page.field("versions", format!("{} that exist now will count as Legacy; the newest:", versions.len()));
     let mut newest: Vec<(u64, &LegacyVersion)> =
         versions.iter().map(|entry| (packument.published_at(&entry.version).unwrap_or(0), entry)).collect();
-    newest.sort_by(|a, b| b.0.cmp(&a.0));
+    newest.sort_by_key(|entry| std::cmp::Reverse(entry.0));
     for (at, entry) in newest.iter().take(SHOWN_VERSIONS) {
         let when = if *at == 0 { "at an unknown time".to_owned() } else { moment(*at) };
         page.line(&format!("                 {} published {when}", entry.version));

@@ -96,10 +96,7 @@ async fn hand_over(
     };
     let request = TokenRequest { token, handover: handover.into(), signer: wallet.address(), signature };
     let _sending = context.output.progress("handing the token over");
-    Ok(coordinator
-        .hand_over_token(name, &request)
-        .await
-        .while_doing("the coordinator did not take the token")?)
+    coordinator.hand_over_token(name, &request).await.while_doing("the coordinator did not take the token")
 }
 
 fn check_shape(token: &SecretString) -> Result<(), Failure> {

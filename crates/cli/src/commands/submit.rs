@@ -106,12 +106,12 @@ async fn enact(
     let call = chain::calls::enact(desk.chain.network(), &config);
     let (submitted, after) =
         submission::submit_change(desk.context, desk.chain, desk.wallet, name, &config, &call).await?;
-    if let Some(hash) = submitted.transaction {
-        if let Err(error) = desk.coordinator.notify_change(change.id, hash).await {
-            desk.context
-                .output
-                .warn(&format!("the coordinator was not told ({error}); it watches the chain and will see"));
-        }
+    if let Some(hash) = submitted.transaction
+        && let Err(error) = desk.coordinator.notify_change(change.id, hash).await
+    {
+        desk.context
+            .output
+            .warn(&format!("the coordinator was not told ({error}); it watches the chain and will see"));
     }
     desk.context
         .output

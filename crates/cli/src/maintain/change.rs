@@ -2,10 +2,11 @@
 //! a coordinator hands over. Pure.
 //!
 //! The steps of a check, each with a test that breaks only it:
-//! 1. What came is what was asked for. 2. The id is the digest of the configuration, computed here.
-//! 3. It follows the team on chain: claim final, epoch + 1, members and threshold now. 4. The new team can
-//! exist: 1 to 16 distinct members, none of them zero, a threshold they can meet. 5. Its deadline is ahead
-//! and within 30 days of this clock.
+//! 1. What came is what was asked for.
+//! 2. The id is the digest of the configuration, computed here.
+//! 3. It follows the team on chain: claim final, epoch + 1, members and threshold now.
+//! 4. The new team can exist: 1 to 16 distinct members, none of them zero, a threshold they can meet.
+//! 5. Its deadline is ahead and within 30 days of this clock.
 
 use alloy_primitives::{Address, B256, U256};
 use client::coordinator::api::Change;

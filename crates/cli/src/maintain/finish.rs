@@ -120,12 +120,12 @@ pub(crate) async fn finish_release(
     progress.transaction_hash = submitted.transaction;
     progress.on_chain = Some(if record.status == ReleaseStatus::Cooling { "cooling" } else { "recorded" });
     progress.ready_at = (record.status == ReleaseStatus::Cooling).then_some(record.active_at);
-    if let Some(hash) = submitted.transaction {
-        if let Err(error) = desk.coordinator.notify_submission(checked.id(), hash).await {
-            desk.context
-                .output
-                .warn(&format!("the coordinator was not told ({error}); it watches the chain and will see"));
-        }
+    if let Some(hash) = submitted.transaction
+        && let Err(error) = desk.coordinator.notify_submission(checked.id(), hash).await
+    {
+        desk.context
+            .output
+            .warn(&format!("the coordinator was not told ({error}); it watches the chain and will see"));
     }
     if let Some(seconds) = switches.wait {
         progress.waited =
@@ -180,12 +180,12 @@ pub(crate) async fn finish_change(
     let waits = after.pending_change == checked.id();
     progress.on_chain = Some(if waits { "scheduled" } else { "inForce" });
     progress.ready_at = waits.then_some(after.pending_ready_at);
-    if let Some(hash) = submitted.transaction {
-        if let Err(error) = desk.coordinator.notify_change(checked.id(), hash).await {
-            desk.context
-                .output
-                .warn(&format!("the coordinator was not told ({error}); it watches the chain and will see"));
-        }
+    if let Some(hash) = submitted.transaction
+        && let Err(error) = desk.coordinator.notify_change(checked.id(), hash).await
+    {
+        desk.context
+            .output
+            .warn(&format!("the coordinator was not told ({error}); it watches the chain and will see"));
     }
     Ok(progress)
 }

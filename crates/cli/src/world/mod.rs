@@ -47,9 +47,7 @@ impl World {
     /// Brings everything up; what it takes to do so is installed in 3pm's home first.
     pub(crate) async fn bring_up(context: &Context) -> Result<Self, Failure> {
         let cache = context.home()?.join("world");
-        Ok(Self::bring_up_from(&cache, context.output)
-            .await
-            .while_doing("the local world did not come up")?)
+        Self::bring_up_from(&cache, context.output).await.while_doing("the local world did not come up")
     }
 
     async fn bring_up_from(cache: &Path, output: Output) -> Result<Self, WorldError> {

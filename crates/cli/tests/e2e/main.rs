@@ -1,6 +1,7 @@
 //! End to end: the real binary, the real npm, anvil and Verdaccio on loopback. What these tests look at is
 //! what a person or a script sees; nothing of the crates' insides is used to get a verdict.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, unreachable_pub, reason = "tests")]
+#![allow(clippy::type_complexity, reason = "tables of named changes")]
 
 mod cosigners;
 mod harness;

@@ -1,6 +1,7 @@
 //! `3pm install` and `3pm verify` end to end: the real binary and npm, a real chain and registry.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::type_complexity, reason = "tables of named changes")]
 #![allow(dead_code, unreachable_pub, reason = "the harness serves several test programs")]
 
 mod attacks;

@@ -156,6 +156,7 @@ fn started(world: &World, name: &'static str) -> (Project, Child, u32) {
     let person: &Person = &project.user;
     let mut command = person.command(BINARY);
     command.args(["install", name]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    #[expect(clippy::zombie_processes, reason = "the caller waits for it")]
     let child = command.spawn().expect("3pm");
     let begun = Instant::now();
     loop {
