@@ -1,7 +1,8 @@
 //! `3pm status`: where a package, a release, a proposal or a team change stands. What the chain says and what
-//! the coordinator says are shown apart. Judges no bytes; that is `3pm verify`.
+//! the coordinator says are shown apart, and where they contradict each other that is said and ends with an
+//! exit code. Judges no bytes; that is `3pm verify`.
 
-use client::coordinator::api::{Change, Proposal, TokenStatus};
+use client::coordinator::api::{Change, Proposal, ProposalState, TokenStatus};
 use serde::Serialize;
 use trust::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
 use trust::text::printable;
@@ -44,6 +45,8 @@ struct Report {
     token: Option<TokenStatus>,
     /// What could not be found out.
     problems: Vec<String>,
+    /// What is not as it was signed, or not as the coordinator says.
+    alarms: Vec<String>,
 }
 
 /// Finds it out and shows it.
@@ -79,8 +82,43 @@ pub(crate) async fn run(context: &Context, args: StatusArgs) -> Outcome {
     report.package = Some(name);
     let you = context.wallet_session()?.map(|session| session.address());
     let now = context.now();
+    report.alarms =
+        report.proposals.iter().filter_map(|proposal| alarm(proposal, report.release.as_ref())).collect();
     context.output.result(&report, |page| render(page, &report, you, now));
-    Ok(if report.problems.is_empty() { exit::FINE } else { exit::UNKNOWN })
+    for text in report.alarms.iter().chain(&report.problems) {
+        context.output.warn(text);
+    }
+    Ok(match (report.alarms.is_empty(), report.problems.is_empty()) {
+        (false, _) => exit::MISMATCH,
+        (true, false) => exit::UNKNOWN,
+        (true, true) => exit::FINE,
+    })
+}
+
+/// What is wrong about a proposal, beside the chain's record of that version where it was read.
+fn alarm(proposal: &Proposal, record: Option<&ReleaseRecord>) -> Option<String> {
+    use ProposalState::{Active, Hijacked, Published, Submitted};
+    let target = target_of(proposal);
+    match (proposal.state, record) {
+        (Submitted | Active | Published | Hijacked, Some(record)) if record.status == ReleaseStatus::None => {
+            Some(format!(
+                "the coordinator says {target} is {}, but there is no record of it on chain",
+                wait::words(proposal.state)
+            ))
+        }
+        (Submitted | Active | Published | Hijacked, Some(record))
+            if record.published_at != 0 && record.integrity != proposal.tarball.integrity =>
+        {
+            Some(format!(
+                "the coordinator says {target} is {} as {}, but on chain it is {}",
+                wait::words(proposal.state),
+                proposal.tarball.integrity,
+                record.integrity
+            ))
+        }
+        (Hijacked, _) => Some(format!("{target} is HIJACKED: npm has other bytes than were signed")),
+        _ => None,
+    }
 }
 
 /// The chain's answer stands without the coordinator's, so what it does not say is a problem to name.
@@ -161,9 +199,6 @@ fn render(page: &mut Page, report: &Report, you: Option<alloy_primitives::Addres
     for change in &report.changes {
         render_change(page, change);
     }
-    for problem in &report.problems {
-        page.warn(&format!("  {problem}"));
-    }
 }
 
 fn render_release(page: &mut Page, release: &ReleaseRecord) {
@@ -197,9 +232,14 @@ fn render_release(page: &mut Page, release: &ReleaseRecord) {
     }
 }
 
-fn render_proposal(page: &mut Page, proposal: &Proposal) {
+/// `name@version`, as the coordinator writes them.
+fn target_of(proposal: &Proposal) -> String {
     let release = &proposal.release;
-    let target = format!("{}@{}", printable(&release.package_name, 214), printable(&release.version, 64));
+    format!("{}@{}", printable(&release.package_name, 214), printable(&release.version, 64))
+}
+
+fn render_proposal(page: &mut Page, proposal: &Proposal) {
+    let target = target_of(proposal);
     page.gap();
     page.line(&format!("  {target}  {}", wait::words(proposal.state)));
     page.field("id", proposal.id);
@@ -217,8 +257,8 @@ fn render_proposal(page: &mut Page, proposal: &Proposal) {
         return;
     }
     match proposal.state {
-        client::coordinator::api::ProposalState::Proposed => page.next(&format!("3pm approve {target}")),
-        client::coordinator::api::ProposalState::Signed => page.next(&format!("3pm submit {target}")),
+        ProposalState::Proposed => page.next(&format!("3pm approve {target}")),
+        ProposalState::Signed => page.next(&format!("3pm submit {target}")),
         _ => {}
     }
 }

@@ -118,7 +118,13 @@ fn has_script(folder: &Path, is_link: bool) -> bool {
         names.push("prepare");
     }
     names.iter().any(|name| scripts.and_then(|scripts| scripts.get(name)).is_some_and(is_text))
-        || folder.join("binding.gyp").is_file()
+        || (builds_native_code(manifest.as_ref()) && folder.join("binding.gyp").is_file())
+}
+
+/// npm builds what has a `binding.gyp`, unless the package says that it does not want that. npm itself forgets
+/// this field between two phases, because its lockfiles do not hold it; we do not ask it to build then.
+fn builds_native_code(manifest: Option<&Value>) -> bool {
+    manifest.and_then(|manifest| manifest.get("gypfile")) != Some(&Value::Bool(false))
 }
 
 fn is_text(value: &Value) -> bool {

@@ -220,5 +220,5 @@ fn other_bytes_on_npm_are_hijacked_and_said_loudly() {
     assert!(proposal["reason"].as_str().unwrap().contains("other bytes"), "{proposal}");
     assert_eq!(package.served(world, "1.1.0"), stolen, "npm's bytes were touched");
     let status = world.person("carol").threepm(["status", &package.release("1.1.0")]).refused();
-    status.says(&["hijacked"]);
+    status.ended_with(50).says(&["HIJACKED"]);
 }

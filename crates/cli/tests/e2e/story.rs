@@ -63,7 +63,7 @@ fn a_package_is_claimed_shared_released_by_two_and_installed() {
     let served = package.served(world, "1.1.0").expect("it is on npm");
     assert_eq!(proposal["tarball"]["integrity"], TarballHashes::of(&served).integrity.to_string());
     let status = bob.threepm(["status", &package.release("1.1.0"), "--json"]).succeeded().json();
-    assert_eq!(status["proposal"]["state"], "published", "{status}");
+    assert_eq!(status["proposals"][0]["state"], "published", "{status}");
 
     // Installation: the signed one names its signers, the ones from before the claim are Legacy.
     let (user, project) = world.project("whole-way-install");

@@ -1,6 +1,8 @@
 //! The coordinator's API and the chain's JSON-RPC without our own client: for what our client would
 //! refuse to send. Signs through the development node, as a wallet would.
 
+use std::time::Duration;
+
 use alloy_primitives::{Address, B256, U256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -111,7 +113,12 @@ pub fn record(world: &World, release: &Release, signers: &[&Person]) {
     let call = chain::calls::publish(&network, release, &signatures).expect("an integrity");
     let transaction = json!({ "from": address("/chain/accounts/7"), "to": call.to, "data": call.data });
     let hash = rpc(world, "eth_sendTransaction", json!([transaction]));
-    let receipt = rpc(world, "eth_getTransactionReceipt", json!([hash]));
+    // Its block is made a moment after the answer.
+    let receipt = std::iter::repeat_with(|| {
+        std::thread::sleep(Duration::from_millis(20));
+        rpc(world, "eth_getTransactionReceipt", json!([hash]))
+    });
+    let receipt = receipt.take(250).find(|receipt| !receipt.is_null()).expect("a receipt within 5 s");
     assert_eq!(receipt["status"], "0x1", "{receipt}");
 }
 

@@ -50,7 +50,7 @@ impl Package {
     /// Commits everything.
     pub fn commit(&self) {
         self.git(&["add", "--all"]);
-        self.git(&["commit", "--quiet", "--no-verify", "--message", "A change"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "--no-verify", "--message", "A change"]);
     }
 
     fn git(&self, arguments: &[&str]) {
