@@ -73,17 +73,19 @@ impl Tripwire {
     }
 }
 
-/// Signed by two at this coordinator, not yet on chain.
-fn signed(world: &World, coordinator: &Coordinator, package: &Package, nonce: u64) -> (Release, Vec<u8>) {
+fn release(package: &Package, nonce: u64) -> (Release, Vec<u8>) {
     let version = format!("1.1.{nonce}");
     let tarball = archive::package(&package.name, &version, &format!("module.exports = {nonce};\n"));
-    let release = raw::release(&package.name, &version, &tarball, nonce);
+    (raw::release(&package.name, &version, &tarball, nonce), tarball)
+}
+
+/// Two sign it at this coordinator; it is not yet on chain.
+fn sign_at(world: &World, coordinator: &Coordinator, release: &Release, tarball: &[u8]) {
     let (alice, bob) = (world.person("alice"), world.person("bob"));
-    let answer = raw::propose(world, &coordinator.url, &alice, &release, tarball.clone());
+    let answer = raw::propose(world, &coordinator.url, &alice, release, tarball.to_vec());
     assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
-    let answer = raw::add_signature(world, &coordinator.url, &bob, &release);
+    let answer = raw::add_signature(world, &coordinator.url, &bob, release);
     assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
-    (release, tarball)
 }
 
 fn is_published(world: &World, coordinator: &Coordinator, release: &Release) -> bool {
@@ -122,7 +124,8 @@ fn sweep(name: &str, wire_to_npm: bool) {
         for requests in 0.. {
             assert!(requests < MOST_REQUESTS, "the sweep does not end");
             nonce += 1;
-            let (release, tarball) = signed(world, &coordinator, &package, nonce);
+            let (release, tarball) = release(&package, nonce);
+            sign_at(world, &coordinator, &release, &tarball);
             npm.created.store(0, Ordering::SeqCst);
             wire.arm(requests, after);
             raw::record(world, &release, &[&world.person("alice"), &world.person("bob")]);
@@ -179,8 +182,10 @@ fn two_coordinators_that_see_the_same_record_publish_it_once() {
     }
     for nonce in 1..=3 {
         npm.created.store(0, Ordering::SeqCst);
-        let (release, tarball) = signed(world, &both[0], &package, nonce);
-        assert_eq!(signed(world, &both[1], &package, nonce).1, tarball);
+        let (release, tarball) = release(&package, nonce);
+        for coordinator in &both {
+            sign_at(world, coordinator, &release, &tarball);
+        }
         raw::record(world, &release, &[&world.person("alice"), &world.person("bob")]);
         for coordinator in &both {
             wait_until_published(world, coordinator, &release);

@@ -84,7 +84,10 @@ fn a_package_is_claimed_shared_released_by_two_and_installed() {
     let entry = &lockfile["packages"][format!("node_modules/{name}")];
     assert_eq!(entry["integrity"], TarballHashes::of(&served).integrity.to_string());
     let (user, _) = world.project("whole-way-legacy");
-    user.threepm(["install", &package.release("1.0.0")]).succeeded().says(&["egacy"]);
+    let installed = user.threepm(["install", &package.release("1.0.0")]).succeeded();
+    installed.says(&["1 from before their maintainers used 3pm"]);
+    let verified = user.threepm(["verify", &package.release("1.0.0"), "--json"]).succeeded().json();
+    assert_eq!(verified["counts"]["Legacy"], 1, "{verified}");
 }
 
 #[test]
