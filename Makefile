@@ -12,7 +12,7 @@ licences:
 
 # Builds the Solidity, compares the committed artefacts with what it made, runs the Foundry suite.
 contracts:
-	cd contracts && npm ci --no-audit --no-fund && npm run --silent artefact:check && npm test
+	cd contracts && npm ci --no-audit --no-fund && npm test && npm run --silent test:prague
 
 # Unit, integration and end-to-end tests; the last bring up the local world (anvil, Verdaccio).
 rust:
