@@ -123,16 +123,30 @@ struct Records {
 
 /// A tarball's bytes, read.
 #[derive(Debug)]
-struct Fetched {
-    hashes: TarballHashes,
-    read: Result<Read, String>,
+pub(crate) struct Fetched {
+    /// Both ways.
+    pub(crate) hashes: TarballHashes,
+    /// What it holds, or why it cannot be read.
+    pub(crate) read: Result<Read, String>,
 }
 
+/// What a tarball holds.
 #[derive(Debug)]
-struct Read {
-    json: Value,
+pub(crate) struct Read {
+    /// Its package.json.
+    pub(crate) json: Value,
     paths: BTreeSet<String>,
-    files: Arc<Files>,
+    /// Its files as they will lie on disk.
+    pub(crate) files: Arc<Files>,
+}
+
+impl Read {
+    /// The name and version it says it is, as npm reads them.
+    pub(crate) fn identity(&self) -> Result<(PackageName, String), String> {
+        let inside = Inside { json: &self.json, files: &self.paths };
+        let manifest = read_inside(&inside).map_err(|error| error.to_string())?;
+        Ok((manifest.name.parse().map_err(|error| format!("{error}"))?, manifest.version))
+    }
 }
 
 /// Finds out about `subjects`; `now` is the time in Unix seconds.
@@ -175,6 +189,64 @@ pub(crate) async fn assess(
     Ok(Assessment { head, findings })
 }
 
+/// The same for one subject whose bytes are here already, with what the chain says of it; `asked` is whether
+/// anybody was asked.
+pub(crate) async fn assess_arrived(
+    subject: Subject,
+    fetched: Arc<Fetched>,
+    said: Said,
+    npm: &NpmClient,
+    coordinator: Option<&CoordinatorClient>,
+) -> Finding {
+    let mut records = Records::default();
+    let key = name_of(&subject);
+    let asked = !matches!(said, Said::NotAsked);
+    if let (Some(name), Said::Chain { package, release }) = (key, said) {
+        if let (Some(version), Some(release)) = (subject.version.clone(), release) {
+            records.releases.insert((name.clone(), version), release);
+        }
+        records.packages.insert(name, package);
+    }
+    let packuments = fetch_packuments(npm, &records).await;
+    let subjects = [subject];
+    let evidence = match asked {
+        true => fetch_evidence(&subjects, coordinator, &records).await,
+        false => BTreeMap::new(),
+    };
+    let [subject] = &subjects;
+    let mut tarballs = BTreeMap::new();
+    if let Ok(Source::Tarball(tarball)) = &subject.source {
+        tarballs.insert(key_of(subject, tarball), Ok(fetched));
+    }
+    let view = View {
+        asked,
+        records: &records,
+        packuments: &packuments,
+        tarballs: &tarballs,
+        evidence: &evidence,
+    };
+    view.find(subject, &subjects)
+}
+
+/// What the chain says about one package.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// No trust network is configured.
+    NotAsked,
+    /// Its answer.
+    Chain {
+        /// About the name.
+        package: PackageRecord,
+        /// About the version, where the name is enrolled.
+        release: Option<ReleaseRecord>,
+    },
+}
+
+/// Whether releases of a name are judged.
+pub(crate) fn is_enrolled(package: &PackageRecord) -> bool {
+    matches!(package.state, PackageState::Final | PackageState::Retired)
+}
+
 /// Step 1: both reads pinned to the same block.
 async fn read_records(subjects: &[Subject], chain: &Chain, now: u64) -> Result<(Head, Records), ChainError> {
     let head = chain.head(now).await?;
@@ -205,9 +277,7 @@ async fn read_records(subjects: &[Subject], chain: &Chain, now: u64) -> Result<(
 
 impl Records {
     fn is_enrolled(&self, name: &PackageName) -> bool {
-        self.packages
-            .get(name)
-            .is_some_and(|record| matches!(record.state, PackageState::Final | PackageState::Retired))
+        self.packages.get(name).is_some_and(is_enrolled)
     }
 }
 
@@ -313,7 +383,7 @@ async fn fetch_tarball(
 }
 
 /// Hashes both ways and reads within `scan`'s limits.
-fn read(bytes: &Bytes) -> Fetched {
+pub(crate) fn read(bytes: &Bytes) -> Fetched {
     let hashes = TarballHashes::of(bytes);
     let limits = scan::Limits::default();
     let read = scan::read_tarball(bytes, &limits).map_err(|error| error.to_string()).map(|tarball| {

@@ -26,11 +26,12 @@ pub(super) async fn proposal(
 ) -> Result<Json<Proposal>, Problem> {
     let request: SignatureRequest = parse_json(&body)?;
     let proposal = super::proposals::find(&app, &id).await?;
-    if !matches!(proposal.state, ProposalState::Proposed | ProposalState::Signed) {
-        return Err(closed(proposal.id, &format!("{:?}", proposal.state)));
-    }
     let now = now();
-    verify_open(proposal.release.deadline, now)?;
+    match proposal.state {
+        ProposalState::Proposed | ProposalState::Signed => verify_open(proposal.release.deadline, now)?,
+        ProposalState::Expired => return Err(expired(proposal.release.deadline, now)),
+        state => return Err(closed(proposal.id, &format!("{state:?}"))),
+    }
     let head = app.head().await?;
     let name = parse_name(&proposal.release.package_name)?;
     let package = app.claimed(&head, &name).await?;
@@ -57,11 +58,12 @@ pub(super) async fn change(
     let request: SignatureRequest = parse_json(&body)?;
     let id = parse_id(&id)?;
     let change = super::changes::find(&app, id).await?;
-    if !matches!(change.state, ChangeState::Proposed | ChangeState::Signed) {
-        return Err(closed(id, &format!("{:?}", change.state)));
-    }
     let now = now();
-    verify_open(change.config.deadline, now)?;
+    match change.state {
+        ChangeState::Proposed | ChangeState::Signed => verify_open(change.config.deadline, now)?,
+        ChangeState::Expired => return Err(expired(change.config.deadline, now)),
+        state => return Err(closed(id, &format!("{state:?}"))),
+    }
     let head = app.head().await?;
     let name = parse_name(&change.config.package_name)?;
     let package = app.claimed(&head, &name).await?;
@@ -93,11 +95,12 @@ pub(super) fn both_sets_signed(change: &Change, signers: &BTreeSet<Address>) -> 
 }
 
 fn verify_open(deadline: U256, now: u64) -> Result<(), Problem> {
-    if deadline <= U256::from(now) {
-        return Err(Problem::new(StatusCode::GONE, "expired", "Deadline has passed")
-            .detail(format!("the deadline was {deadline}, the time is {now}; propose it again")));
-    }
-    Ok(())
+    if deadline <= U256::from(now) { Err(expired(deadline, now)) } else { Ok(()) }
+}
+
+fn expired(deadline: U256, now: u64) -> Problem {
+    Problem::new(StatusCode::GONE, "expired", "Deadline has passed")
+        .detail(format!("the deadline was {deadline}, the time is {now}; propose it again"))
 }
 
 fn verify_not_twice(signatures: &[CollectedSignature], signer: Address) -> Result<(), Problem> {
