@@ -131,6 +131,8 @@ fn an_expired_proposal_takes_no_more_signatures() {
     refused(&raw::add_signature(world, world.coordinator(), &bob, &release), 410, "expired");
     let id = raw::id(world, &release);
     bob.threepm(["approve", &id, "--yes"]).ended_with(4).refused().says(&["expired"]);
+    // The chain's clock decides, and this one stands still between blocks.
+    raw::rpc(world, "evm_mine", serde_json::json!([]));
     world.wait_for_state(world.coordinator(), &id, "expired");
     // A deadline that has passed is refused from the start, and so is one nobody may sign.
     for deadline in [raw::now() - 1, raw::now() + 31 * 24 * 60 * 60] {
