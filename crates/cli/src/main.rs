@@ -10,6 +10,7 @@ mod install;
 mod maintain;
 mod output;
 mod prompt;
+mod run_with;
 mod world;
 
 use clap::Parser as _;

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 
 /// Exactly one SHA-512 of 64 bytes. Anything else a lockfile may hold counts as no integrity at all:
 /// npm accepts the second of two hashes, so a list of them protects nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Integrity([u8; 64]);
 
 /// Why a string is not an [`Integrity`].

@@ -4,6 +4,7 @@
 mod deployment;
 mod install;
 mod maintainer;
+mod run_with;
 mod setup;
 mod world;
 
@@ -15,6 +16,7 @@ pub(crate) use maintainer::{
     ApproveArgs, ApproveSwitches, PendingArgs, PublishArgs, RegisterArgs, RegisterTokenArgs, StatusArgs,
     SubmitArgs, Target, TeamCommand,
 };
+pub(crate) use run_with::RunWithArgs;
 pub(crate) use setup::{
     CompletionsArgs, CoordinatorCommand, InitArgs, ServeArgs, WalletCommand, WalletConnectArgs,
 };
@@ -77,6 +79,8 @@ pub(crate) enum Command {
     Install(InstallArgs),
     /// Check packages without installing anything
     Verify(VerifyArgs),
+    /// Let npm, pnpm, yarn or bun install, behind the same checks
+    RunWith(RunWithArgs),
     /// Choose the network: RPC, contracts, coordinator
     Init(InitArgs),
     /// The wallet that signs; no key ever enters this process

@@ -23,7 +23,7 @@ use crate::args::{Arguments, Command};
 use crate::context::Context;
 use crate::errors::{Failure, Outcome};
 use crate::exit::{self, ExitCode};
-use crate::{install, world};
+use crate::{install, run_with, world};
 
 /// Runs what was typed.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
@@ -58,6 +58,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
     match command {
         Command::Install(args) => install::run_install(context, args).await,
         Command::Verify(args) => install::run_verify(context, args).await,
+        Command::RunWith(args) => run_with::run(context, args).await,
         Command::Demo(args) => world::run_demo(context, args).await,
         Command::Dev(args) => world::run_dev(context, args).await,
         Command::WorldGuard => Ok(world::run_guard().await.map(|()| exit::FINE)?),

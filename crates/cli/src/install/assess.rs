@@ -45,7 +45,7 @@ const MAX_COMMAND_BYTES: u64 = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct TrustNetwork {
     /// The contracts.
-    pub(crate) chain: Chain,
+    pub(crate) chain: Arc<Chain>,
     /// Who serves the lists of versions from before a claim; not believed, and not needed without one.
     pub(crate) coordinator: Option<CoordinatorClient>,
 }

@@ -290,7 +290,7 @@ async fn prepare(
 }
 
 /// Whether the registry is there: any answer will do.
-async fn reach(http: &Http, config: &NpmConfig) -> Result<(), FlowError> {
+pub(crate) async fn reach(http: &Http, config: &NpmConfig) -> Result<(), FlowError> {
     let registry = config.default_registry().url;
     let url = registry.join("-/ping").unwrap_or(registry);
     match http.send(Request::new(Method::GET, url), REGISTRY_LIMIT).await {
@@ -354,7 +354,7 @@ async fn check_tree(npm: &Npm, text: &str, manifest: &Value, config: &NpmConfig)
 
 /// Which registry npm would use if nobody had configured any: the one whose address lockfiles carry, and
 /// which npm swaps for the configured one. 3pm itself knows no registry's address.
-async fn builtin_registry(npm: &Npm) -> Result<Option<Url>, FlowError> {
+pub(crate) async fn builtin_registry(npm: &Npm) -> Result<Option<Url>, FlowError> {
     let empty = private_folder()?;
     std::fs::write(empty.path().join("package.json"), "{}")
         .map_err(|source| ProjectError::Io { path: empty.path().to_owned(), source })?;

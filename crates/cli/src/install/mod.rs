@@ -5,22 +5,23 @@
 //! findings beside the verdicts (typosquats, new behaviour, known vulnerabilities), a policy on single
 //! install scripts, other package managers than npm.
 
-mod assess;
-mod decision;
-mod entries;
-mod flow;
+pub(crate) mod assess;
+pub(crate) mod decision;
+pub(crate) mod entries;
+pub(crate) mod flow;
 mod lockfile;
 mod manifests;
 pub(crate) mod npm;
-mod project;
-mod report;
+pub(crate) mod project;
+pub(crate) mod report;
 mod scripts;
 pub(crate) mod seen;
 mod settings;
-mod transaction;
-mod unpacked;
+pub(crate) mod transaction;
+pub(crate) mod unpacked;
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use chain::Chain;
 use client::coordinator::CoordinatorClient;
@@ -66,7 +67,7 @@ pub(crate) async fn run_verify(context: &Context, args: VerifyArgs) -> Outcome {
     finish(context, &around, report)
 }
 
-fn surroundings(context: &Context) -> Result<Surroundings, Failure> {
+pub(crate) fn surroundings(context: &Context) -> Result<Surroundings, Failure> {
     let http = context.http()?.clone();
     let network = match context.network_if_configured()? {
         None => None,
@@ -82,7 +83,7 @@ fn surroundings(context: &Context) -> Result<Surroundings, Failure> {
             let coordinator =
                 network.coordinator_url.clone().map(|url| CoordinatorClient::new(http.clone(), url));
             let chain = Chain::new(http.clone(), chain).with_floor(floor);
-            Some((network.name.clone(), TrustNetwork { chain, coordinator }))
+            Some((network.name.clone(), TrustNetwork { chain: Arc::new(chain), coordinator }))
         }
     };
     Ok(Surroundings {
@@ -96,7 +97,7 @@ fn surroundings(context: &Context) -> Result<Surroundings, Failure> {
 }
 
 /// Shows what was found and waits for an answer; no answer is no.
-async fn ask(context: &Context, report: &Report) -> bool {
+pub(crate) async fn ask(context: &Context, report: &Report) -> bool {
     let mut page = Page::default();
     report.render(&mut page);
     let mut stderr = anstream::stderr();
@@ -111,7 +112,7 @@ async fn ask(context: &Context, report: &Report) -> bool {
     matches!(answer.await, Ok(Ok(line)) if matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-fn finish(context: &Context, around: &Surroundings, report: Result<Report, FlowError>) -> Outcome {
+pub(crate) fn finish(context: &Context, around: &Surroundings, report: Result<Report, FlowError>) -> Outcome {
     let report = report.map_err(failure)?;
     if let (Some((_, network)), Some(head)) = (&around.network, &report.assessment.head) {
         seen::note(&context.home()?, network.chain.network(), head.number)?;

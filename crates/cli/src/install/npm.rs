@@ -157,7 +157,7 @@ impl Npm {
 }
 
 /// A child and everything it started; gone when this is dropped.
-struct Group(Child);
+pub(crate) struct Group(pub(crate) Child);
 
 impl Drop for Group {
     fn drop(&mut self) {

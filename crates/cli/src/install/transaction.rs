@@ -22,7 +22,21 @@ const JOURNAL: &str = "journal.json";
 const LOCK: &str = "lock";
 
 /// The files an install may change.
-const FILES: [&str; 3] = ["package.json", "package-lock.json", "npm-shrinkwrap.json"];
+const FILES: [&str; 13] = [
+    "package.json",
+    "package-lock.json",
+    "npm-shrinkwrap.json",
+    "pnpm-lock.yaml",
+    "pnpm-workspace.yaml",
+    "yarn.lock",
+    ".yarnrc.yml",
+    ".pnp.cjs",
+    ".pnp.loader.mjs",
+    ".pnp.data.json",
+    "bun.lock",
+    "bun.lockb",
+    "install-state.gz",
+];
 
 /// The largest journal: a path per workspace.
 const MAX_JOURNAL_BYTES: u64 = 16 * 1024 * 1024;
@@ -42,6 +56,13 @@ struct Journal {
 struct SetAside {
     place: PathBuf,
     original: Option<String>,
+}
+
+/// A file as it was.
+#[derive(Debug)]
+struct Kept {
+    path: PathBuf,
+    before: Option<Vec<u8>>,
 }
 
 /// A change in progress.
@@ -111,6 +132,16 @@ impl Transaction {
         changes: &[Change],
         modules: &[PathBuf],
     ) -> Result<Self, TransactionError> {
+        Self::begin_with(root, changes, &[], modules)
+    }
+
+    /// The same, with files that are not there, and will be taken away if somebody makes them.
+    fn begin_with(
+        root: &Path,
+        changes: &[Change],
+        absent: &[PathBuf],
+        modules: &[PathBuf],
+    ) -> Result<Self, TransactionError> {
         Self::recover(root)?;
         let folder = root.join(FOLDER);
         match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
@@ -137,6 +168,11 @@ impl Transaction {
             });
             journal.files.push(SetAside { place, original: original.transpose()? });
         }
+        for path in absent {
+            let place = relative(root, path)?;
+            safe_place(root, &place, &FILES)?;
+            journal.files.push(SetAside { place, original: None });
+        }
         for (number, place) in modules.iter().enumerate() {
             let exists = safe_place(root, place, &["node_modules"])?.symlink_metadata().is_ok();
             let place = place.clone();
@@ -152,10 +188,36 @@ impl Transaction {
                 std::fs::rename(&place, folder.join(original)).map_err(|source| io(&place, source))?;
             }
         }
-        for change in changes {
+        for change in changes.iter().filter(|change| change.before.as_ref() != Some(&change.after)) {
             replace(&change.path, &change.after).map_err(|source| io(&change.path, source))?;
         }
         Ok(transaction)
+    }
+
+    /// Sets the folders `modules` aside and remembers `files` as they are, for somebody else to change.
+    pub(crate) fn guard(
+        root: &Path,
+        files: &[PathBuf],
+        modules: &[PathBuf],
+        limit: u64,
+    ) -> Result<Self, TransactionError> {
+        let mut kept = Vec::new();
+        for file in files {
+            let path = root.join(file);
+            let before = read_bounded(&path, limit.max(MAX_LOCKFILE_BYTES)).map_err(|_| changed(&path))?;
+            // What is not there yet is taken away again, what is there is written back as it is.
+            kept.push(Kept { path, before });
+        }
+        let changes: Vec<Change> = kept
+            .iter()
+            .filter_map(|kept| {
+                let before = kept.before.clone()?;
+                Some(Change { path: kept.path.clone(), after: before.clone(), before: Some(before) })
+            })
+            .collect();
+        let absent: Vec<PathBuf> =
+            kept.into_iter().filter(|kept| kept.before.is_none()).map(|kept| kept.path).collect();
+        Self::begin_with(root, &changes, &absent, modules)
     }
 
     /// Keeps what is there now.

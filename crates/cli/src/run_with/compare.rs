@@ -1,0 +1,402 @@
+//! Every package on disk against the tarball that was checked for it, byte for byte, before any script runs.
+//! This one comparison stands for all package managers: it does not matter whether the bytes came through the
+//! proxy, out of a cache or lay there before.
+//!
+//! The steps, each with a test that breaks only it:
+//! 1. A folder holds the package it is named after, unless a dependent asks for another one there (`npm:`).
+//! 2. There is a checked tarball of that name and version: from this run, from an earlier one, or fetched now.
+//! 3. All of its files are there, with its bytes, and no others.
+//! 4. What comes from no registry is named, for the policy to decide about.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use alloy_primitives::B256;
+use futures_util::{StreamExt as _, stream};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+use trust::text::printable;
+use trust::{Integrity, PackageName};
+
+use super::gate::{Arrived, Gatekeeper};
+use super::lists::Lists;
+use super::tree::{self, Package, Tree, TreeError, aliases, list, without_version};
+use crate::install::assess::{Finding, Outcome, Subject, chain_of};
+use crate::install::entries::{Problem, Source};
+use crate::install::unpacked::{Files, Receipt};
+
+/// Tarballs fetched at once.
+const PARALLEL: usize = 8;
+
+/// Name and version.
+type Key = (String, String);
+
+/// What a tree came to.
+#[derive(Debug, Default)]
+pub(crate) struct Compared {
+    /// How much was compared.
+    pub(crate) receipt: Receipt,
+    /// Everything that is wrong, or comes from no registry.
+    pub(crate) findings: Vec<Finding>,
+    /// The tarballs that lie there, by name and version.
+    pub(crate) present: BTreeMap<Key, Integrity>,
+}
+
+/// A tarball that was checked, in this run or before.
+#[derive(Debug, Clone)]
+struct Candidate {
+    integrity: Integrity,
+    files: Arc<Files>,
+}
+
+/// Compares a whole tree.
+pub(crate) async fn compare_tree(
+    root: &Path,
+    tree: Tree,
+    gate: &Gatekeeper,
+    lists: &Lists,
+) -> Result<Compared, TreeError> {
+    let mut compared = Compared::default();
+    let mut candidates: BTreeMap<Key, Vec<Candidate>> = BTreeMap::new();
+    for arrived in gate.arrived() {
+        add(&mut candidates, &arrived);
+    }
+    let mut sources = sources_elsewhere(tree.own.iter());
+    let mut names = aliases(tree.own.iter());
+    for (place, target) in &tree.outside {
+        if target.is_absolute() {
+            let what = format!("a link to {}", printable(&target.display().to_string(), 200));
+            compared.findings.push(elsewhere(place, &what));
+        }
+    }
+    let mut level = tree.packages;
+    while !level.is_empty() {
+        sources.extend(sources_elsewhere(level.iter().map(|package| &package.manifest)));
+        for (folder, targets) in aliases(level.iter().map(|package| &package.manifest)) {
+            names.entry(folder).or_default().extend(targets);
+        }
+        find_missing(&level, &sources, &mut candidates, gate, lists).await;
+        let (nested, results) = {
+            let (root, candidates) = (root.to_owned(), candidates.clone());
+            let work = tokio::task::spawn_blocking(move || {
+                let results = compare_all(&root, &level, &candidates);
+                let mut nested = Vec::new();
+                for (package, result) in level.iter().zip(&results) {
+                    if let Ok(found) = result {
+                        nested.extend(packages_inside(&root, package, &found.files)?);
+                    }
+                }
+                Ok::<_, TreeError>((nested, level.into_iter().zip(results).collect::<Vec<_>>()))
+            });
+            match work.await {
+                Ok(done) => done?,
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            }
+        };
+        for (package, result) in results {
+            compared.receipt.installed += 1;
+            settle(&package, result, &sources, &names, &mut compared);
+        }
+        level = nested;
+    }
+    Ok(compared)
+}
+
+/// What one package's comparison means.
+fn settle(
+    package: &Package,
+    result: Result<Candidate, String>,
+    sources: &BTreeMap<String, String>,
+    names: &BTreeMap<String, BTreeSet<String>>,
+    compared: &mut Compared,
+) {
+    let (name, version) = identity(&package.manifest);
+    match result {
+        Ok(found) => {
+            compared.receipt.compared += 1;
+            compared.present.insert((name.clone(), version.clone()), found.integrity);
+            // 1.
+            let asked_for = package
+                .folder
+                .as_ref()
+                .is_none_or(|folder| *folder == name || names.get(folder).is_some_and(|names| names.contains(&name)));
+            if !asked_for {
+                let expected = format!("the package {}: nothing asks for another one there", package.folder.as_deref().unwrap_or_default());
+                compared.findings.push(wrong(package, "identity", &expected, &format!("{name}@{version}")));
+            }
+        }
+        // 4.
+        Err(reason) => match package.folder.as_ref().and_then(|folder| sources.get(folder)) {
+            Some(spec) => compared.findings.push(elsewhere(&package.location, spec)),
+            None => {
+                let expected = format!("the files of the checked tarball of {name}@{version}");
+                compared.findings.push(wrong(package, "files on disk", &expected, &reason));
+            }
+        },
+    }
+}
+
+/// Step 2: for every package that did not come in this run.
+async fn find_missing(
+    packages: &[Package],
+    sources: &BTreeMap<String, String>,
+    candidates: &mut BTreeMap<Key, Vec<Candidate>>,
+    gate: &Gatekeeper,
+    lists: &Lists,
+) {
+    let mut missing: BTreeSet<Key> = BTreeSet::new();
+    for package in packages {
+        let key = identity(&package.manifest);
+        let is_elsewhere = package.folder.as_ref().is_some_and(|folder| sources.contains_key(folder));
+        if !candidates.contains_key(&key) && !is_elsewhere {
+            missing.insert(key);
+        }
+    }
+    let found: Vec<(Key, Vec<Candidate>)> = stream::iter(missing)
+        .map(|key| async move {
+            let found = find_one(&key, gate, lists).await;
+            (key, found)
+        })
+        .buffer_unordered(PARALLEL)
+        .collect()
+        .await;
+    candidates.extend(found);
+}
+
+async fn find_one(key: &Key, gate: &Gatekeeper, lists: &Lists) -> Vec<Candidate> {
+    let Ok(name) = key.0.parse::<PackageName>() else { return vec![] };
+    // Bytes that an earlier run saw are as good as new ones where nobody signs; what is signed is judged anew.
+    if !gate.is_enrolled(&name).await {
+        let known = lists.read(&name, &key.1);
+        if !known.is_empty() {
+            let candidates = known.into_iter();
+            return candidates
+                .map(|(integrity, files)| {
+                    gate.keep_known(&name, &key.1, integrity, Arc::clone(&files));
+                    Candidate { integrity, files }
+                })
+                .collect();
+        }
+    }
+    let npm = &gate.sources().npm;
+    let fetched = async {
+        let packument = npm.fetch_packument(&name).await.map_err(|error| chain_of(&error))?;
+        let described = packument.and_then(|packument| packument.version(&key.1).ok().flatten());
+        let url = described.ok_or("the registry does not know this version")?.tarball;
+        let bytes = npm.fetch_tarball(&url).await.map_err(|error| chain_of(&error))?;
+        Ok::<_, String>(gate.judge(&url, bytes).await)
+    };
+    let mut candidates = BTreeMap::new();
+    if let Ok(arrived) = fetched.await {
+        add(&mut candidates, &arrived);
+    }
+    candidates.remove(key).unwrap_or_default()
+}
+
+fn add(candidates: &mut BTreeMap<Key, Vec<Candidate>>, arrived: &Arrived) {
+    let subject = &arrived.finding.subject;
+    if let (Some(files), Some(version)) = (&arrived.files, &subject.version) {
+        let candidate = Candidate { integrity: arrived.integrity, files: Arc::clone(files) };
+        let key = (subject.name.clone(), clean(version).to_owned());
+        candidates.entry(key).or_default().push(candidate);
+    }
+}
+
+/// Step 3 for many, on as many threads as there are processors.
+fn compare_all(
+    root: &Path,
+    packages: &[Package],
+    candidates: &BTreeMap<Key, Vec<Candidate>>,
+) -> Vec<Result<Candidate, String>> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).min(8);
+    let size = packages.len().div_ceil(threads).max(1);
+    let chunks = packages.chunks(size);
+    std::thread::scope(|scope| {
+        let running: Vec<_> = chunks
+            .map(|chunk| {
+                scope.spawn(move || {
+                    chunk.iter().map(|package| compare_one(root, package, candidates)).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let mut results = Vec::with_capacity(packages.len());
+        for thread in running {
+            results.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        results
+    })
+}
+
+fn compare_one(
+    root: &Path,
+    package: &Package,
+    candidates: &BTreeMap<Key, Vec<Candidate>>,
+) -> Result<Candidate, String> {
+    let key = identity(&package.manifest);
+    let known = candidates.get(&key).map_or(&[][..], Vec::as_slice);
+    let mut reason = "no tarball of that name and version was checked".to_owned();
+    for candidate in known {
+        match compare_files(&root.join(&package.location), &candidate.files) {
+            Ok(()) => return Ok(candidate.clone()),
+            Err(difference) => reason = difference,
+        }
+    }
+    Err(reason)
+}
+
+/// Every file of a folder against a list, both ways. Folders of other packages are theirs.
+pub(crate) fn compare_files(folder: &Path, files: &Files) -> Result<(), String> {
+    let mut missing: BTreeSet<&str> = files.keys().map(String::as_str).collect();
+    let mut open = vec![String::new()];
+    while let Some(inner) = open.pop() {
+        for (name, kind) in list(&folder.join(&inner)).map_err(|error| chain_of(&error))? {
+            let path = if inner.is_empty() { name.clone() } else { format!("{inner}/{name}") };
+            let shown = || printable(&path, 200);
+            if is_of_another(&path, files) {
+                continue;
+            }
+            if kind.is_dir() {
+                open.push(path);
+            } else if kind.is_symlink() {
+                return Err(format!("{} is a symbolic link that the tarball does not have", shown()));
+            } else {
+                let (listed, file) = find_file(&path, files)
+                    .ok_or_else(|| format!("{} is not in the checked tarball", shown()))?;
+                let sha256 = hash(&folder.join(&path)).map_err(|error| format!("{}: {error}", shown()))?;
+                if sha256 != file.sha256 && Some(sha256) != file.fixed {
+                    return Err(format!("{} differs from the checked tarball", shown()));
+                }
+                missing.remove(listed);
+            }
+        }
+    }
+    // A bundled package may have been replaced by one that lies further up.
+    match missing.into_iter().find(|path| !path.starts_with("node_modules/")) {
+        Some(path) => Err(format!("{} is in the checked tarball, but not on disk", printable(path, 200))),
+        None => Ok(()),
+    }
+}
+
+/// The list is written as npm leaves it; the others keep `.gitignore`, which npm renames.
+fn find_file<'a>(path: &str, files: &'a Files) -> Option<(&'a str, &'a crate::install::unpacked::FileOnDisk)> {
+    let renamed = || {
+        let folder = path.strip_suffix(".gitignore").filter(|folder| folder.is_empty() || folder.ends_with('/'))?;
+        Some(format!("{folder}.npmignore"))
+    };
+    files
+        .get_key_value(path)
+        .or_else(|| files.get_key_value(renamed()?.as_str()))
+        .map(|(path, file)| (path.as_str(), file))
+}
+
+/// Whether a path below a package belongs to a package inside it that did not come in its tarball, or to the
+/// commands that the package manager links there.
+fn is_of_another(path: &str, files: &Files) -> bool {
+    let Some(inside) = inside_modules(path) else { return false };
+    inside.starts_with(".bin") && !files.keys().any(|file| file.starts_with("node_modules/.bin/"))
+        || inside_name(inside).is_some_and(|name| {
+            let at = path.len() - inside.len() + name.len();
+            !files.contains_key(&format!("{}/package.json", &path[..at]))
+        })
+}
+
+/// What follows the last `node_modules/` of a path.
+fn inside_modules(path: &str) -> Option<&str> {
+    let at = path.rfind("node_modules/")?;
+    (at == 0 || path[..at].ends_with('/')).then(|| &path[at + "node_modules/".len()..])
+}
+
+/// The package of a path below a `node_modules`: `name` or `@scope/name`, when it is all there.
+fn inside_name(inside: &str) -> Option<&str> {
+    let mut ends = inside.match_indices('/').map(|(at, _)| at).chain([inside.len()]);
+    let first = ends.next()?;
+    if inside.starts_with('@') { ends.next().map(|at| &inside[..at]) } else { Some(&inside[..first]) }
+}
+
+/// The packages in a package's own `node_modules` that its tarball did not bring.
+fn packages_inside(root: &Path, package: &Package, files: &Files) -> Result<Vec<Package>, TreeError> {
+    let modules = package.location.join("node_modules");
+    if !root.join(&modules).is_dir() {
+        return Ok(vec![]);
+    }
+    let mut inside = Tree::default();
+    tree::walk_nested(root, &modules, &mut inside)?;
+    let prefix = package.location.as_path();
+    inside.packages.retain(|inner| {
+        let path = inner.location.strip_prefix(prefix).unwrap_or(&inner.location);
+        !files.contains_key(&format!("{}/package.json", path.display()))
+    });
+    Ok(inside.packages)
+}
+
+/// Name and version as a package.json says them.
+pub(crate) fn identity(manifest: &Value) -> Key {
+    let text = |field: &str| manifest.get(field).and_then(Value::as_str).unwrap_or_default().trim().to_owned();
+    let version = text("version");
+    let version = version.trim_start_matches(['=', 'v', ' ']);
+    (text("name"), clean(version).to_owned())
+}
+
+fn clean(version: &str) -> &str {
+    version.split_once('+').map_or(version, |(clean, _)| clean)
+}
+
+/// Folders whose package comes from no registry, with what asks for it.
+fn sources_elsewhere<'a>(manifests: impl Iterator<Item = &'a Value>) -> BTreeMap<String, String> {
+    let mut sources = BTreeMap::new();
+    for manifest in manifests {
+        for field in ["dependencies", "devDependencies", "optionalDependencies", "resolutions", "overrides"] {
+            let Some(Value::Object(specs)) = manifest.get(field) else { continue };
+            for (folder, spec) in specs {
+                if let Some(spec) = spec.as_str().filter(|spec| is_elsewhere(spec)) {
+                    sources.insert(without_version(folder).to_owned(), printable(spec, 200));
+                }
+            }
+        }
+    }
+    sources
+}
+
+fn is_elsewhere(spec: &str) -> bool {
+    let prefixes = ["file:", "link:", "portal:", "git+", "git:", "git@", "github:", "gitlab:", "bitbucket:", "gist:", "http:", "https:", "ssh:", "exec:", "./", "../", "/"];
+    let shortcut = spec.split('#').next().unwrap_or(spec);
+    let is_shortcut = shortcut.split('/').count() == 2
+        && !shortcut.starts_with('@')
+        && shortcut.split('/').all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)));
+    prefixes.iter().any(|prefix| spec.starts_with(prefix)) || is_shortcut
+}
+
+fn hash(path: &Path) -> std::io::Result<B256> {
+    let mut file = std::fs::File::open(path)?;
+    let mut hasher = Sha256::new();
+    std::io::copy(&mut file, &mut hasher)?;
+    Ok(B256::from_slice(&hasher.finalize()))
+}
+
+fn subject(location: &Path, name: String, version: Option<String>, source: Result<Source, Problem>) -> Subject {
+    Subject { location: printable(&location.display().to_string(), 300), name, version, manifest: None, source }
+}
+
+fn elsewhere(location: &Path, what: &str) -> Finding {
+    let source = Ok(Source::File { path: what.to_owned() });
+    let subject = subject(location, printable(&location.display().to_string(), 300), None, source);
+    Finding { subject, outcome: Outcome::Elsewhere(what.to_owned()), notes: vec![], files: None }
+}
+
+fn wrong(package: &Package, what: &str, expected: &str, received: &str) -> Finding {
+    let (name, version) = identity(&package.manifest);
+    let location = printable(&package.location.display().to_string(), 300);
+    let problem = Problem {
+        what: format!("{what} at {location}"),
+        expected: printable(expected, 300),
+        received: printable(received, 300),
+    };
+    let version = Some(printable(&version, 100)).filter(|version| !version.is_empty());
+    let subject = subject(&package.location, printable(&name, 214), version, Err(problem.clone()));
+    Finding { subject, outcome: Outcome::Refused(problem), notes: vec![], files: None }
+}
+
+#[cfg(test)]
+#[path = "compare_tests.rs"]
+mod tests;

@@ -1,0 +1,81 @@
+use serde_json::json;
+
+use super::*;
+use crate::install::unpacked::FileOnDisk;
+
+fn files(list: &[(&str, &str)]) -> Files {
+    let entry = |(path, text): &(&str, &str)| {
+        let sha256 = B256::from_slice(&Sha256::digest(text.as_bytes()));
+        ((*path).to_owned(), FileOnDisk { sha256, fixed: None })
+    };
+    list.iter().map(entry).collect()
+}
+
+fn on_disk(list: &[(&str, &str)]) -> tempfile::TempDir {
+    let holder = tempfile::tempdir().unwrap();
+    for (path, text) in list {
+        let path = holder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    holder
+}
+
+const LIST: &[(&str, &str)] = &[("package.json", "{}"), ("lib/a.js", "a"), (".npmignore", "x")];
+
+#[test]
+fn the_same_files_are_the_same_also_where_a_name_was_not_rewritten() {
+    assert_eq!(compare_files(on_disk(LIST).path(), &files(LIST)), Ok(()));
+    let kept = [("package.json", "{}"), ("lib/a.js", "a"), (".gitignore", "x")];
+    assert_eq!(compare_files(on_disk(&kept).path(), &files(LIST)), Ok(()));
+}
+
+#[test]
+fn another_byte_one_file_more_one_less_or_a_link_is_a_difference() {
+    let changed = [("package.json", "{}"), ("lib/a.js", "b"), (".npmignore", "x")];
+    assert!(compare_files(on_disk(&changed).path(), &files(LIST)).unwrap_err().contains("lib/a.js differs"));
+    let more = [("package.json", "{}"), ("lib/a.js", "a"), (".npmignore", "x"), ("lib/evil.js", "")];
+    assert!(compare_files(on_disk(&more).path(), &files(LIST)).unwrap_err().contains("evil.js is not in"));
+    let less = [("package.json", "{}"), (".npmignore", "x")];
+    assert!(compare_files(on_disk(&less).path(), &files(LIST)).unwrap_err().contains("not on disk"));
+    let linked = on_disk(&less);
+    std::fs::create_dir(linked.path().join("lib")).unwrap();
+    std::os::unix::fs::symlink("../package.json", linked.path().join("lib/a.js")).unwrap();
+    assert!(compare_files(linked.path(), &files(LIST)).unwrap_err().contains("symbolic link"));
+}
+
+#[test]
+fn bundled_packages_are_part_of_the_bytes_and_others_inside_are_not() {
+    let list = [("package.json", "{}"), ("node_modules/b/package.json", "{\"name\":\"b\"}"), ("node_modules/b/b.js", "b")];
+    let disk = on_disk(&[
+        ("package.json", "{}"),
+        ("node_modules/b/package.json", "{\"name\":\"b\"}"),
+        ("node_modules/b/b.js", "b"),
+        ("node_modules/c/package.json", "{\"name\":\"c\"}"),
+        ("node_modules/.bin/c", "#!/bin/sh"),
+    ]);
+    assert_eq!(compare_files(disk.path(), &files(&list)), Ok(()));
+    std::fs::write(disk.path().join("node_modules/b/evil.js"), "").unwrap();
+    assert!(compare_files(disk.path(), &files(&list)).is_err());
+    // A bundled one that was hoisted away is no loss.
+    std::fs::remove_dir_all(disk.path().join("node_modules/b")).unwrap();
+    assert_eq!(compare_files(disk.path(), &files(&list)), Ok(()));
+    let package = Package { location: ".".into(), folder: Some("a".into()), manifest: json!({}) };
+    let inside = packages_inside(disk.path(), &package, &files(&list)).unwrap();
+    assert_eq!(inside.len(), 1);
+}
+
+#[test]
+fn what_comes_from_no_registry_is_told_by_how_it_is_asked_for() {
+    for spec in ["github:a/b", "a/b", "a/b#v1", "git+ssh://git@h/a.git", "file:../x", "link:x", "https://h/x.tgz", "./x", "portal:x"] {
+        assert!(is_elsewhere(spec), "{spec}");
+    }
+    for spec in ["^1.0.0", "latest", "npm:a@1", "npm:@a/b@1", "1.x || 2.x", "workspace:*", "catalog:", "*", "@a/b"] {
+        assert!(!is_elsewhere(spec), "{spec}");
+    }
+}
+
+#[test]
+fn versions_are_compared_as_they_are_published() {
+    assert_eq!(identity(&json!({"name": " a ", "version": "v1.0.0+b"})), ("a".to_owned(), "1.0.0".to_owned()));
+}

@@ -1,0 +1,295 @@
+//! An install by any package manager, so that nothing unchecked is unpacked and nothing runs before all of it
+//! was compared.
+//!
+//! 1. What an interrupted run left is put back; the chain and the registry are there, or it ends here.
+//! 2. What may change is set aside: manifests, lockfiles, every `node_modules`.
+//! 3. The package manager runs behind the proxy with scripts off. The gate holds every tarball until it is
+//!    judged; hosts that are no registry of this run are not reached.
+//! 4. What lies on disk is compared, file by file, with checked tarballs, whether they came through the proxy
+//!    or out of a cache.
+//! 5. The policy decides; one question at most.
+//! 6. Scripts run. Then, and only then, the change is final; anything else puts the project back.
+//!
+//! Does not render, and does not read the command line.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::npm::{NpmClient, NpmConfig};
+use url::Url;
+
+use super::compare::{Compared, compare_tree};
+use super::gate::{Door, Gatekeeper, Sources};
+use super::lists::Lists;
+use super::lookup::Lookup;
+use super::manager::{Gateway, Kind, Manager, find_program, find_root, kind_of_yarn};
+use super::process::{self, ProcessError, Words};
+use super::scripts;
+use super::tree::{TreeError, module_folders, read_tree};
+use crate::install::assess::{AssessError, Assessment};
+use crate::install::decision::Call;
+use crate::install::flow::{FlowError, Surroundings, builtin_registry, reach};
+use crate::install::npm::Npm;
+use crate::install::project::MAX_MANIFEST_BYTES;
+use crate::install::report::{End, Report};
+use crate::install::transaction::{Transaction, TransactionError};
+
+/// How long an install may take.
+const RUN_LIMIT: Duration = Duration::from_secs(60 * 60);
+
+/// How long a package manager may take to say its version or a setting.
+const QUESTION_LIMIT: Duration = Duration::from_secs(30);
+
+/// What is to be run.
+#[derive(Debug)]
+pub(crate) struct Order {
+    /// `npm`, `pnpm`, `yarn` or `bun`.
+    pub(crate) command: String,
+    /// Its arguments.
+    pub(crate) arguments: Vec<OsString>,
+    /// Accept warnings.
+    pub(crate) yes: bool,
+    /// Run no scripts.
+    pub(crate) ignore_scripts: bool,
+    /// Let the project's own plugins of the package manager run.
+    pub(crate) allow_project_code: bool,
+}
+
+/// Why nothing was installed. A refusal is not one of these: it is a report.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RunError {
+    /// As with `3pm install`.
+    #[error(transparent)]
+    Flow(#[from] FlowError),
+    /// Not a package manager, or none that is here.
+    #[error("{command} is not on the PATH")]
+    NotFound {
+        /// What was typed.
+        command: String,
+    },
+    /// No package.json anywhere above.
+    #[error("{} is in no project: there is no package.json here or above", folder.display())]
+    NoProject {
+        /// Where.
+        folder: PathBuf,
+    },
+    /// The project would run code before it is checked.
+    #[error("{what}")]
+    ProjectCode {
+        /// What.
+        what: String,
+    },
+    /// The package manager did not run.
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    /// It ended with an error of its own.
+    #[error("{command} ended with {status}")]
+    Failed {
+        /// Which.
+        command: String,
+        /// How.
+        status: std::process::ExitStatus,
+    },
+    /// No proxy.
+    #[error(transparent)]
+    Proxy(#[from] proxy::ProxyError),
+    /// The tree cannot be read.
+    #[error("what was unpacked is not a tree of packages; the project was put back")]
+    Tree(#[from] TreeError),
+    /// The project could not be changed.
+    #[error(transparent)]
+    Transaction(#[from] TransactionError),
+}
+
+/// Runs it; `ask` shows a person the report and asks whether to go on.
+pub(crate) async fn run(
+    order: &Order,
+    around: &Surroundings,
+    home: &Path,
+    now: &dyn Fn() -> u64,
+    ask: &impl AsyncFn(&Report) -> bool,
+) -> Result<Report, RunError> {
+    let manager = find_manager(&order.command, &around.folder, home).await?;
+    let root = find_root(manager.kind, &around.folder)
+        .ok_or_else(|| RunError::NoProject { folder: around.folder.clone() })?;
+    if let Some(what) = manager.kind.code_of_project(&root).filter(|_| !order.allow_project_code) {
+        return Err(RunError::ProjectCode { what });
+    }
+    // 1.
+    if Transaction::recover(&root)? {
+        around.output.warn("an earlier install was interrupted; the project was put back as it was before it");
+    }
+    let (gate, registries) = prepare(&manager, &root, around, now()).await?;
+    let gate = Arc::new(gate);
+    // 2.
+    let mut files: Vec<PathBuf> = Vec::new();
+    let modules = module_folders(&root)?;
+    for folder in modules.iter().filter_map(|modules| modules.parent()) {
+        files.push(folder.join("package.json"));
+        files.extend(manager.kind.files().iter().map(|name| folder.join(name)));
+    }
+    let transaction = Transaction::guard(&root, &files, &modules, MAX_MANIFEST_BYTES)?;
+    // 3.
+    let settings = proxy::Settings {
+        registries,
+        upstream_proxy: upstream_proxy(),
+        extra_roots: gate.sources().npm.config().ca_pem().unwrap_or_default().to_vec(),
+        ..proxy::Settings::default()
+    };
+    let running = proxy::start(settings, Arc::new(Door(Arc::clone(&gate)))).await?;
+    let status = {
+        let (ca, bundle) = (running.ca_file(), running.bundle_file());
+        let gateway = Gateway { url: running.url(), ca: &ca, bundle: &bundle };
+        let words = if around.output.is_json() || around.output.is_quiet() { Words::Dropped } else { Words::Passed };
+        let arguments = manager.kind.arguments(&order.arguments, &gateway);
+        let variables = manager.kind.environment(&gateway);
+        process::run(&manager.program, &arguments, &around.folder, &variables, words, RUN_LIMIT).await?
+    };
+    let requests = running.log();
+    drop(running);
+    let mut report = report(around, &gate, Vec::new());
+    if matches!(report.call(), Call::Deny | Call::Undecided) {
+        report.end = End::Refused;
+        return Ok(report);
+    }
+    if !status.success() {
+        for refused in requests.iter().filter(|request| request.refused.is_some()) {
+            let reason = refused.refused.as_deref().unwrap_or_default();
+            around.output.warn(&format!("{} {}: {reason}", refused.method, refused.url));
+        }
+        return Err(RunError::Failed { command: order.command.clone(), status });
+    }
+    // 4.
+    let lists = Lists::in_home(home);
+    let progress = around.output.progress("comparing what was unpacked");
+    let tree = read_tree(&root)?;
+    let own = tree.own.clone();
+    let Compared { receipt, findings, present } = compare_tree(&root, tree, &gate, &lists).await?;
+    drop(progress);
+    report = self::report(around, &gate, findings);
+    // 5.
+    report.end = match report.call() {
+        Call::Deny | Call::Undecided => End::Refused,
+        Call::Allow => End::Checked,
+        Call::Warn if order.yes => End::Checked,
+        Call::Warn if around.interactive && ask(&report).await => End::Checked,
+        Call::Warn => End::Declined { asked: around.interactive },
+    };
+    if report.end != End::Checked {
+        return Ok(report);
+    }
+    // 6.
+    let scripts = if order.ignore_scripts {
+        "No install scripts were run.".to_owned()
+    } else {
+        scripts::run(&manager, &root, &own, around).await?
+    };
+    transaction.commit()?;
+    for arrived in gate.arrived() {
+        let (Some(files), Ok(name)) = (&arrived.files, arrived.finding.subject.name.parse()) else { continue };
+        let version = arrived.finding.subject.version.clone().unwrap_or_default();
+        if present.get(&(arrived.finding.subject.name.clone(), version.clone())) == Some(&arrived.integrity)
+            && let Err(error) = lists.note(&name, &version, arrived.integrity, files)
+        {
+            tracing::warn!(%error, "the file list of {name}@{version} was not kept");
+        }
+    }
+    report.end = End::Installed { receipt, scripts };
+    Ok(report)
+}
+
+/// The user's own package manager, by absolute path, and which it is.
+pub(crate) async fn find_manager(command: &str, project: &Path, home: &Path) -> Result<Manager, RunError> {
+    let not_found = || RunError::NotFound { command: command.to_owned() };
+    let program = find_program(command, project, &home.join("shims")).ok_or_else(not_found)?;
+    let neutral = tempfile::tempdir().map_err(|source| ProcessError::Spawn { program: program.clone(), source })?;
+    let quiet = [("COREPACK_ENABLE_PROJECT_SPEC", "0"), ("COREPACK_ENABLE_STRICT", "0"), ("YARN_IGNORE_PATH", "1")]
+        .map(|(name, value)| (name, OsString::from(value)));
+    let version = process::ask(&program, &["--version"], neutral.path(), &quiet, QUESTION_LIMIT).await?;
+    let kind = match command {
+        "npm" => Kind::Npm,
+        "pnpm" => Kind::Pnpm,
+        "yarn" => kind_of_yarn(&version),
+        "bun" => Kind::Bun,
+        _ => return Err(not_found()),
+    };
+    Ok(Manager { kind, program, version })
+}
+
+/// Step 1: whom to ask, and which registries this run may reach.
+async fn prepare(
+    manager: &Manager,
+    root: &Path,
+    around: &Surroundings,
+    now: u64,
+) -> Result<(Gatekeeper, Vec<Url>), RunError> {
+    let lookup = async {
+        match &around.network {
+            None => Ok(None),
+            Some((_, network)) => {
+                let head = network.chain.head(now).await.map_err(AssessError::from).map_err(FlowError::from)?;
+                Ok::<_, RunError>(Some(Lookup::new(Arc::clone(&network.chain), head)))
+            }
+        }
+    };
+    let config = async {
+        let config = NpmConfig::load(root).await.map_err(FlowError::from)?;
+        reach(&around.http, &config).await?;
+        Ok(config)
+    };
+    let own = async { Ok(own_registry(manager, root).await) };
+    let builtin = async {
+        let npm = Npm::find(root).map_err(FlowError::from)?;
+        Ok(builtin_registry(&npm).await?)
+    };
+    let (lookup, config, own, builtin) = tokio::try_join!(lookup, config, own, builtin)?;
+    let mut registries: Vec<Url> = config.registries().cloned().chain(own).chain(builtin).collect();
+    registries.sort();
+    registries.dedup();
+    let sources = Sources {
+        lookup,
+        npm: NpmClient::new(around.http.clone(), config),
+        coordinator: around.network.as_ref().and_then(|(_, network)| network.coordinator.clone()),
+        policy: around.policy,
+    };
+    Ok((Gatekeeper::new(sources), registries))
+}
+
+/// The registry that the package manager itself would ask, where that is not npm's.
+async fn own_registry(manager: &Manager, root: &Path) -> Option<Url> {
+    let arguments: &[&str] = match manager.kind {
+        Kind::Npm | Kind::Bun => return None,
+        Kind::Pnpm | Kind::YarnClassic => &["config", "get", "registry"],
+        Kind::Yarn => &["config", "get", "npmRegistryServer"],
+    };
+    let quiet = [("YARN_IGNORE_PATH", OsString::from("1")), ("COREPACK_ENABLE_PROJECT_SPEC", OsString::from("0"))];
+    let answer = process::ask(&manager.program, arguments, root, &quiet, QUESTION_LIMIT).await.ok()?;
+    Url::parse(answer.lines().last()?.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
+}
+
+/// The user's own proxy, as curl and npm read it.
+fn upstream_proxy() -> Option<Url> {
+    let names = ["https_proxy", "HTTPS_PROXY", "npm_config_https_proxy", "http_proxy", "HTTP_PROXY"];
+    let value = names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
+    Url::parse(&value).ok().filter(|url| url.scheme() == "http" || url.scheme() == "https")
+}
+
+/// What the gate and the comparison found, not yet what was done.
+fn report(
+    around: &Surroundings,
+    gate: &Gatekeeper,
+    more: Vec<crate::install::assess::Finding>,
+) -> Report {
+    let mut findings: Vec<_> = gate.arrived().into_iter().map(|arrived| arrived.finding).collect();
+    findings.extend(more);
+    Report {
+        command: "install",
+        network: around.network.as_ref().map(|(name, _)| name.clone()),
+        assessment: Assessment { head: gate.sources().lookup.as_ref().map(|lookup| lookup.head.clone()), findings },
+        policy: around.policy,
+        settings: Vec::new(),
+        end: End::Checked,
+    }
+}

@@ -1,0 +1,524 @@
+//! Decides about every tarball before the package manager gets a byte of it, and keeps what was found.
+//!
+//! The steps for a tarball, each of which refuses:
+//! 1. It can be read: one package, within limits, every reader alike.
+//! 2. It is the package and version that the address stands for: what a document of this run says of it, or
+//!    the path that registries use.
+//! 3. It has the hash that the document announced.
+//! 4. Its verdict, with every manifest that the package manager was shown of it in this run, and the policy.
+//!
+//! Documents pass as they are; they are read for steps 2 to 4. Nothing here is decided by a document alone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use client::coordinator::CoordinatorClient;
+use client::npm::NpmClient;
+use proxy::{Asked, Gate, Ruling};
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use trust::policy::Policy;
+use trust::text::printable;
+use trust::verdict::Verdict;
+use trust::{Integrity, PackageName, Version};
+use url::Url;
+
+use super::lookup::Lookup;
+use crate::install::assess::{self, Fetched, Finding, Outcome, Said, Subject, assess_arrived};
+use crate::install::decision::{Call, call};
+use crate::install::entries::{Origin, Problem, Source, Tarball};
+use crate::install::unpacked::Files;
+
+/// Documents of one name that are kept: the short form, the long form, and as many again that differ.
+const MAX_DOCUMENTS: usize = 6;
+
+/// Addresses that are remembered.
+const MAX_ANNOUNCED: usize = 2_000_000;
+
+/// The largest document that is read where it arrives instead of on a thread of its own.
+const SMALL: usize = 64 * 1024;
+
+/// What is behind an address, as a document of the registry says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Announced {
+    host: String,
+    name: String,
+    version: String,
+    integrity: Option<Integrity>,
+}
+
+/// A tarball that came, and what was found about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrived {
+    /// What was found.
+    pub(crate) finding: Finding,
+    /// The hash of its bytes.
+    pub(crate) integrity: Integrity,
+    /// Its files, when it could be read.
+    pub(crate) files: Option<Arc<Files>>,
+}
+
+/// Whom to ask.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    /// The chain; none without a trust network.
+    pub(crate) lookup: Option<Lookup>,
+    /// Registries, as npm is configured.
+    pub(crate) npm: NpmClient,
+    /// For versions from before a claim.
+    pub(crate) coordinator: Option<CoordinatorClient>,
+    /// What is wanted done about verdicts.
+    pub(crate) policy: Policy,
+}
+
+/// The gate of one run.
+#[derive(Debug)]
+pub(crate) struct Gatekeeper {
+    sources: Arc<Sources>,
+    announced: Mutex<HashMap<String, Vec<Announced>>>,
+    documents: Mutex<HashMap<PackageName, Vec<Bytes>>>,
+    arrived: Mutex<BTreeMap<(String, String, Integrity), Arrived>>,
+}
+
+/// A document about a package, as far as addresses go.
+#[derive(Debug, Deserialize)]
+struct Document {
+    name: Option<String>,
+    #[serde(default)]
+    versions: Option<HashMap<String, Described>>,
+    version: Option<String>,
+    dist: Option<Dist>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Described {
+    name: Option<String>,
+    version: Option<String>,
+    dist: Option<Dist>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Dist {
+    tarball: Option<String>,
+    integrity: Option<String>,
+}
+
+/// The same document, as far as manifests go.
+#[derive(Debug, Deserialize)]
+struct Manifests<'a> {
+    #[serde(borrow, default)]
+    versions: Option<HashMap<String, &'a RawValue>>,
+    version: Option<String>,
+}
+
+impl Gatekeeper {
+    /// A gate that asks `sources`.
+    pub(crate) fn new(sources: Sources) -> Self {
+        Self {
+            sources: Arc::new(sources),
+            announced: Mutex::default(),
+            documents: Mutex::default(),
+            arrived: Mutex::default(),
+        }
+    }
+
+    /// Whom it asks.
+    pub(crate) fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// Everything that came, in order of name and version.
+    pub(crate) fn arrived(&self) -> Vec<Arrived> {
+        lock(&self.arrived).values().cloned().collect()
+    }
+
+    /// Judges a tarball that `url` gave, and remembers it.
+    pub(crate) async fn judge(&self, url: &Url, bytes: Bytes) -> Arrived {
+        let fetched = match tokio::task::spawn_blocking(move || assess::read(&bytes)).await {
+            Ok(fetched) => Arc::new(fetched),
+            Err(error) => return self.keep(self.refused(url, None, "tarball", "one that can be read", &error.to_string())),
+        };
+        let arrived = self.judge_read(url, fetched).await;
+        self.keep(arrived)
+    }
+
+    /// Whether somebody signs releases of this name; also when that is not known.
+    pub(crate) async fn is_enrolled(&self, name: &PackageName) -> bool {
+        match &self.sources.lookup {
+            None => false,
+            Some(lookup) => lookup.package(name).await.map_or(true, |package| assess::is_enrolled(&package)),
+        }
+    }
+
+    /// Remembers a tarball of a name that nobody signs, whose files an earlier run saw.
+    pub(crate) fn keep_known(&self, name: &PackageName, version: &str, integrity: Integrity, files: Arc<Files>) {
+        let outcome = match self.sources.lookup {
+            Some(_) => Outcome::Judged(Verdict::NotEnrolled),
+            None => Outcome::NotAsked,
+        };
+        let tarball = Tarball {
+            name: name.clone(),
+            version: version.parse().ok(),
+            integrity,
+            url: None,
+            origin: Origin::Registry,
+        };
+        let subject = Subject {
+            location: format!("{name}@{version}"),
+            name: name.to_string(),
+            version: Some(version.to_owned()),
+            manifest: None,
+            source: Ok(Source::Tarball(tarball)),
+        };
+        let finding = Finding { subject, outcome, notes: vec![], files: None };
+        self.keep(Arrived { finding, integrity, files: Some(files) });
+    }
+
+    async fn judge_read(&self, url: &Url, fetched: Arc<Fetched>) -> Arrived {
+        let integrity = fetched.hashes.integrity;
+        // 1.
+        let identity = fetched.read.as_ref().map_err(Clone::clone).and_then(assess::Read::identity);
+        let (name, version) = match identity {
+            Ok(identity) => identity,
+            Err(reason) => {
+                return self.refused(url, Some(integrity), "tarball", "a package that every reader reads alike", &reason);
+            }
+        };
+        // 2.
+        let announced = self.announced_at(url);
+        let stands_for = match announced.first() {
+            Some(announced) => Some((announced.name.clone(), announced.version.clone())),
+            None => package_of_path(url.path()),
+        };
+        if let Some((expected_name, expected_version)) = stands_for
+            && (expected_name != name.as_str() || clean(&expected_version) != clean(&version))
+        {
+            let expected = format!("{expected_name}@{expected_version}, which this address stands for");
+            return self.refused(url, Some(integrity), "identity", &expected, &format!("{name}@{version}"));
+        }
+        // 3.
+        if let Some(expected) = announced.iter().filter_map(|announced| announced.integrity).find(|expected| *expected != integrity) {
+            return self.refused(url, Some(integrity), "bytes: the registry serves others than it announces", &expected.to_string(), &integrity.to_string());
+        }
+        // 4.
+        let subject = Subject {
+            location: format!("{name}@{version}"),
+            name: name.to_string(),
+            version: Some(version.clone()),
+            manifest: None,
+            source: Ok(Source::Tarball(Tarball {
+                origin: self.origin(url, &name),
+                version: version.parse().ok(),
+                name: name.clone(),
+                integrity,
+                url: Some(url.clone()),
+            })),
+        };
+        let finding = self.find(subject, &name, &version, Arc::clone(&fetched)).await;
+        let files = fetched.read.as_ref().ok().map(|read| Arc::clone(&read.files));
+        Arrived { finding, integrity, files }
+    }
+
+    /// The worst of what each manifest comes to that the package manager was shown.
+    async fn find(&self, subject: Subject, name: &PackageName, version: &str, fetched: Arc<Fetched>) -> Finding {
+        let undecided = |subject: Subject, reason: String| Finding {
+            subject,
+            outcome: Outcome::Undecided(reason),
+            notes: vec![],
+            files: None,
+        };
+        let mut manifests: Vec<Option<Value>> = Vec::new();
+        let mut answers = None;
+        if let Some(lookup) = &self.sources.lookup {
+            let package = match lookup.package(name).await {
+                Ok(package) => package,
+                Err(reason) => return undecided(subject, reason),
+            };
+            let mut release = None;
+            if assess::is_enrolled(&package) {
+                if let Ok(strict) = version.parse::<Version>() {
+                    match lookup.release(name, &strict).await {
+                        Ok(record) => release = Some(record),
+                        Err(reason) => return undecided(subject, reason),
+                    }
+                }
+                manifests = self.manifests(name, version);
+            }
+            answers = Some((package, release));
+        }
+        if manifests.is_empty() {
+            manifests.push(None);
+        }
+        let mut worst: Option<Finding> = None;
+        for manifest in manifests {
+            let said = match &answers {
+                None => Said::NotAsked,
+                Some((package, release)) => Said::Chain { package: package.clone(), release: release.clone() },
+            };
+            let subject = Subject { manifest, ..subject.clone() };
+            let sources = &self.sources;
+            let finding =
+                assess_arrived(subject, Arc::clone(&fetched), said, &sources.npm, sources.coordinator.as_ref()).await;
+            let is_worse = worst.as_ref().is_none_or(|worst| self.call(&finding) > self.call(worst));
+            if is_worse {
+                worst = Some(finding);
+            }
+        }
+        worst.unwrap_or_else(|| undecided(subject, "nothing was judged".to_owned()))
+    }
+
+    /// What is to be done about a finding.
+    pub(crate) fn call(&self, finding: &Finding) -> Call {
+        call(finding, &self.sources.policy)
+    }
+
+    /// What documents of this run say about a version; a document that says nothing of it is none.
+    fn manifests(&self, name: &PackageName, version: &str) -> Vec<Option<Value>> {
+        let documents = lock(&self.documents).get(name).cloned().unwrap_or_default();
+        let mut found: Vec<Option<Value>> = Vec::new();
+        for bytes in &documents {
+            let Ok(manifests) = serde_json::from_slice::<Manifests<'_>>(bytes) else { continue };
+            let manifest = match manifests.versions {
+                Some(versions) => versions.get(version).and_then(|raw| serde_json::from_str(raw.get()).ok()),
+                None if manifests.version.as_deref() == Some(version) => serde_json::from_slice(bytes).ok(),
+                None => None,
+            };
+            if manifest.is_some() && !found.contains(&manifest) {
+                found.push(manifest);
+            }
+        }
+        found
+    }
+
+    fn announced_at(&self, url: &Url) -> Vec<Announced> {
+        let announced = lock(&self.announced).get(url.path()).cloned().unwrap_or_default();
+        let host = url.host_str().unwrap_or_default();
+        let here: Vec<Announced> = announced.iter().filter(|one| one.host == host).cloned().collect();
+        if here.is_empty() { announced } else { here }
+    }
+
+    fn origin(&self, url: &Url, name: &PackageName) -> Origin {
+        let config = self.sources.npm.config();
+        let known = config.registry_for(name).url.host_str() == url.host_str()
+            || config.registries().any(|registry| registry.host_str() == url.host_str());
+        let host = || printable(url.host_str().unwrap_or("nowhere"), 100);
+        if known { Origin::Registry } else { Origin::OtherHost(host()) }
+    }
+
+    fn refused(&self, url: &Url, integrity: Option<Integrity>, what: &str, expected: &str, received: &str) -> Arrived {
+        let problem = Problem {
+            what: what.to_owned(),
+            expected: printable(expected, 300),
+            received: printable(received, 300),
+        };
+        let shown = package_of_path(url.path());
+        let (name, version) = shown.unwrap_or_else(|| (printable(url.path(), 200), String::new()));
+        let subject = Subject {
+            location: printable(url.path(), 200),
+            name,
+            version: Some(version).filter(|version| !version.is_empty()),
+            manifest: None,
+            source: Err(problem.clone()),
+        };
+        let finding = Finding { subject, outcome: Outcome::Refused(problem), notes: vec![], files: None };
+        Arrived { finding, integrity: integrity.unwrap_or_else(|| Integrity::of(b"")), files: None }
+    }
+
+    fn keep(&self, arrived: Arrived) -> Arrived {
+        let subject = &arrived.finding.subject;
+        let key = (subject.name.clone(), subject.version.clone().unwrap_or_default(), arrived.integrity);
+        lock(&self.arrived).insert(key, arrived.clone());
+        arrived
+    }
+
+    /// Reads a document: `Err` with a reason when it is one about a package that cannot be read.
+    fn read_document(&self, bytes: &Bytes) -> Result<(), String> {
+        let document: Document = match serde_json::from_slice(bytes) {
+            Ok(document) => document,
+            Err(error) => {
+                // A list of advisories, a ping: nothing to do with packages.
+                let about_package = serde_json::from_slice::<Value>(bytes)
+                    .is_ok_and(|value| value.get("versions").is_some() || value.get("dist").is_some());
+                return if about_package { Err(printable(&error.to_string(), 200)) } else { Ok(()) };
+            }
+        };
+        let Some(name) = document.name else { return Ok(()) };
+        let mut announced = Vec::new();
+        let mut add = |named: Option<String>, version: String, dist: Option<Dist>| {
+            let Some(Dist { tarball: Some(tarball), integrity }) = dist else { return };
+            let Ok(url) = Url::parse(&tarball) else { return };
+            let one = Announced {
+                host: url.host_str().unwrap_or_default().to_owned(),
+                name: named.unwrap_or_else(|| name.clone()),
+                version,
+                integrity: integrity.and_then(|text| text.parse().ok()),
+            };
+            announced.push((url.path().to_owned(), one));
+        };
+        for (key, described) in document.versions.into_iter().flatten() {
+            let version = described.version.unwrap_or(key);
+            add(described.name, version, described.dist);
+        }
+        if let Some(version) = document.version {
+            add(None, version, document.dist);
+        }
+        let mut known = lock(&self.announced);
+        for (path, one) in announced {
+            if known.len() >= MAX_ANNOUNCED {
+                return Err(format!("the registry announced more than {MAX_ANNOUNCED} tarballs"));
+            }
+            let there = known.entry(path).or_default();
+            if !there.contains(&one) {
+                there.push(one);
+            }
+        }
+        drop(known);
+        self.keep_document(&name, bytes)
+    }
+
+    /// Keeps it until it is known that nobody will ask for its manifests.
+    fn keep_document(&self, name: &str, bytes: &Bytes) -> Result<(), String> {
+        let Ok(name) = name.parse::<PackageName>() else { return Ok(()) };
+        if self.sources.lookup.is_none() {
+            return Ok(());
+        }
+        let mut documents = lock(&self.documents);
+        let kept = documents.entry(name.clone()).or_default();
+        if kept.contains(bytes) {
+            return Ok(());
+        }
+        if kept.len() >= MAX_DOCUMENTS {
+            return Err(format!("the registry describes {name} in more than {MAX_DOCUMENTS} ways"));
+        }
+        kept.push(bytes.clone());
+        Ok(())
+    }
+
+    /// Forgets documents of names that are not enrolled; asks about the name on the way, so that the answer is
+    /// there when its tarball comes.
+    async fn forget_unless_enrolled(&self, name: &PackageName) {
+        let Some(lookup) = &self.sources.lookup else { return };
+        if let Ok(package) = lookup.package(name).await
+            && !assess::is_enrolled(&package)
+        {
+            lock(&self.documents).remove(name);
+        }
+    }
+}
+
+/// The gate as the proxy holds it.
+#[derive(Debug, Clone)]
+pub(crate) struct Door(pub(crate) Arc<Gatekeeper>);
+
+impl Gate for Door {
+    async fn tarball(&self, asked: &Asked, bytes: Bytes) -> Ruling {
+        let arrived = self.0.judge(&asked.url, bytes).await;
+        match self.0.call(&arrived.finding) {
+            Call::Allow | Call::Warn => Ruling::Release,
+            Call::Deny | Call::Undecided => Ruling::Refuse { message: words(&arrived.finding) },
+        }
+    }
+
+    async fn document(&self, asked: &Asked, bytes: Bytes) -> Ruling {
+        let gate = Arc::clone(&self.0);
+        let read = if bytes.len() <= SMALL {
+            gate.read_document(&bytes)
+        } else {
+            let (gate, bytes) = (Arc::clone(&gate), bytes.clone());
+            let work = tokio::task::spawn_blocking(move || gate.read_document(&bytes));
+            work.await.unwrap_or_else(|error| Err(error.to_string()))
+        };
+        if let Some(name) = name_of_document(asked.url.path()) {
+            tokio::spawn(async move { gate.forget_unless_enrolled(&name).await });
+        }
+        match read {
+            Ok(()) => Ruling::Release,
+            Err(reason) => Ruling::Refuse { message: format!("the registry's document cannot be read: {reason}") },
+        }
+    }
+}
+
+/// What stands against a finding, in one sentence.
+pub(crate) fn words(finding: &Finding) -> String {
+    let subject = &finding.subject;
+    let target = match &subject.version {
+        Some(version) => format!("{}@{version}", subject.name),
+        None => subject.name.clone(),
+    };
+    let reason = match &finding.outcome {
+        Outcome::Refused(problem) => {
+            format!("{}: expected {}, received {}", problem.what, problem.expected, problem.received)
+        }
+        Outcome::Undecided(reason) => format!("could not be checked: {reason}"),
+        Outcome::Judged(verdict) => verdict.name().to_owned(),
+        _ => "refused by policy".to_owned(),
+    };
+    printable(&format!("{target} {reason}"), 400)
+}
+
+/// Build metadata is not part of a published version.
+fn clean(version: &str) -> &str {
+    version.split_once('+').map_or(version, |(clean, _)| clean)
+}
+
+/// `/name/-/name-1.0.0.tgz` and `/@scope/name/-/name-1.0.0.tgz`, which every registry uses.
+fn package_of_path(path: &str) -> Option<(String, String)> {
+    let path = decoded(path);
+    let (folder, file) = path.split_once("/-/")?;
+    let mut parts = folder.trim_start_matches('/').rsplit('/');
+    let last = parts.next()?;
+    let name = match parts.next() {
+        Some(scope) if scope.starts_with('@') => format!("{scope}/{last}"),
+        _ => last.to_owned(),
+    };
+    // Some registries repeat the scope in the file's name.
+    let file = file.rsplit('/').next()?.strip_suffix(".tgz")?;
+    let version = file.strip_prefix(last)?.strip_prefix('-')?;
+    Some((name, version.to_owned()))
+}
+
+/// `/name`, `/@scope%2fname` and the like.
+fn name_of_document(path: &str) -> Option<PackageName> {
+    let path = decoded(path);
+    let mut parts = path.trim_start_matches('/').rsplit('/');
+    let last = parts.next()?;
+    match parts.next() {
+        Some(scope) if scope.starts_with('@') => format!("{scope}/{last}").parse().ok(),
+        _ => last.parse().ok(),
+    }
+}
+
+fn decoded(path: &str) -> String {
+    path.replace("%2f", "/").replace("%2F", "/").replace("%40", "@")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_registries_say_what_they_stand_for() {
+        let of = |path| package_of_path(path).map(|(name, version)| format!("{name} {version}"));
+        assert_eq!(of("/ms/-/ms-2.1.3.tgz").as_deref(), Some("ms 2.1.3"));
+        assert_eq!(of("/@a/b/-/b-1.0.0-rc.1.tgz").as_deref(), Some("@a/b 1.0.0-rc.1"));
+        assert_eq!(of("/@a%2fb/-/b-1.0.0.tgz").as_deref(), Some("@a/b 1.0.0"));
+        assert_eq!(of("/npm/private/@a/b/-/@a/b-1.0.0.tgz").as_deref(), Some("@a/b 1.0.0"));
+        assert_eq!(of("/download/ms.tgz"), None);
+        assert_eq!(of("/ms/-/other-2.1.3.tgz"), None);
+    }
+
+    #[test]
+    fn documents_are_about_a_name() {
+        let of = |path| name_of_document(path).map(|name| name.to_string());
+        assert_eq!(of("/ms").as_deref(), Some("ms"));
+        assert_eq!(of("/@a%2fb").as_deref(), Some("@a/b"));
+        assert_eq!(of("/@a/b").as_deref(), Some("@a/b"));
+        assert_eq!(of("/"), None);
+    }
+}

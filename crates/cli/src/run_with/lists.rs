@@ -1,0 +1,152 @@
+//! What earlier runs saw in tarballs: per name and version the file lists, by the hash of the tarball. A
+//! package that comes out of a cache is compared with these. Holds no verdict: those are made anew each time.
+//!
+//! One file per version in `~/.3pm/tarballs`, readable by its owner only.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use alloy_primitives::B256;
+use serde::{Deserialize, Serialize};
+use trust::{Integrity, PackageName, Version};
+
+use crate::install::project::read_bounded;
+use crate::install::unpacked::{FileOnDisk, Files};
+
+/// The largest list that is read: a hundred thousand files.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// Tarballs of one version that are remembered: the genuine one, and a few that somebody else served.
+const MAX_TARBALLS: usize = 4;
+
+/// The folder of lists.
+#[derive(Debug, Clone)]
+pub(crate) struct Lists {
+    folder: PathBuf,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    tarballs: BTreeMap<String, BTreeMap<String, StoredFile>>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum StoredFile {
+    Plain(B256),
+    Fixed(B256, B256),
+}
+
+impl Lists {
+    /// Those below 3pm's home.
+    pub(crate) fn in_home(home: &Path) -> Self {
+        Self { folder: home.join("tarballs") }
+    }
+
+    /// The known tarballs of a version. A list that cannot be read is none: its tarball is fetched again.
+    pub(crate) fn read(&self, name: &PackageName, version: &str) -> Vec<(Integrity, Arc<Files>)> {
+        let Some(stored) = self.load(name, version) else { return vec![] };
+        let tarballs = stored.tarballs.into_iter();
+        tarballs
+            .filter_map(|(integrity, files)| {
+                let files = files.into_iter().map(|(path, file)| (path, file.into())).collect();
+                Some((integrity.parse().ok()?, Arc::new(files)))
+            })
+            .collect()
+    }
+
+    /// Remembers one; a failure costs a fetch some other day and nothing else.
+    pub(crate) fn note(
+        &self,
+        name: &PackageName,
+        version: &str,
+        integrity: Integrity,
+        files: &Files,
+    ) -> std::io::Result<()> {
+        let Some(path) = self.path(name, version) else { return Ok(()) };
+        let mut stored = self.load(name, version).unwrap_or_default();
+        if stored.tarballs.contains_key(&integrity.to_string()) {
+            return Ok(());
+        }
+        while stored.tarballs.len() >= MAX_TARBALLS {
+            stored.tarballs.pop_first();
+        }
+        let files = files.iter().map(|(path, file)| (path.clone(), file.into())).collect();
+        stored.tarballs.insert(integrity.to_string(), files);
+        let folder = path.parent().unwrap_or(&self.folder);
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(&serde_json::to_vec(&stored)?)?;
+        file.persist(&path).map_err(|error| error.error)?;
+        Ok(())
+    }
+
+    fn load(&self, name: &PackageName, version: &str) -> Option<Stored> {
+        let bytes = read_bounded(&self.path(name, version)?, MAX_BYTES).ok()??;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Names and versions have grammars without anything that means something to a file system but `/`.
+    fn path(&self, name: &PackageName, version: &str) -> Option<PathBuf> {
+        let version: Version = version.parse().ok()?;
+        Some(self.folder.join(name.as_str().replace('/', "+")).join(format!("{version}.json")))
+    }
+}
+
+impl From<StoredFile> for FileOnDisk {
+    fn from(file: StoredFile) -> Self {
+        match file {
+            StoredFile::Plain(sha256) => Self { sha256, fixed: None },
+            StoredFile::Fixed(sha256, fixed) => Self { sha256, fixed: Some(fixed) },
+        }
+    }
+}
+
+impl From<&FileOnDisk> for StoredFile {
+    fn from(file: &FileOnDisk) -> Self {
+        match file.fixed {
+            None => Self::Plain(file.sha256),
+            Some(fixed) => Self::Fixed(file.sha256, fixed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(byte: u8) -> Files {
+        let sha256 = B256::repeat_byte(byte);
+        [("index.js".to_owned(), FileOnDisk { sha256, fixed: None }), ("cli.js".to_owned(), FileOnDisk { sha256, fixed: Some(sha256) })].into()
+    }
+
+    #[test]
+    fn what_was_noted_is_read_again_and_old_ones_go() {
+        let home = tempfile::tempdir().unwrap();
+        let lists = Lists::in_home(home.path());
+        let name: PackageName = "@a/b".parse().unwrap();
+        assert!(lists.read(&name, "1.0.0").is_empty());
+        for byte in 0..6 {
+            lists.note(&name, "1.0.0", Integrity::of(&[byte]), &files(byte)).unwrap();
+        }
+        let known = lists.read(&name, "1.0.0");
+        assert_eq!(known.len(), MAX_TARBALLS);
+        let newest = known.iter().find(|(integrity, _)| *integrity == Integrity::of(&[5])).unwrap();
+        assert_eq!(*newest.1, files(5));
+    }
+
+    #[test]
+    fn a_damaged_list_is_none() {
+        let home = tempfile::tempdir().unwrap();
+        let lists = Lists::in_home(home.path());
+        let name: PackageName = "a".parse().unwrap();
+        lists.note(&name, "1.0.0", Integrity::of(b""), &files(1)).unwrap();
+        std::fs::write(home.path().join("tarballs/a/1.0.0.json"), "{").unwrap();
+        assert!(lists.read(&name, "1.0.0").is_empty());
+        assert!(lists.read(&name, "../../x").is_empty());
+    }
+}

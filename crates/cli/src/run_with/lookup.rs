@@ -1,0 +1,162 @@
+//! Asks the chain about names and versions as they come up during an install, many in one call, and each
+//! only once. All answers are of the one block that the run was begun at. Judges nothing.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chain::{Chain, Head};
+use tokio::sync::{OnceCell, mpsc, oneshot};
+use trust::record::{PackageRecord, ReleaseRecord};
+use trust::{PackageName, Version};
+
+use crate::install::assess::chain_of;
+
+/// How long questions are gathered before they are asked.
+const GATHER: Duration = Duration::from_millis(4);
+
+/// Questions in one call.
+const BATCH: usize = 400;
+
+type Answer<T> = oneshot::Sender<Result<T, String>>;
+type Key = (PackageName, Version);
+
+/// The chain at one block.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    /// The block.
+    pub(crate) head: Head,
+    packages: Batched<PackageName, PackageRecord>,
+    releases: Batched<Key, ReleaseRecord>,
+}
+
+impl Lookup {
+    /// Reads `chain` at `head`; the work ends when this is dropped.
+    pub(crate) fn new(chain: Arc<Chain>, head: Head) -> Self {
+        let packages = {
+            let (chain, head) = (Arc::clone(&chain), head.clone());
+            Batched::new(move |names: Vec<PackageName>| {
+                let (chain, head) = (Arc::clone(&chain), head.clone());
+                async move { chain.packages(&head, &names).await.map_err(|error| chain_of(&error)) }
+            })
+        };
+        let releases = {
+            let head = head.clone();
+            Batched::new(move |keys: Vec<Key>| {
+                let (chain, head) = (Arc::clone(&chain), head.clone());
+                async move { chain.releases(&head, &keys).await.map_err(|error| chain_of(&error)) }
+            })
+        };
+        Self { head, packages, releases }
+    }
+
+    /// What the chain says of a name.
+    pub(crate) async fn package(&self, name: &PackageName) -> Result<PackageRecord, String> {
+        self.packages.ask(name.clone()).await
+    }
+
+    /// What it says of a version.
+    pub(crate) async fn release(&self, name: &PackageName, version: &Version) -> Result<ReleaseRecord, String> {
+        self.releases.ask((name.clone(), version.clone())).await
+    }
+}
+
+/// Questions of one kind, gathered.
+#[derive(Debug)]
+struct Batched<K, V> {
+    known: Mutex<HashMap<K, Arc<OnceCell<Result<V, String>>>>>,
+    questions: mpsc::UnboundedSender<(K, Answer<V>)>,
+}
+
+impl<K, V> Batched<K, V>
+where
+    K: Clone + Eq + std::hash::Hash + Send + 'static,
+    V: Clone + Send + 'static,
+{
+    fn new<F>(ask: impl Fn(Vec<K>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Vec<V>, String>> + Send + 'static,
+    {
+        let (questions, receiver) = mpsc::unbounded_channel();
+        tokio::spawn(serve(receiver, ask));
+        Self { known: Mutex::default(), questions }
+    }
+
+    async fn ask(&self, key: K) -> Result<V, String> {
+        let cell = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(known.entry(key.clone()).or_default())
+        };
+        let answer = cell.get_or_init(|| async {
+            let (sender, receiver) = oneshot::channel();
+            let gone = || "the chain was not asked: the run is over".to_owned();
+            self.questions.send((key, sender)).map_err(|_| gone())?;
+            receiver.await.map_err(|_| gone())?
+        });
+        answer.await.clone()
+    }
+}
+
+async fn serve<K, V: Clone, F>(
+    mut questions: mpsc::UnboundedReceiver<(K, Answer<V>)>,
+    ask: impl Fn(Vec<K>) -> F,
+) where
+    K: Clone + Send + 'static,
+    V: Send + 'static,
+    F: Future<Output = Result<Vec<V>, String>> + Send + 'static,
+{
+    while let Some(first) = questions.recv().await {
+        tokio::time::sleep(GATHER).await;
+        let mut batch = vec![first];
+        while batch.len() < BATCH {
+            let Ok(next) = questions.try_recv() else { break };
+            batch.push(next);
+        }
+        let (keys, senders): (Vec<K>, Vec<Answer<V>>) = batch.into_iter().unzip();
+        let expected = keys.len();
+        let call = ask(keys);
+        // The next batch does not wait for this one.
+        tokio::spawn(async move {
+            let answers = match call.await {
+                Ok(values) if values.len() == expected => values.into_iter().map(Ok).collect(),
+                Ok(values) => {
+                    let reason = format!("the chain gave {} answers to {expected} questions", values.len());
+                    vec![Err(reason); expected]
+                }
+                Err(reason) => vec![Err(reason); expected],
+            };
+            for (sender, answer) in senders.into_iter().zip(answers) {
+                // Whoever asked may have gone.
+                let _ = sender.send(answer);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn many_questions_are_one_call_and_the_same_question_is_asked_once() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
+        let batched = Batched::new(move |keys: Vec<u32>| {
+            counted.fetch_add(1, Ordering::SeqCst);
+            async move { Ok(keys.into_iter().map(|key| key * 2).collect()) }
+        });
+        let answers = futures_util::future::join_all((0..100).map(|key| batched.ask(key % 50))).await;
+        assert!(answers.iter().enumerate().all(|(at, answer)| *answer == Ok((at as u32 % 50) * 2)));
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        assert_eq!(batched.ask(7).await, Ok(14));
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn too_few_answers_are_no_answers() {
+        let batched = Batched::new(|_: Vec<u32>| async { Ok(Vec::<u32>::new()) });
+        assert!(batched.ask(1).await.unwrap_err().contains("0 answers to 1"));
+    }
+}

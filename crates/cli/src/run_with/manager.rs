@@ -1,0 +1,266 @@
+//! The package managers that 3pm can stand in front of: which one is meant, where its program lies, and what
+//! it must be told so that nothing runs and everything is fetched through the proxy. Runs nothing that a
+//! project brings (`yarnPath`, `packageManager`, `.pnpmfile.cjs`): those count as scripts.
+//!
+//! What each understands was tried with npm 11, pnpm 9 and 10, yarn 1 and 4, and bun 1.4.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use url::Url;
+
+/// A kind of package manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    /// npm.
+    Npm,
+    /// pnpm.
+    Pnpm,
+    /// yarn 1.
+    YarnClassic,
+    /// yarn 2 and later.
+    Yarn,
+    /// bun.
+    Bun,
+}
+
+/// The proxy as a package manager is told of it.
+#[derive(Debug)]
+pub(crate) struct Gateway<'a> {
+    /// With this run's credentials.
+    pub(crate) url: &'a Url,
+    /// The run's certificate authority alone.
+    pub(crate) ca: &'a Path,
+    /// The same with every authority the system knows, for those who replace their list.
+    pub(crate) bundle: &'a Path,
+}
+
+/// A host that does not exist: an empty list of exceptions would let the project's own stand.
+const NO_EXCEPTIONS: &str = "3pm.invalid";
+
+impl Kind {
+    /// The command people type.
+    pub(crate) fn command(self) -> &'static str {
+        match self {
+            Self::Npm => "npm",
+            Self::Pnpm => "pnpm",
+            Self::YarnClassic | Self::Yarn => "yarn",
+            Self::Bun => "bun",
+        }
+    }
+
+    /// The lockfiles and other files it writes beside the package.json.
+    pub(crate) fn files(self) -> &'static [&'static str] {
+        match self {
+            Self::Npm => &["package-lock.json", "npm-shrinkwrap.json"],
+            Self::Pnpm => &["pnpm-lock.yaml", "pnpm-workspace.yaml"],
+            Self::YarnClassic => &["yarn.lock"],
+            Self::Yarn => &["yarn.lock", ".yarnrc.yml", ".pnp.cjs", ".pnp.loader.mjs", ".pnp.data.json"],
+            Self::Bun => &["bun.lock", "bun.lockb"],
+        }
+    }
+
+    /// Its lockfile, for finding the root of a project.
+    pub(crate) fn lockfiles(self) -> &'static [&'static str] {
+        match self {
+            Self::Npm => &["package-lock.json", "npm-shrinkwrap.json"],
+            Self::Pnpm => &["pnpm-lock.yaml", "pnpm-workspace.yaml"],
+            Self::YarnClassic | Self::Yarn => &["yarn.lock"],
+            Self::Bun => &["bun.lock", "bun.lockb"],
+        }
+    }
+
+    /// Arguments in front of the user's own, and behind them: no script runs, no code of the project is
+    /// loaded.
+    pub(crate) fn arguments(self, user: &[OsString], gateway: &Gateway<'_>) -> Vec<OsString> {
+        let mut all: Vec<OsString> = Vec::new();
+        let behind: Vec<OsString> = match self {
+            Self::Npm => ["--ignore-scripts=true", "--audit=false", "--fund=false", "--update-notifier=false"]
+                .map(OsString::from)
+                .into(),
+            Self::Pnpm => vec!["--ignore-scripts".into(), "--ignore-pnpmfile".into()],
+            Self::YarnClassic => {
+                let mut flags: Vec<OsString> = ["--ignore-scripts", "--no-default-rc"].map(OsString::from).into();
+                for (flag, value) in [("--proxy", gateway.url.as_str()), ("--https-proxy", gateway.url.as_str())] {
+                    flags.extend([flag.into(), value.into()]);
+                }
+                flags.retain(|flag| flag != "--no-default-rc");
+                flags
+            }
+            // Builds are switched off in the environment: `--mode` is not a flag of every command.
+            Self::Yarn => vec![],
+            Self::Bun => vec!["--ignore-scripts".into()],
+        };
+        // What follows `--` is not ours to add to.
+        let at = user.iter().position(|argument| argument == "--").unwrap_or(user.len());
+        all.extend(user[..at].iter().cloned());
+        all.extend(behind);
+        all.extend(user[at..].iter().cloned());
+        all
+    }
+
+    /// What stands in its environment while nothing may run. `None` takes a variable away.
+    pub(crate) fn environment(self, gateway: &Gateway<'_>) -> Vec<(&'static str, OsString)> {
+        let proxy = || OsString::from(gateway.url.as_str());
+        let bundle = || gateway.bundle.as_os_str().to_owned();
+        let mut variables: Vec<(&'static str, OsString)> = vec![
+            ("HTTPS_PROXY", proxy()),
+            ("https_proxy", proxy()),
+            ("HTTP_PROXY", proxy()),
+            ("http_proxy", proxy()),
+            ("NO_PROXY", NO_EXCEPTIONS.into()),
+            ("no_proxy", NO_EXCEPTIONS.into()),
+            ("NODE_EXTRA_CA_CERTS", gateway.ca.as_os_str().to_owned()),
+            ("COREPACK_ENABLE_PROJECT_SPEC", "0".into()),
+            ("COREPACK_ENABLE_STRICT", "0".into()),
+            ("COREPACK_ENABLE_AUTO_PIN", "0".into()),
+        ];
+        match self {
+            Self::Npm | Self::YarnClassic | Self::Pnpm | Self::Bun => variables.extend([
+                ("npm_config_https_proxy", proxy()),
+                ("npm_config_proxy", proxy()),
+                ("npm_config_noproxy", NO_EXCEPTIONS.into()),
+                ("npm_config_cafile", bundle()),
+                ("npm_config_ignore_scripts", "true".into()),
+                ("npm_config_strict_ssl", "true".into()),
+            ]),
+            Self::Yarn => {}
+        }
+        match self {
+            Self::Npm => {}
+            Self::Pnpm => variables.extend([
+                ("pnpm_config_https_proxy", proxy()),
+                ("pnpm_config_http_proxy", proxy()),
+                ("pnpm_config_proxy", proxy()),
+                ("pnpm_config_noproxy", NO_EXCEPTIONS.into()),
+                ("pnpm_config_cafile", bundle()),
+                ("pnpm_config_ignore_scripts", "true".into()),
+                ("npm_config_manage_package_manager_versions", "false".into()),
+                ("pnpm_config_manage_package_manager_versions", "false".into()),
+                ("pnpm_config_pm_on_fail", "ignore".into()),
+                ("npm_config_update_notifier", "false".into()),
+                ("npm_config_verify_store_integrity", "true".into()),
+            ]),
+            Self::YarnClassic => variables.extend([
+                ("YARN_IGNORE_PATH", "1".into()),
+                ("YARN_CAFILE", bundle()),
+                ("yarn_cafile", bundle()),
+                ("yarn_ignore_scripts", "true".into()),
+            ]),
+            Self::Yarn => variables.extend([
+                ("YARN_IGNORE_PATH", "1".into()),
+                ("YARN_HTTPS_PROXY", proxy()),
+                ("YARN_HTTP_PROXY", proxy()),
+                ("YARN_HTTPS_CA_FILE_PATH", bundle()),
+                ("YARN_ENABLE_STRICT_SSL", "1".into()),
+                ("YARN_ENABLE_SCRIPTS", "0".into()),
+                ("YARN_ENABLE_TELEMETRY", "0".into()),
+                ("YARN_CHECKSUM_BEHAVIOR", "throw".into()),
+            ]),
+            Self::Bun => variables.push(("BUN_CONFIG_NO_CLEAR_TERMINAL", "1".into())),
+        }
+        variables
+    }
+
+    /// What the project would make it execute before anything is checked; the reason to refuse, if any.
+    pub(crate) fn code_of_project(self, root: &Path) -> Option<String> {
+        if self != Self::Yarn {
+            return None;
+        }
+        let text = std::fs::read_to_string(root.join(".yarnrc.yml")).ok()?;
+        let loads = text.lines().any(|line| line.trim_end().starts_with("plugins:"));
+        loads.then(|| ".yarnrc.yml loads plugins, which yarn would run before anything is checked".to_owned())
+    }
+}
+
+/// A package manager that is there.
+#[derive(Debug, Clone)]
+pub(crate) struct Manager {
+    /// Which.
+    pub(crate) kind: Kind,
+    /// Its program, by absolute path.
+    pub(crate) program: PathBuf,
+    /// Its version, as it says.
+    pub(crate) version: String,
+}
+
+/// The first program of that name on the PATH that lies neither in `project` nor among our own shims: what a
+/// project brings in `node_modules/.bin` is what is about to be checked.
+pub(crate) fn find_program(command: &str, project: &Path, shims: &Path) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .filter(|folder| folder.is_absolute() && !folder.starts_with(project) && !folder.starts_with(shims))
+        .map(|folder| folder.join(command))
+        .find(|program| is_executable(program))
+}
+
+/// yarn 1, or a later one.
+pub(crate) fn kind_of_yarn(version: &str) -> Kind {
+    if version.starts_with("0.") || version.starts_with("1.") { Kind::YarnClassic } else { Kind::Yarn }
+}
+
+fn is_executable(program: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(program).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+/// The folder whose lockfile counts: the nearest above `folder` with one of this kind, else the nearest with
+/// a package.json.
+pub(crate) fn find_root(kind: Kind, folder: &Path) -> Option<PathBuf> {
+    let with_lockfile = folder
+        .ancestors()
+        .find(|place| kind.lockfiles().iter().any(|name| place.join(name).is_file()) && place.join("package.json").is_file());
+    let with_manifest = || folder.ancestors().find(|place| place.join("package.json").is_file());
+    with_lockfile.or_else(with_manifest).map(Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_behind_two_dashes_stays_there() {
+        let url: Url = "http://u:p@127.0.0.1:1".parse().unwrap();
+        let gateway = Gateway { url: &url, ca: Path::new("/ca"), bundle: Path::new("/all") };
+        let user: Vec<OsString> = ["add", "x", "--", "--flag"].map(OsString::from).into();
+        let all = Kind::Pnpm.arguments(&user, &gateway);
+        assert_eq!(all, ["add", "x", "--ignore-scripts", "--ignore-pnpmfile", "--", "--flag"].map(OsString::from));
+    }
+
+    #[test]
+    fn every_manager_is_told_of_the_proxy_and_that_nothing_is_excepted() {
+        let url: Url = "http://u:p@127.0.0.1:1".parse().unwrap();
+        let gateway = Gateway { url: &url, ca: Path::new("/ca"), bundle: Path::new("/all") };
+        for kind in [Kind::Npm, Kind::Pnpm, Kind::YarnClassic, Kind::Yarn, Kind::Bun] {
+            let variables = kind.environment(&gateway);
+            let of = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
+            assert_eq!(of("HTTPS_PROXY"), Some(url.as_str().into()), "{kind:?}");
+            assert_eq!(of("NO_PROXY"), Some(NO_EXCEPTIONS.into()), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_root_is_where_the_lockfile_lies() {
+        let holder = tempfile::tempdir().unwrap();
+        let inner = holder.path().join("packages/a");
+        std::fs::create_dir_all(&inner).unwrap();
+        for place in [holder.path(), inner.as_path()] {
+            std::fs::write(place.join("package.json"), "{}").unwrap();
+        }
+        assert_eq!(find_root(Kind::Pnpm, &inner), Some(inner.clone()));
+        std::fs::write(holder.path().join("pnpm-lock.yaml"), "").unwrap();
+        assert_eq!(find_root(Kind::Pnpm, &inner), Some(holder.path().to_owned()));
+        assert_eq!(find_root(Kind::Bun, &inner), Some(inner));
+    }
+
+    #[test]
+    fn plugins_of_a_project_are_code_of_the_project() {
+        let holder = tempfile::tempdir().unwrap();
+        assert_eq!(Kind::Yarn.code_of_project(holder.path()), None);
+        std::fs::write(holder.path().join(".yarnrc.yml"), "nodeLinker: node-modules\nplugins:\n  - ./x.cjs\n").unwrap();
+        assert!(Kind::Yarn.code_of_project(holder.path()).is_some());
+        assert_eq!(Kind::Pnpm.code_of_project(holder.path()), None);
+    }
+}
