@@ -31,10 +31,12 @@ impl ManagerName {
 
 /// `3pm run-with`.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  3pm run-with pnpm -- install --frozen-lockfile\n  3pm run-with yarn -- add left-pad\n  \
+#[command(
+    after_help = "Examples:\n  3pm run-with pnpm -- install --frozen-lockfile\n  3pm run-with yarn -- add left-pad\n  \
                         3pm run-with bun -- install\n\n\
                         The package manager runs as always, with scripts off and behind a proxy of ours that hands out\n\
-                        checked bytes only. Then everything on disk is compared, then scripts run.")]
+                        checked bytes only. Then everything on disk is compared, then scripts run."
+)]
 pub(crate) struct RunWithArgs {
     /// Which package manager
     #[arg(value_enum, value_name = "PACKAGE MANAGER")]

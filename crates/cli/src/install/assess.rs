@@ -218,13 +218,8 @@ pub(crate) async fn assess_arrived(
     if let Ok(Source::Tarball(tarball)) = &subject.source {
         tarballs.insert(key_of(subject, tarball), Ok(fetched));
     }
-    let view = View {
-        asked,
-        records: &records,
-        packuments: &packuments,
-        tarballs: &tarballs,
-        evidence: &evidence,
-    };
+    let view =
+        View { asked, records: &records, packuments: &packuments, tarballs: &tarballs, evidence: &evidence };
     view.find(subject, &subjects)
 }
 

@@ -177,7 +177,7 @@ fn is_executable(program: &Path) -> bool {
 }
 
 /// Reads a pipe to its end and keeps the last part.
-fn keep_end(pipe: Option<impl AsyncRead + Unpin + Send + 'static>) -> Option<JoinHandle<Vec<u8>>> {
+pub(crate) fn keep_end(pipe: Option<impl AsyncRead + Unpin + Send + 'static>) -> Option<JoinHandle<Vec<u8>>> {
     let mut pipe = pipe?;
     Some(tokio::spawn(async move {
         let mut kept = Vec::new();
@@ -192,7 +192,7 @@ fn keep_end(pipe: Option<impl AsyncRead + Unpin + Send + 'static>) -> Option<Joi
     }))
 }
 
-async fn finish(reader: Option<JoinHandle<Vec<u8>>>) -> String {
+pub(crate) async fn finish(reader: Option<JoinHandle<Vec<u8>>>) -> String {
     let Some(mut reader) = reader else { return String::new() };
     match tokio::time::timeout(PIPE_LIMIT, &mut reader).await {
         Ok(Ok(kept)) => String::from_utf8_lossy(&kept).into_owned(),

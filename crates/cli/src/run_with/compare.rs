@@ -117,12 +117,14 @@ fn settle(
             compared.receipt.compared += 1;
             compared.present.insert((name.clone(), version.clone()), found.integrity);
             // 1.
-            let asked_for = package
-                .folder
-                .as_ref()
-                .is_none_or(|folder| *folder == name || names.get(folder).is_some_and(|names| names.contains(&name)));
+            let asked_for = package.folder.as_ref().is_none_or(|folder| {
+                *folder == name || names.get(folder).is_some_and(|names| names.contains(&name))
+            });
             if !asked_for {
-                let expected = format!("the package {}: nothing asks for another one there", package.folder.as_deref().unwrap_or_default());
+                let expected = format!(
+                    "the package {}: nothing asks for another one there",
+                    package.folder.as_deref().unwrap_or_default()
+                );
                 compared.findings.push(wrong(package, "identity", &expected, &format!("{name}@{version}")));
             }
         }
@@ -279,9 +281,13 @@ pub(crate) fn compare_files(folder: &Path, files: &Files) -> Result<(), String> 
 }
 
 /// The list is written as npm leaves it; the others keep `.gitignore`, which npm renames.
-fn find_file<'a>(path: &str, files: &'a Files) -> Option<(&'a str, &'a crate::install::unpacked::FileOnDisk)> {
+fn find_file<'a>(
+    path: &str,
+    files: &'a Files,
+) -> Option<(&'a str, &'a crate::install::unpacked::FileOnDisk)> {
     let renamed = || {
-        let folder = path.strip_suffix(".gitignore").filter(|folder| folder.is_empty() || folder.ends_with('/'))?;
+        let folder =
+            path.strip_suffix(".gitignore").filter(|folder| folder.is_empty() || folder.ends_with('/'))?;
         Some(format!("{folder}.npmignore"))
     };
     files
@@ -332,7 +338,8 @@ fn packages_inside(root: &Path, package: &Package, files: &Files) -> Result<Vec<
 
 /// Name and version as a package.json says them.
 pub(crate) fn identity(manifest: &Value) -> Key {
-    let text = |field: &str| manifest.get(field).and_then(Value::as_str).unwrap_or_default().trim().to_owned();
+    let text =
+        |field: &str| manifest.get(field).and_then(Value::as_str).unwrap_or_default().trim().to_owned();
     let version = text("version");
     let version = version.trim_start_matches(['=', 'v', ' ']);
     (text("name"), clean(version).to_owned())
@@ -359,11 +366,31 @@ fn sources_elsewhere<'a>(manifests: impl Iterator<Item = &'a Value>) -> BTreeMap
 }
 
 fn is_elsewhere(spec: &str) -> bool {
-    let prefixes = ["file:", "link:", "portal:", "git+", "git:", "git@", "github:", "gitlab:", "bitbucket:", "gist:", "http:", "https:", "ssh:", "exec:", "./", "../", "/"];
+    let prefixes = [
+        "file:",
+        "link:",
+        "portal:",
+        "git+",
+        "git:",
+        "git@",
+        "github:",
+        "gitlab:",
+        "bitbucket:",
+        "gist:",
+        "http:",
+        "https:",
+        "ssh:",
+        "exec:",
+        "./",
+        "../",
+        "/",
+    ];
     let shortcut = spec.split('#').next().unwrap_or(spec);
     let is_shortcut = shortcut.split('/').count() == 2
         && !shortcut.starts_with('@')
-        && shortcut.split('/').all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)));
+        && shortcut.split('/').all(|part| {
+            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        });
     prefixes.iter().any(|prefix| spec.starts_with(prefix)) || is_shortcut
 }
 
@@ -374,8 +401,19 @@ fn hash(path: &Path) -> std::io::Result<B256> {
     Ok(B256::from_slice(&hasher.finalize()))
 }
 
-fn subject(location: &Path, name: String, version: Option<String>, source: Result<Source, Problem>) -> Subject {
-    Subject { location: printable(&location.display().to_string(), 300), name, version, manifest: None, source }
+fn subject(
+    location: &Path,
+    name: String,
+    version: Option<String>,
+    source: Result<Source, Problem>,
+) -> Subject {
+    Subject {
+        location: printable(&location.display().to_string(), 300),
+        name,
+        version,
+        manifest: None,
+        source,
+    }
 }
 
 fn elsewhere(location: &Path, what: &str) -> Finding {

@@ -46,7 +46,11 @@ fn another_byte_one_file_more_one_less_or_a_link_is_a_difference() {
 
 #[test]
 fn bundled_packages_are_part_of_the_bytes_and_others_inside_are_not() {
-    let list = [("package.json", "{}"), ("node_modules/b/package.json", "{\"name\":\"b\"}"), ("node_modules/b/b.js", "b")];
+    let list = [
+        ("package.json", "{}"),
+        ("node_modules/b/package.json", "{\"name\":\"b\"}"),
+        ("node_modules/b/b.js", "b"),
+    ];
     let disk = on_disk(&[
         ("package.json", "{}"),
         ("node_modules/b/package.json", "{\"name\":\"b\"}"),
@@ -67,15 +71,30 @@ fn bundled_packages_are_part_of_the_bytes_and_others_inside_are_not() {
 
 #[test]
 fn what_comes_from_no_registry_is_told_by_how_it_is_asked_for() {
-    for spec in ["github:a/b", "a/b", "a/b#v1", "git+ssh://git@h/a.git", "file:../x", "link:x", "https://h/x.tgz", "./x", "portal:x"] {
+    for spec in [
+        "github:a/b",
+        "a/b",
+        "a/b#v1",
+        "git+ssh://git@h/a.git",
+        "file:../x",
+        "link:x",
+        "https://h/x.tgz",
+        "./x",
+        "portal:x",
+    ] {
         assert!(is_elsewhere(spec), "{spec}");
     }
-    for spec in ["^1.0.0", "latest", "npm:a@1", "npm:@a/b@1", "1.x || 2.x", "workspace:*", "catalog:", "*", "@a/b"] {
+    for spec in
+        ["^1.0.0", "latest", "npm:a@1", "npm:@a/b@1", "1.x || 2.x", "workspace:*", "catalog:", "*", "@a/b"]
+    {
         assert!(!is_elsewhere(spec), "{spec}");
     }
 }
 
 #[test]
 fn versions_are_compared_as_they_are_published() {
-    assert_eq!(identity(&json!({"name": " a ", "version": "v1.0.0+b"})), ("a".to_owned(), "1.0.0".to_owned()));
+    assert_eq!(
+        identity(&json!({"name": " a ", "version": "v1.0.0+b"})),
+        ("a".to_owned(), "1.0.0".to_owned())
+    );
 }

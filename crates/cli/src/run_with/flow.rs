@@ -85,12 +85,14 @@ pub(crate) enum RunError {
     #[error(transparent)]
     Process(#[from] ProcessError),
     /// It ended with an error of its own.
-    #[error("{command} ended with {status}")]
+    #[error("{command} ended with {status}{}", said(words))]
     Failed {
         /// Which.
         command: String,
         /// How.
         status: std::process::ExitStatus,
+        /// Its last words, where they were not shown.
+        words: Vec<String>,
     },
     /// No proxy.
     #[error(transparent)]
@@ -101,6 +103,10 @@ pub(crate) enum RunError {
     /// The project could not be changed.
     #[error(transparent)]
     Transaction(#[from] TransactionError),
+}
+
+fn said(words: &[String]) -> String {
+    if words.is_empty() { String::new() } else { format!(": {}", words.join("; ")) }
 }
 
 /// Runs it; `ask` shows a person the report and asks whether to go on.
@@ -119,7 +125,9 @@ pub(crate) async fn run(
     }
     // 1.
     if Transaction::recover(&root)? {
-        around.output.warn("an earlier install was interrupted; the project was put back as it was before it");
+        around
+            .output
+            .warn("an earlier install was interrupted; the project was put back as it was before it");
     }
     let (gate, registries) = prepare(&manager, &root, around, now()).await?;
     let gate = Arc::new(gate);
@@ -139,10 +147,11 @@ pub(crate) async fn run(
         ..proxy::Settings::default()
     };
     let running = proxy::start(settings, Arc::new(Door(Arc::clone(&gate)))).await?;
-    let status = {
+    let ended = {
         let (ca, bundle) = (running.ca_file(), running.bundle_file());
         let gateway = Gateway { url: running.url(), ca: &ca, bundle: &bundle };
-        let words = if around.output.is_json() || around.output.is_quiet() { Words::Dropped } else { Words::Passed };
+        let words =
+            if around.output.is_json() || around.output.is_quiet() { Words::Kept } else { Words::Passed };
         let arguments = manager.kind.arguments(&order.arguments, &gateway);
         let variables = manager.kind.environment(&gateway);
         process::run(&manager.program, &arguments, &around.folder, &variables, words, RUN_LIMIT).await?
@@ -154,12 +163,13 @@ pub(crate) async fn run(
         report.end = End::Refused;
         return Ok(report);
     }
-    if !status.success() {
+    if !ended.status.success() {
         for refused in requests.iter().filter(|request| request.refused.is_some()) {
             let reason = refused.refused.as_deref().unwrap_or_default();
             around.output.warn(&format!("{} {}: {reason}", refused.method, refused.url));
         }
-        return Err(RunError::Failed { command: order.command.clone(), status });
+        let process::Ended { status, words } = ended;
+        return Err(RunError::Failed { command: order.command.clone(), status, words });
     }
     // 4.
     let lists = Lists::in_home(home);
@@ -188,7 +198,9 @@ pub(crate) async fn run(
     };
     transaction.commit()?;
     for arrived in gate.arrived() {
-        let (Some(files), Ok(name)) = (&arrived.files, arrived.finding.subject.name.parse()) else { continue };
+        let (Some(files), Ok(name)) = (&arrived.files, arrived.finding.subject.name.parse()) else {
+            continue;
+        };
         let version = arrived.finding.subject.version.clone().unwrap_or_default();
         if present.get(&(arrived.finding.subject.name.clone(), version.clone())) == Some(&arrived.integrity)
             && let Err(error) = lists.note(&name, &version, arrived.integrity, files)
@@ -204,9 +216,11 @@ pub(crate) async fn run(
 pub(crate) async fn find_manager(command: &str, project: &Path, home: &Path) -> Result<Manager, RunError> {
     let not_found = || RunError::NotFound { command: command.to_owned() };
     let program = find_program(command, project, &home.join("shims")).ok_or_else(not_found)?;
-    let neutral = tempfile::tempdir().map_err(|source| ProcessError::Spawn { program: program.clone(), source })?;
-    let quiet = [("COREPACK_ENABLE_PROJECT_SPEC", "0"), ("COREPACK_ENABLE_STRICT", "0"), ("YARN_IGNORE_PATH", "1")]
-        .map(|(name, value)| (name, OsString::from(value)));
+    let neutral =
+        tempfile::tempdir().map_err(|source| ProcessError::Spawn { program: program.clone(), source })?;
+    let quiet =
+        [("COREPACK_ENABLE_PROJECT_SPEC", "0"), ("COREPACK_ENABLE_STRICT", "0"), ("YARN_IGNORE_PATH", "1")]
+            .map(|(name, value)| (name, OsString::from(value)));
     let version = process::ask(&program, &["--version"], neutral.path(), &quiet, QUESTION_LIMIT).await?;
     let kind = match command {
         "npm" => Kind::Npm,
@@ -229,7 +243,8 @@ async fn prepare(
         match &around.network {
             None => Ok(None),
             Some((_, network)) => {
-                let head = network.chain.head(now).await.map_err(AssessError::from).map_err(FlowError::from)?;
+                let head =
+                    network.chain.head(now).await.map_err(AssessError::from).map_err(FlowError::from)?;
                 Ok::<_, RunError>(Some(Lookup::new(Arc::clone(&network.chain), head)))
             }
         }
@@ -264,7 +279,8 @@ async fn own_registry(manager: &Manager, root: &Path) -> Option<Url> {
         Kind::Pnpm | Kind::YarnClassic => &["config", "get", "registry"],
         Kind::Yarn => &["config", "get", "npmRegistryServer"],
     };
-    let quiet = [("YARN_IGNORE_PATH", OsString::from("1")), ("COREPACK_ENABLE_PROJECT_SPEC", OsString::from("0"))];
+    let quiet =
+        [("YARN_IGNORE_PATH", OsString::from("1")), ("COREPACK_ENABLE_PROJECT_SPEC", OsString::from("0"))];
     let answer = process::ask(&manager.program, arguments, root, &quiet, QUESTION_LIMIT).await.ok()?;
     Url::parse(answer.lines().last()?.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
 }
@@ -277,17 +293,16 @@ fn upstream_proxy() -> Option<Url> {
 }
 
 /// What the gate and the comparison found, not yet what was done.
-fn report(
-    around: &Surroundings,
-    gate: &Gatekeeper,
-    more: Vec<crate::install::assess::Finding>,
-) -> Report {
+fn report(around: &Surroundings, gate: &Gatekeeper, more: Vec<crate::install::assess::Finding>) -> Report {
     let mut findings: Vec<_> = gate.arrived().into_iter().map(|arrived| arrived.finding).collect();
     findings.extend(more);
     Report {
         command: "install",
         network: around.network.as_ref().map(|(name, _)| name.clone()),
-        assessment: Assessment { head: gate.sources().lookup.as_ref().map(|lookup| lookup.head.clone()), findings },
+        assessment: Assessment {
+            head: gate.sources().lookup.as_ref().map(|lookup| lookup.head.clone()),
+            findings,
+        },
         policy: around.policy,
         settings: Vec::new(),
         end: End::Checked,

@@ -138,7 +138,15 @@ impl Gatekeeper {
     pub(crate) async fn judge(&self, url: &Url, bytes: Bytes) -> Arrived {
         let fetched = match tokio::task::spawn_blocking(move || assess::read(&bytes)).await {
             Ok(fetched) => Arc::new(fetched),
-            Err(error) => return self.keep(self.refused(url, None, "tarball", "one that can be read", &error.to_string())),
+            Err(error) => {
+                return self.keep(self.refused(
+                    url,
+                    None,
+                    "tarball",
+                    "one that can be read",
+                    &error.to_string(),
+                ));
+            }
         };
         let arrived = self.judge_read(url, fetched).await;
         self.keep(arrived)
@@ -153,7 +161,13 @@ impl Gatekeeper {
     }
 
     /// Remembers a tarball of a name that nobody signs, whose files an earlier run saw.
-    pub(crate) fn keep_known(&self, name: &PackageName, version: &str, integrity: Integrity, files: Arc<Files>) {
+    pub(crate) fn keep_known(
+        &self,
+        name: &PackageName,
+        version: &str,
+        integrity: Integrity,
+        files: Arc<Files>,
+    ) {
         let outcome = match self.sources.lookup {
             Some(_) => Outcome::Judged(Verdict::NotEnrolled),
             None => Outcome::NotAsked,
@@ -183,7 +197,13 @@ impl Gatekeeper {
         let (name, version) = match identity {
             Ok(identity) => identity,
             Err(reason) => {
-                return self.refused(url, Some(integrity), "tarball", "a package that every reader reads alike", &reason);
+                return self.refused(
+                    url,
+                    Some(integrity),
+                    "tarball",
+                    "a package that every reader reads alike",
+                    &reason,
+                );
             }
         };
         // 2.
@@ -199,8 +219,18 @@ impl Gatekeeper {
             return self.refused(url, Some(integrity), "identity", &expected, &format!("{name}@{version}"));
         }
         // 3.
-        if let Some(expected) = announced.iter().filter_map(|announced| announced.integrity).find(|expected| *expected != integrity) {
-            return self.refused(url, Some(integrity), "bytes: the registry serves others than it announces", &expected.to_string(), &integrity.to_string());
+        if let Some(expected) = announced
+            .iter()
+            .filter_map(|announced| announced.integrity)
+            .find(|expected| *expected != integrity)
+        {
+            return self.refused(
+                url,
+                Some(integrity),
+                "bytes: the registry serves others than it announces",
+                &expected.to_string(),
+                &integrity.to_string(),
+            );
         }
         // 4.
         let subject = Subject {
@@ -222,7 +252,13 @@ impl Gatekeeper {
     }
 
     /// The worst of what each manifest comes to that the package manager was shown.
-    async fn find(&self, subject: Subject, name: &PackageName, version: &str, fetched: Arc<Fetched>) -> Finding {
+    async fn find(
+        &self,
+        subject: Subject,
+        name: &PackageName,
+        version: &str,
+        fetched: Arc<Fetched>,
+    ) -> Finding {
         let undecided = |subject: Subject, reason: String| Finding {
             subject,
             outcome: Outcome::Undecided(reason),
@@ -255,12 +291,20 @@ impl Gatekeeper {
         for manifest in manifests {
             let said = match &answers {
                 None => Said::NotAsked,
-                Some((package, release)) => Said::Chain { package: package.clone(), release: release.clone() },
+                Some((package, release)) => {
+                    Said::Chain { package: package.clone(), release: release.clone() }
+                }
             };
             let subject = Subject { manifest, ..subject.clone() };
             let sources = &self.sources;
-            let finding =
-                assess_arrived(subject, Arc::clone(&fetched), said, &sources.npm, sources.coordinator.as_ref()).await;
+            let finding = assess_arrived(
+                subject,
+                Arc::clone(&fetched),
+                said,
+                &sources.npm,
+                sources.coordinator.as_ref(),
+            )
+            .await;
             let is_worse = worst.as_ref().is_none_or(|worst| self.call(&finding) > self.call(worst));
             if is_worse {
                 worst = Some(finding);
@@ -307,7 +351,14 @@ impl Gatekeeper {
         if known { Origin::Registry } else { Origin::OtherHost(host()) }
     }
 
-    fn refused(&self, url: &Url, integrity: Option<Integrity>, what: &str, expected: &str, received: &str) -> Arrived {
+    fn refused(
+        &self,
+        url: &Url,
+        integrity: Option<Integrity>,
+        what: &str,
+        expected: &str,
+        received: &str,
+    ) -> Arrived {
         let problem = Problem {
             what: what.to_owned(),
             expected: printable(expected, 300),
@@ -435,7 +486,9 @@ impl Gate for Door {
         }
         match read {
             Ok(()) => Ruling::Release,
-            Err(reason) => Ruling::Refuse { message: format!("the registry's document cannot be read: {reason}") },
+            Err(reason) => {
+                Ruling::Refuse { message: format!("the registry's document cannot be read: {reason}") }
+            }
         }
     }
 }

@@ -121,7 +121,11 @@ mod tests {
 
     fn files(byte: u8) -> Files {
         let sha256 = B256::repeat_byte(byte);
-        [("index.js".to_owned(), FileOnDisk { sha256, fixed: None }), ("cli.js".to_owned(), FileOnDisk { sha256, fixed: Some(sha256) })].into()
+        [
+            ("index.js".to_owned(), FileOnDisk { sha256, fixed: None }),
+            ("cli.js".to_owned(), FileOnDisk { sha256, fixed: Some(sha256) }),
+        ]
+        .into()
     }
 
     #[test]

@@ -56,7 +56,11 @@ impl Lookup {
     }
 
     /// What it says of a version.
-    pub(crate) async fn release(&self, name: &PackageName, version: &Version) -> Result<ReleaseRecord, String> {
+    pub(crate) async fn release(
+        &self,
+        name: &PackageName,
+        version: &Version,
+    ) -> Result<ReleaseRecord, String> {
         self.releases.ask((name.clone(), version.clone())).await
     }
 }

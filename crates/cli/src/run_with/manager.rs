@@ -77,13 +77,18 @@ impl Kind {
     pub(crate) fn arguments(self, user: &[OsString], gateway: &Gateway<'_>) -> Vec<OsString> {
         let mut all: Vec<OsString> = Vec::new();
         let behind: Vec<OsString> = match self {
-            Self::Npm => ["--ignore-scripts=true", "--audit=false", "--fund=false", "--update-notifier=false"]
-                .map(OsString::from)
-                .into(),
+            Self::Npm => {
+                ["--ignore-scripts=true", "--audit=false", "--fund=false", "--update-notifier=false"]
+                    .map(OsString::from)
+                    .into()
+            }
             Self::Pnpm => vec!["--ignore-scripts".into(), "--ignore-pnpmfile".into()],
             Self::YarnClassic => {
-                let mut flags: Vec<OsString> = ["--ignore-scripts", "--no-default-rc"].map(OsString::from).into();
-                for (flag, value) in [("--proxy", gateway.url.as_str()), ("--https-proxy", gateway.url.as_str())] {
+                let mut flags: Vec<OsString> =
+                    ["--ignore-scripts", "--no-default-rc"].map(OsString::from).into();
+                for (flag, value) in
+                    [("--proxy", gateway.url.as_str()), ("--https-proxy", gateway.url.as_str())]
+                {
                     flags.extend([flag.into(), value.into()]);
                 }
                 flags.retain(|flag| flag != "--no-default-rc");
@@ -209,9 +214,9 @@ fn is_executable(program: &Path) -> bool {
 /// The folder whose lockfile counts: the nearest above `folder` with one of this kind, else the nearest with
 /// a package.json.
 pub(crate) fn find_root(kind: Kind, folder: &Path) -> Option<PathBuf> {
-    let with_lockfile = folder
-        .ancestors()
-        .find(|place| kind.lockfiles().iter().any(|name| place.join(name).is_file()) && place.join("package.json").is_file());
+    let with_lockfile = folder.ancestors().find(|place| {
+        kind.lockfiles().iter().any(|name| place.join(name).is_file()) && place.join("package.json").is_file()
+    });
     let with_manifest = || folder.ancestors().find(|place| place.join("package.json").is_file());
     with_lockfile.or_else(with_manifest).map(Path::to_owned)
 }
@@ -226,7 +231,10 @@ mod tests {
         let gateway = Gateway { url: &url, ca: Path::new("/ca"), bundle: Path::new("/all") };
         let user: Vec<OsString> = ["add", "x", "--", "--flag"].map(OsString::from).into();
         let all = Kind::Pnpm.arguments(&user, &gateway);
-        assert_eq!(all, ["add", "x", "--ignore-scripts", "--ignore-pnpmfile", "--", "--flag"].map(OsString::from));
+        assert_eq!(
+            all,
+            ["add", "x", "--ignore-scripts", "--ignore-pnpmfile", "--", "--flag"].map(OsString::from)
+        );
     }
 
     #[test]
@@ -235,7 +243,8 @@ mod tests {
         let gateway = Gateway { url: &url, ca: Path::new("/ca"), bundle: Path::new("/all") };
         for kind in [Kind::Npm, Kind::Pnpm, Kind::YarnClassic, Kind::Yarn, Kind::Bun] {
             let variables = kind.environment(&gateway);
-            let of = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
+            let of =
+                |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
             assert_eq!(of("HTTPS_PROXY"), Some(url.as_str().into()), "{kind:?}");
             assert_eq!(of("NO_PROXY"), Some(NO_EXCEPTIONS.into()), "{kind:?}");
         }
@@ -259,7 +268,11 @@ mod tests {
     fn plugins_of_a_project_are_code_of_the_project() {
         let holder = tempfile::tempdir().unwrap();
         assert_eq!(Kind::Yarn.code_of_project(holder.path()), None);
-        std::fs::write(holder.path().join(".yarnrc.yml"), "nodeLinker: node-modules\nplugins:\n  - ./x.cjs\n").unwrap();
+        std::fs::write(
+            holder.path().join(".yarnrc.yml"),
+            "nodeLinker: node-modules\nplugins:\n  - ./x.cjs\n",
+        )
+        .unwrap();
         assert!(Kind::Yarn.code_of_project(holder.path()).is_some());
         assert_eq!(Kind::Pnpm.code_of_project(holder.path()), None);
     }

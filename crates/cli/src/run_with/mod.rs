@@ -44,9 +44,10 @@ pub(crate) async fn run(context: &Context, args: RunWithArgs) -> Outcome {
 /// A sentence with its exit code and what to do next.
 fn failure(error: RunError) -> Failure {
     let (code, hint): (ExitCode, Option<&str>) = match &error {
-        RunError::Failed { status, .. } => {
-            (status.code().map_or(exit::UNKNOWN, ExitCode::from_package_manager), Some("its own words stand above; the project was put back"))
-        }
+        RunError::Failed { status, .. } => (
+            status.code().map_or(exit::UNKNOWN, ExitCode::from_package_manager),
+            Some("the project was put back"),
+        ),
         RunError::NotFound { .. } => (exit::USAGE, Some("install it, or check the PATH")),
         RunError::NoProject { .. } => (exit::USAGE, Some("go to a project, or make one: npm init")),
         RunError::ProjectCode { .. } => {

@@ -8,16 +8,17 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::process::Command;
+use trust::text::printable;
 
-use crate::install::npm::Group;
+use crate::install::npm::{Group, finish, keep_end};
 
 /// Where its words go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Words {
     /// To our standard error.
     Passed,
-    /// Nowhere.
-    Dropped,
+    /// Kept, for a message.
+    Kept,
 }
 
 /// Why it did not run to its end.
@@ -50,6 +51,18 @@ pub(crate) enum ProcessError {
     },
 }
 
+/// How a package manager ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// Its own code.
+    pub(crate) status: ExitStatus,
+    /// Its last words, where they were kept.
+    pub(crate) words: Vec<String>,
+}
+
+/// Lines of its last words.
+const LAST_LINES: usize = 8;
+
 /// Runs `program` in `folder` with more or fewer variables than ours, and waits.
 pub(crate) async fn run(
     program: &Path,
@@ -58,17 +71,22 @@ pub(crate) async fn run(
     variables: &[(&'static str, OsString)],
     words: Words,
     limit: Duration,
-) -> Result<ExitStatus, ProcessError> {
+) -> Result<Ended, ProcessError> {
     let mut command = prepare(program, arguments, folder, variables);
     match words {
         Words::Passed => command.stdout(Stdio::from(std::io::stderr())).stderr(Stdio::inherit()),
-        Words::Dropped => command.stdout(Stdio::null()).stderr(Stdio::null()),
+        Words::Kept => command.stdout(Stdio::piped()).stderr(Stdio::piped()),
     };
     let mut group = Group(command.spawn().map_err(|source| spawn_error(program, source))?);
-    match tokio::time::timeout(limit, group.0.wait()).await {
-        Ok(status) => status.map_err(|source| spawn_error(program, source)),
-        Err(_) => Err(ProcessError::TimedOut { program: program.to_owned(), limit }),
-    }
+    let (stdout, stderr) = (keep_end(group.0.stdout.take()), keep_end(group.0.stderr.take()));
+    let status = match tokio::time::timeout(limit, group.0.wait()).await {
+        Ok(status) => status.map_err(|source| spawn_error(program, source))?,
+        Err(_) => return Err(ProcessError::TimedOut { program: program.to_owned(), limit }),
+    };
+    let said = format!("{}\n{}", finish(stdout).await, finish(stderr).await);
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = lines.iter().skip(lines.len().saturating_sub(LAST_LINES));
+    Ok(Ended { status, words: last.map(|line| printable(line.trim(), 300)).collect() })
 }
 
 /// What `program` answers on standard output, trimmed.
@@ -98,7 +116,9 @@ fn prepare(
     variables: &[(&'static str, OsString)],
 ) -> Command {
     // npm packages start with a line that looks for `node` on the PATH; a file of JavaScript is run by it.
-    let is_script = program.extension().is_some_and(|extension| ["js", "cjs", "mjs"].map(OsStr::new).contains(&extension));
+    let is_script = program
+        .extension()
+        .is_some_and(|extension| ["js", "cjs", "mjs"].map(OsStr::new).contains(&extension));
     let mut command = if is_script {
         let mut command = Command::new("node");
         command.arg(program);

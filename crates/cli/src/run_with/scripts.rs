@@ -26,16 +26,21 @@ pub(crate) async fn run(
     own: &[Value],
     around: &Surroundings,
 ) -> Result<String, RunError> {
-    let words = if around.output.is_json() || around.output.is_quiet() { Words::Dropped } else { Words::Passed };
+    let words = if around.output.is_json() || around.output.is_quiet() { Words::Kept } else { Words::Passed };
     let go = async |program: &Path, arguments: &[&str]| -> Result<(), RunError> {
         let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-        let quiet = [("YARN_IGNORE_PATH", OsString::from("1")), ("COREPACK_ENABLE_PROJECT_SPEC", OsString::from("0"))];
-        let status = process::run(program, &arguments, root, &quiet, words, LIMIT).await?;
+        let quiet = [
+            ("YARN_IGNORE_PATH", OsString::from("1")),
+            ("COREPACK_ENABLE_PROJECT_SPEC", OsString::from("0")),
+        ];
+        let process::Ended { status, words } =
+            process::run(program, &arguments, root, &quiet, words, LIMIT).await?;
         if status.success() {
             return Ok(());
         }
-        let command = format!("{} {}", manager.kind.command(), arguments.join(&OsString::from(" ")).display());
-        Err(RunError::Failed { command, status })
+        let command =
+            format!("{} {}", manager.kind.command(), arguments.join(&OsString::from(" ")).display());
+        Err(RunError::Failed { command, status, words })
     };
     let root_scripts = own.first().map(declared).unwrap_or_default();
     match manager.kind {
@@ -67,7 +72,10 @@ pub(crate) async fn run(
     }
     Ok(match root_scripts.len() {
         0 => format!("{} ran the install scripts it allows.", manager.kind.command()),
-        count => format!("{} ran the install scripts it allows, and {count} of the project.", manager.kind.command()),
+        count => format!(
+            "{} ran the install scripts it allows, and {count} of the project.",
+            manager.kind.command()
+        ),
     })
 }
 
@@ -76,16 +84,22 @@ fn trusted(kind: Kind, root: &Path, own: &[Value]) -> Option<Vec<String>> {
     if kind != Kind::Bun {
         return None;
     }
-    let names = own.first().and_then(|manifest| manifest.get("trustedDependencies")).and_then(Value::as_array);
+    let names =
+        own.first().and_then(|manifest| manifest.get("trustedDependencies")).and_then(Value::as_array);
     let names = names.map_or(&[][..], Vec::as_slice).iter().filter_map(Value::as_str);
-    let folders = names.filter(|name| name.parse::<trust::PackageName>().is_ok()).map(|name| format!("./node_modules/{name}"));
+    let folders = names
+        .filter(|name| name.parse::<trust::PackageName>().is_ok())
+        .map(|name| format!("./node_modules/{name}"));
     Some(folders.filter(|folder| root.join(folder).is_dir()).collect())
 }
 
 fn declared(manifest: &Value) -> Vec<&'static str> {
     let scripts = manifest.get("scripts");
     let has = |name: &str| {
-        scripts.and_then(|scripts| scripts.get(name)).and_then(Value::as_str).is_some_and(|text| !text.is_empty())
+        scripts
+            .and_then(|scripts| scripts.get(name))
+            .and_then(Value::as_str)
+            .is_some_and(|text| !text.is_empty())
     };
     LIFE_CYCLE.into_iter().filter(|name| has(name)).collect()
 }

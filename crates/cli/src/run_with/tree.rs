@@ -26,8 +26,9 @@ const MAX_PACKAGES: usize = 200_000;
 const STORES: [&str; 3] = [".pnpm", ".bun", ".store"];
 
 /// Files that package managers keep in `node_modules` for themselves.
-const OWN_FILES: [&str; 9] = [
+const OWN_FILES: [&str; 10] = [
     ".package-lock.json",
+    ".package-map.json",
     ".modules.yaml",
     ".pnpm-workspace-state.json",
     ".pnpm-workspace-state-v1.json",
@@ -255,9 +256,13 @@ fn check_commands(walk: &Walk<'_>, folder: &Path) -> Result<(), TreeError> {
 }
 
 fn read_manifest(root: &Path, place: &Path) -> Result<Value, TreeError> {
-    let no = |reason: String| TreeError::NoManifest { location: place.to_owned(), reason: printable(&reason, 200) };
+    let no = |reason: String| TreeError::NoManifest {
+        location: place.to_owned(),
+        reason: printable(&reason, 200),
+    };
     let bytes = read_bounded(&root.join(place).join("package.json"), MAX_MANIFEST_BYTES);
-    let bytes = bytes.map_err(|error| no(error.to_string()))?.ok_or_else(|| no("there is none".to_owned()))?;
+    let bytes =
+        bytes.map_err(|error| no(error.to_string()))?.ok_or_else(|| no("there is none".to_owned()))?;
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     serde_json::from_slice(text).map_err(|error| no(error.to_string()))
 }
@@ -288,7 +293,15 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<(String, fs::FileType)>, TreeErr
 pub(crate) fn aliases<'a>(manifests: impl Iterator<Item = &'a Value>) -> BTreeMap<String, BTreeSet<String>> {
     let mut aliases: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for manifest in manifests {
-        for field in ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies", "overrides", "resolutions", "pnpm"] {
+        for field in [
+            "dependencies",
+            "devDependencies",
+            "optionalDependencies",
+            "peerDependencies",
+            "overrides",
+            "resolutions",
+            "pnpm",
+        ] {
             if let Some(value) = manifest.get(field) {
                 collect_aliases(value, 0, &mut aliases);
             }
@@ -303,7 +316,11 @@ fn collect_aliases(value: &Value, depth: usize, aliases: &mut BTreeMap<String, B
         match value.as_str().and_then(|spec| spec.strip_prefix("npm:")) {
             Some(target) => {
                 let folder = without_version(key.rsplit('/').next().map_or(key.as_str(), |last| {
-                    if key.contains('@') && key.rsplit_once('/').is_some_and(|(scope, _)| scope.rsplit('/').next().is_some_and(|scope| scope.starts_with('@'))) {
+                    if key.contains('@')
+                        && key.rsplit_once('/').is_some_and(|(scope, _)| {
+                            scope.rsplit('/').next().is_some_and(|scope| scope.starts_with('@'))
+                        })
+                    {
                         key.as_str()
                     } else {
                         last
@@ -334,7 +351,8 @@ mod tests {
     fn package(root: &Path, place: &str, name: &str) {
         let folder = root.join(place);
         fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("package.json"), json!({"name": name, "version": "1.0.0"}).to_string()).unwrap();
+        fs::write(folder.join("package.json"), json!({"name": name, "version": "1.0.0"}).to_string())
+            .unwrap();
     }
 
     fn project() -> (tempfile::TempDir, PathBuf) {
@@ -403,7 +421,8 @@ mod tests {
         std::os::unix::fs::symlink(other.path().join("x"), root.join("node_modules/x")).unwrap();
         let tree = read_tree(&root).unwrap();
         assert_eq!(tree.outside.len(), 1);
-        std::os::unix::fs::symlink(other.path().join("x/package.json"), root.join("node_modules/.bin/x")).unwrap();
+        std::os::unix::fs::symlink(other.path().join("x/package.json"), root.join("node_modules/.bin/x"))
+            .unwrap();
         assert!(read_tree(&root).is_err());
     }
 
@@ -414,7 +433,8 @@ mod tests {
             json!({"overrides": {"a": {"b@1": "npm:c@2"}}, "resolutions": {"**/d": "npm:e@1"}}),
         ];
         let found = aliases(manifests.iter());
-        let of = |folder: &str| found.get(folder).map(|names| names.iter().cloned().collect::<Vec<_>>().join(" "));
+        let of =
+            |folder: &str| found.get(folder).map(|names| names.iter().cloned().collect::<Vec<_>>().join(" "));
         assert_eq!(of("mine").as_deref(), Some("ms"));
         assert_eq!(of("@s/mine").as_deref(), Some("@t/other"));
         assert_eq!(of("b").as_deref(), Some("c"));

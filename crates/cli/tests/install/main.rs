@@ -5,9 +5,11 @@
 #![allow(dead_code, unreachable_pub, reason = "the harness serves several test programs")]
 
 mod attacks;
+mod clients;
 mod harness;
 mod ledger;
 mod legacy;
+mod managers;
 mod outages;
 mod packages;
 mod project;

@@ -94,6 +94,23 @@ impl Person {
         self.run(BINARY, arguments, Some(input))
     }
 
+    /// 3pm's folder.
+    pub fn home(&self) -> String {
+        let home = self.environment.iter().find(|(name, _)| name == "THREEPM_HOME");
+        home.expect("a home").1.clone()
+    }
+
+    /// Runs some program.
+    pub fn program<S: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = S>) -> Ended {
+        // The PATH of the person, not of the test, says which.
+        let path = self.environment.iter().rev().find(|(name, _)| name == "PATH");
+        let found = path.and_then(|(_, path)| {
+            std::env::split_paths(path).map(|folder| folder.join(program)).find(|place| place.exists())
+        });
+        let program = found.map_or_else(|| program.to_owned(), |place| place.display().to_string());
+        self.run(&program, arguments, None)
+    }
+
     /// Runs `npm`.
     pub fn npm<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Ended {
         self.run("npm", arguments, None)

@@ -1,0 +1,135 @@
+//! The package managers that the tests drive: pinned in `tools/clients`, installed there at first use, each on
+//! a PATH of its own, with a home and caches of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use crate::harness::people::{Ended, Person};
+use crate::harness::world::World;
+use crate::project::Project;
+
+/// A package manager of a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Client {
+    Npm,
+    Pnpm,
+    Pnpm9,
+    YarnClassic,
+    Yarn,
+    YarnPnp,
+    Bun,
+}
+
+/// All that lay out a `node_modules`.
+pub const WITH_MODULES: [Client; 6] =
+    [Client::Npm, Client::Pnpm, Client::Pnpm9, Client::YarnClassic, Client::Yarn, Client::Bun];
+
+impl Client {
+    /// The command.
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Npm => "npm",
+            Self::Pnpm | Self::Pnpm9 => "pnpm",
+            Self::YarnClassic | Self::Yarn | Self::YarnPnp => "yarn",
+            Self::Bun => "bun",
+        }
+    }
+
+    /// Its lockfile.
+    pub fn lockfile(self) -> &'static str {
+        match self {
+            Self::Npm => "package-lock.json",
+            Self::Pnpm | Self::Pnpm9 => "pnpm-lock.yaml",
+            Self::YarnClassic | Self::Yarn | Self::YarnPnp => "yarn.lock",
+            Self::Bun => "bun.lock",
+        }
+    }
+
+    fn program(self) -> Option<&'static str> {
+        match self {
+            Self::Npm => None,
+            Self::Pnpm => Some("pnpm/bin/pnpm.cjs"),
+            Self::Pnpm9 => Some("pnpm-9/bin/pnpm.cjs"),
+            Self::YarnClassic => Some("yarn/bin/yarn.js"),
+            Self::Yarn | Self::YarnPnp => Some("@yarnpkg/cli-dist/bin/yarn.js"),
+            Self::Bun => Some("@oven/bun-linux-x64/bin/bun"),
+        }
+    }
+
+    /// `project`'s user with this client first on the PATH, and caches that nobody else has.
+    pub fn user(self, world: &World, project: &Project) -> Person {
+        let home = project.root.with_extension("home");
+        let path = std::env::var("PATH").expect("a PATH");
+        let path = match self.folder(&home) {
+            Some(folder) => format!("{}:{path}", folder.display()),
+            None => path,
+        };
+        let registry = world.registry().to_owned();
+        let text = |name: &str| home.join(name).display().to_string();
+        let linker = if self == Self::YarnPnp { "pnp" } else { "node-modules" };
+        project
+            .user
+            .clone()
+            .with("PATH", path)
+            .with("HOME", home.display().to_string())
+            .with("THREEPM_HOME", project.user.home())
+            .with("npm_config_cache", text("npm"))
+            .with("npm_config_store_dir", text("pnpm"))
+            .with("XDG_DATA_HOME", text("data"))
+            .with("XDG_CACHE_HOME", text("cache"))
+            .with("YARN_CACHE_FOLDER", text("yarn"))
+            .with("YARN_GLOBAL_FOLDER", text("berry"))
+            .with("YARN_REGISTRY", registry.clone())
+            .with("YARN_NPM_REGISTRY_SERVER", registry.trim_end_matches('/'))
+            .with("YARN_UNSAFE_HTTP_WHITELIST", "127.0.0.1")
+            .with("YARN_NODE_LINKER", linker)
+            .with("YARN_ENABLE_IMMUTABLE_INSTALLS", "0")
+            .with("YARN_ENABLE_TELEMETRY", "0")
+            .with("YARN_NPM_MINIMAL_AGE_GATE", "0")
+            .with("BUN_INSTALL_CACHE_DIR", text("bun"))
+            .with("BUN_CONFIG_REGISTRY", registry.clone())
+            .with("npm_config_registry", registry)
+    }
+
+    /// A folder that holds this command and nothing else.
+    fn folder(self, home: &Path) -> Option<PathBuf> {
+        let program = installed().join(self.program()?);
+        let folder = home.join("programs");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let link = folder.join(self.command());
+        if link.symlink_metadata().is_err() {
+            std::os::unix::fs::symlink(program, link).expect("a link");
+        }
+        Some(folder)
+    }
+
+    /// The client itself, as it is without us.
+    pub fn plain(self, world: &World, project: &Project, arguments: &[&str]) -> Ended {
+        self.user(world, project).program(self.command(), arguments)
+    }
+
+    /// Through us.
+    pub fn through(self, world: &World, project: &Project, arguments: &[&str]) -> Ended {
+        let mut all = vec!["run-with", self.command(), "--json", "--"];
+        all.extend(arguments);
+        self.user(world, project).threepm(all)
+    }
+}
+
+/// `tools/clients/node_modules`.
+fn installed() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/clients");
+        let clients = clients.canonicalize().expect("tools/clients");
+        let modules = clients.join("node_modules");
+        if !modules.join("pnpm-9/bin/pnpm.cjs").exists() {
+            let mut command = Command::new("npm");
+            command.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+            let done = command.current_dir(&clients).stdin(Stdio::null()).status().expect("npm");
+            assert!(done.success(), "npm ci in tools/clients");
+        }
+        modules
+    })
+}

@@ -1,0 +1,84 @@
+//! Every package manager through `3pm run-with`, with the real programs: what they install is what they would
+//! have installed, all of it is checked, and nothing of an attacker lands on disk.
+
+use serde_json::{Value, json};
+
+use crate::clients::WITH_MODULES;
+use crate::harness::world::World;
+use crate::ledger::{Ledger, TEAM};
+use crate::project::Project;
+use crate::shelf::{put, stock, tarball};
+
+/// A small tree: signed, unsigned, scoped, with a command, an alias and a dependency.
+fn stocked(world: &World, prefix: &str) -> [String; 4] {
+    let (signed, plain) = (format!("{prefix}-signed"), format!("{prefix}-plain"));
+    let (scoped, command) = (format!("@{prefix}/scoped"), format!("{prefix}-command"));
+    let ledger = Ledger::of(world);
+    let manifest = json!({"name": signed, "version": "1.0.0", "dependencies": {plain.clone(): "^1.0.0"}});
+    let bytes = tarball(
+        &manifest,
+        &[("index.js", "exports.signed = 1;\n"), ("lib/deep/a.js", "a"), (".gitignore", "x\n")],
+    );
+    put(world, &world.person("alice"), &manifest, &bytes);
+    ledger.claim(&signed, &TEAM);
+    ledger.publish(&signed, "1.0.0", &bytes, &["alice", "bob"]);
+    stock(world, &plain, "1.0.0", "exports.plain = 1;\n");
+    stock(world, &plain, "1.2.0", "exports.plain = 2;\n");
+    stock(world, &scoped, "3.0.0", "exports.scoped = 1;\n");
+    let manifest = json!({"name": command, "version": "1.0.0", "bin": "./cli.js", "dependencies": {scoped.clone(): "3"}});
+    let bytes = tarball(&manifest, &[("cli.js", "#!/usr/bin/env node\nconsole.log('command')\n")]);
+    put(world, &world.person("alice"), &manifest, &bytes);
+    [signed, plain, scoped, command]
+}
+
+fn dependencies(names: &[String; 4]) -> Value {
+    let [signed, plain, scoped, command] = names;
+    json!({signed.clone(): "1", plain.clone(): "1.0.0", scoped.clone(): "^3.0.0", command.clone(): "1", "renamed": format!("npm:{plain}@1.2.0")})
+}
+
+#[test]
+fn every_manager_installs_what_it_would_have_and_all_of_it_is_compared() {
+    let world = World::shared();
+    let names = stocked(world, "matrix");
+    for client in WITH_MODULES {
+        let name = format!("matrix-{client:?}").to_lowercase();
+        let project = Project::asking(world, &name, dependencies(&names));
+        let ended = client.through(world, &project, &["install"]).succeeded();
+        let document = ended.json();
+        assert_eq!(document["counts"]["Verified"], 1, "{client:?}: {document:#}");
+        let receipt = &document["end"]["receipt"];
+        assert_eq!(receipt["installed"], receipt["compared"], "{client:?}: {document:#}");
+        assert!(receipt["compared"].as_u64() >= Some(5), "{client:?}: {document:#}");
+        assert!(project.has(&format!("node_modules/{}/index.js", names[0])), "{client:?}");
+        assert!(project.has("node_modules/renamed/index.js"), "{client:?}");
+        assert!(!project.has(".3pm-install"), "{client:?}");
+        // The lockfile is, byte for byte, the one that the package manager writes without us.
+        let alone = Project::asking(world, &name, dependencies(&names));
+        let alone = Project { root: alone.root.with_extension("alone"), ..alone };
+        alone.write("package.json", &project.read("package.json"));
+        let alone = Project { user: alone.user.clone().at(&alone.root), ..alone };
+        client.plain(world, &alone, &["install"]).succeeded();
+        assert_eq!(project.read(client.lockfile()), alone.read(client.lockfile()), "{client:?}");
+        // Again, from warm caches and the lockfile.
+        let again = client.through(world, &project, &["install"]).succeeded().json();
+        assert_eq!(again["end"]["receipt"]["compared"], receipt["compared"], "{client:?}: {again:#}");
+    }
+}
+
+#[test]
+fn a_version_that_nobody_signed_is_refused_and_nothing_of_it_lies_there() {
+    let world = World::shared();
+    let names = stocked(world, "refuse");
+    let manifest = json!({"name": names[0], "version": "1.1.0"});
+    let bytes = tarball(&manifest, &[("index.js", "exports.evil = 1;\n")]);
+    put(world, &world.person("alice"), &manifest, &bytes);
+    for client in WITH_MODULES {
+        let name = format!("refuse-{client:?}").to_lowercase();
+        let project = Project::asking(world, &name, dependencies(&names));
+        let before = project.contents();
+        let ended = client.through(world, &project, &["install"]);
+        let document = ended.clone().ended_with(30).json();
+        assert_eq!(document["counts"]["Unrecorded"], 1, "{client:?}: {document:#}");
+        assert_eq!(project.contents(), before, "{client:?}");
+    }
+}
