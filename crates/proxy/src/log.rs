@@ -7,7 +7,7 @@ use trust::text::printable;
 use url::Url;
 
 /// Requests that are remembered: a run makes a few thousand.
-const MAX_LOGGED: usize = 1_000_000;
+const MAX_LOGGED: usize = 100_000;
 
 /// Characters of an address that are remembered.
 const MAX_URL: usize = 2000;

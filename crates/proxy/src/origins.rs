@@ -41,8 +41,12 @@ impl Origins {
 
     /// The hosts that need a certificate, each once.
     pub(crate) fn hosts(&self) -> Vec<String> {
-        let mut hosts: Vec<String> =
-            self.0.iter().filter(|origin| origin.scheme == "https").map(|origin| host(&origin.authority)).collect();
+        let mut hosts: Vec<String> = self
+            .0
+            .iter()
+            .filter(|origin| origin.scheme == "https")
+            .map(|origin| host(&origin.authority))
+            .collect();
         hosts.sort();
         hosts.dedup();
         hosts

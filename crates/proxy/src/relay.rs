@@ -1,309 +1,280 @@
-//! One request on its way to a registry, and the answer on its way back.
+//! One request on its way to a registry, and the answer on its way back. Knows nothing of connections.
+//!
+//! The steps, each of which refuses:
+//! 1. The method is one that changes nothing.
+//! 2. What was fetched ahead, or is being fetched for somebody else, is not fetched again.
+//! 3. The registry answers, and does not send the package manager elsewhere.
+//! 4. All of the body is here, within its limits.
+//! 5. The gate releases it.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderMap, LOCATION};
 use hyper::{Method, Request, Response, StatusCode};
-use reqwest::Client;
 use trust::text::printable;
 use url::Url;
 
-use crate::body::{BodyError, is_document, last_cause, read_answer};
-use crate::{Asked, Gate, Limits, Log, Passed, Ruling, authority_of, hosts};
-
-/// Most redirects on the way to something.
-const MAX_REDIRECTS: usize = 5;
+use crate::ahead::{Fetch, Store};
+use crate::answer::{Answer, Refusal, error_body, json_headers};
+use crate::body::{BodyError, is_document, is_json};
+use crate::headers::{is_conditional, of_answer, of_request};
+use crate::judge::Judge;
+use crate::log::{Kind, Log, Passed, shown};
+use crate::origins::{Origins, authority_of};
+use crate::upstream::{Body, Opened, Upstream};
+use crate::{Asked, Limits, Purpose, Ruling};
 
 /// The longest body of an answer that is not good.
 const MAX_ERROR_BODY: usize = 1 << 20;
 
-/// Headers of one connection only (RFC 9110, section 7.6.1), and of the way to us.
-const HOP_BY_HOP: [&str; 10] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "host",
-];
-
 /// Paths whose POST answers with advice and changes nothing.
 const ADVICE: [&str; 2] = ["/-/npm/v1/security/", "/-/npm/v1/attestations"];
 
+/// Documents below this are recognised where they arrive, instead of on a thread of their own.
+const SMALL: usize = 256 << 10;
+
 /// What all requests of a run share.
-#[derive(Debug)]
-pub(crate) struct Relay<G> {
-    pub(crate) gate: Arc<G>,
-    pub(crate) client: Client,
-    pub(crate) registries: Vec<Url>,
+pub(crate) struct Relay {
+    pub(crate) judge: Arc<dyn Judge>,
+    pub(crate) upstream: Upstream,
+    pub(crate) origins: Origins,
     pub(crate) limits: Limits,
     pub(crate) log: Log,
+    pub(crate) store: Store,
 }
 
-/// Why the package manager gets no answer of the registry's.
-#[derive(Debug)]
-struct Refusal {
-    status: StatusCode,
-    message: String,
-}
-
-/// What it gets.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-impl<G: Gate> Relay<G> {
-    /// Whether `host:port` is one of this run's registries.
-    pub(crate) fn reaches(&self, authority: &str) -> bool {
-        self.registries.iter().filter_map(authority_of).any(|known| known.eq_ignore_ascii_case(authority))
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Relay").field("origins", &self.origins).finish_non_exhaustive()
     }
+}
 
-    /// Answers one request whose full address is `url`.
-    pub(crate) async fn answer(&self, url: Url, request: Request<Incoming>) -> Response<Full<Bytes>> {
+impl Relay {
+    /// Answers one request whose full address is `url`, at a registry of this run.
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        url: Url,
+        request: Request<Incoming>,
+    ) -> Response<Full<Bytes>> {
         let method = request.method().clone();
-        let result = match tokio::time::timeout(self.limits.total, self.pass(&url, request)).await {
-            Ok(result) => result,
-            Err(_) => Err(Refusal::new(
-                StatusCode::GATEWAY_TIMEOUT,
-                format!("the registry took longer than {} s", self.limits.total.as_secs()),
-            )),
-        };
-        let (answer, refused) = match result {
-            Ok(answer) => (answer, None),
-            Err(refusal) => (refusal.answer(), Some(refusal.message)),
+        let (answer, ahead) = match self.pass(&url, request).await {
+            Ok(passed) => passed,
+            Err(refusal) => (refusal.into_answer(), false),
         };
         self.log.add(Passed {
-            method: method.to_string(),
+            method: printable(method.as_str(), 40),
             url: shown(&url),
             status: answer.status.as_u16(),
             bytes: answer.body.len(),
-            refused,
+            kind: answer.kind,
+            ahead,
+            refused: answer.refused.clone(),
         });
         answer.into_response()
     }
 
     /// Refuses a host, and remembers that.
     pub(crate) fn refuse_host(&self, method: &Method, authority: &str) -> Response<Full<Bytes>> {
-        let authority = printable(authority, 200);
+        let authority = printable(authority, 300);
         let message = format!(
-            "{authority} is not a registry of this run, which are: {}; nothing else is reached while packages are fetched",
-            hosts(&self.registries)
+            "{authority} is not a registry of this run (which are: {}); nothing else is reached while packages are fetched",
+            self.origins.names()
         );
-        let refusal = Refusal::new(StatusCode::FORBIDDEN, message);
+        let answer = Refusal::new(StatusCode::FORBIDDEN, &message).of(Kind::Foreign).into_answer();
         self.log.add(Passed {
-            method: method.to_string(),
+            method: printable(method.as_str(), 40),
             url: authority,
-            status: refusal.status.as_u16(),
+            status: answer.status.as_u16(),
             bytes: 0,
-            refused: Some(refusal.message.clone()),
+            kind: Kind::Foreign,
+            ahead: false,
+            refused: answer.refused.clone(),
         });
-        refusal.answer().into_response()
+        answer.into_response()
     }
 
-    async fn pass(&self, url: &Url, request: Request<Incoming>) -> Result<Answer, Refusal> {
-        let (parts, body) = request.into_parts();
-        let is_get = parts.method == Method::GET;
-        let is_advice = parts.method == Method::POST && ADVICE.iter().any(|path| url.path().contains(path));
-        if !is_get && parts.method != Method::HEAD && !is_advice {
-            return Err(Refusal::new(
-                StatusCode::FORBIDDEN,
-                format!("{} is not passed on while packages are installed", parts.method),
-            ));
-        }
-        let body = Limited::new(body, self.limits.request).collect().await.map_err(|_| {
-            let message =
-                format!("the request's body is not read: cut short, or over {} bytes", self.limits.request);
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, message)
-        })?;
-        let headers = request_headers(&parts.headers);
-        let answer = self.send(url, &parts.method, headers, body.to_bytes()).await?;
-        let status = answer.status();
-        let headers = answer_headers(answer.headers());
-        if parts.method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
-            return Ok(Answer { status, headers, body: Bytes::new() });
-        }
-        let body = read_answer(answer, &self.limits).await?;
-        if !status.is_success() {
-            let keep = body.len() <= MAX_ERROR_BODY && is_document(&body);
-            return Ok(Answer { status, headers, body: if keep { body } else { Bytes::new() } });
-        }
-        if status != StatusCode::OK && !body.is_empty() {
-            return Err(Refusal::new(
-                StatusCode::BAD_GATEWAY,
-                format!("the registry answered {status}, expected 200"),
-            ));
-        }
-        self.judge(url, &body, is_get).await?;
-        Ok(Answer { status, headers, body })
-    }
-
-    async fn judge(&self, url: &Url, body: &Bytes, is_get: bool) -> Result<(), Refusal> {
-        let asked = Asked { url: url.clone() };
-        let document = {
-            let body = body.clone();
-            if body.len() < 256 * 1024 {
-                is_document(&body)
-            } else {
-                tokio::task::spawn_blocking(move || is_document(&body)).await.unwrap_or(false)
-            }
-        };
-        let (limit, ruling) = if document {
-            let ruling =
-                if is_get { self.gate.document(&asked, body.clone()).await } else { Ruling::Release };
-            (self.limits.document, ruling)
-        } else if is_get {
-            (self.limits.tarball, self.gate.tarball(&asked, body.clone()).await)
-        } else {
-            let message = "the registry's advice is not JSON".to_owned();
-            return Err(Refusal::new(StatusCode::BAD_GATEWAY, message));
-        };
-        if body.len() > limit {
-            return Err(BodyError::TooLarge { limit }.into());
-        }
-        match ruling {
-            Ruling::Release => Ok(()),
-            Ruling::Refuse { message } => Err(Refusal::new(StatusCode::FORBIDDEN, message)),
-        }
-    }
-
-    /// Asks the registry, and whomever it sends us to.
-    async fn send(
-        &self,
+    async fn pass(
+        self: &Arc<Self>,
         url: &Url,
-        method: &Method,
-        mut headers: HeaderMap,
-        body: Bytes,
-    ) -> Result<reqwest::Response, Refusal> {
-        let mut at = url.clone();
-        for _ in 0..=MAX_REDIRECTS {
-            let request =
-                self.client.request(method.clone(), at.clone()).headers(headers.clone()).body(body.clone());
-            let answer = tokio::time::timeout(self.limits.idle, request.send()).await;
-            let answer = answer
-                .map_err(|_| BodyError::Idle { seconds: self.limits.idle.as_secs() })?
-                .map_err(|error| {
-                    let message = format!("{} cannot be reached: {}", shown(&at), last_cause(&error));
-                    Refusal::new(StatusCode::BAD_GATEWAY, message)
-                })?;
-            if !answer.status().is_redirection() || answer.status() == StatusCode::NOT_MODIFIED {
-                return Ok(answer);
+        request: Request<Incoming>,
+    ) -> Result<(Answer, bool), Refusal> {
+        let (parts, body) = request.into_parts();
+        let headers = of_request(&parts.headers);
+        // 1.
+        if parts.method == Method::GET {
+            // 2.
+            if is_conditional(&headers) {
+                let answer = self.fetch(&Method::GET, url, headers, Bytes::new(), Purpose::Client).await?;
+                return Ok((answer, false));
             }
-            let to = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-            let to = to.and_then(|to| at.join(to).ok()).filter(|to| {
-                // Never from https to plain http.
-                matches!(to.scheme(), "http" | "https") && (at.scheme() != "https" || to.scheme() == "https")
-            });
-            let Some(to) = to.filter(|_| *method != Method::POST) else {
-                let message = format!("{} redirects to where nobody may follow", shown(&at));
-                return Err(Refusal::new(StatusCode::BAD_GATEWAY, message));
-            };
-            if authority_of(&to) != authority_of(&at) {
-                for name in [header::AUTHORIZATION, header::COOKIE, HeaderName::from_static("npm-otp")] {
-                    headers.remove(name);
+            return Ok(self.get(url, headers).await);
+        }
+        let is_advice = parts.method == Method::POST && ADVICE.iter().any(|path| url.path().contains(path));
+        if parts.method != Method::HEAD && !is_advice {
+            let message = format!("{} is not passed on while packages are installed", parts.method);
+            return Err(Refusal::new(StatusCode::FORBIDDEN, &message));
+        }
+        let body = Limited::new(body, self.limits.request).collect();
+        let body = tokio::time::timeout(self.limits.total, body).await.ok().and_then(Result::ok).ok_or_else(
+            || {
+                let message = format!(
+                    "the request's body is not read: cut short, or over {} bytes",
+                    self.limits.request
+                );
+                Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, &message)
+            },
+        )?;
+        let answer = self.fetch(&parts.method, url, headers, body.to_bytes(), Purpose::Client).await?;
+        Ok((answer, false))
+    }
+
+    /// A body as a whole: from what is here already, else from the registry.
+    async fn get(self: &Arc<Self>, url: &Url, headers: HeaderMap) -> (Answer, bool) {
+        if let Some(held) = self.store.take(url, &headers) {
+            let answer = held.await;
+            if Store::is_worth_keeping(&answer) {
+                return (answer, true);
+            }
+        }
+        let fetch =
+            self.store.join(url, &headers, || self.fetch_later(url, headers.clone(), Purpose::Client));
+        let answer = fetch.await;
+        self.store.leave(url);
+        (answer, false)
+    }
+
+    /// A GET that begins when somebody waits for it, and ends when nobody does.
+    pub(crate) fn fetch_later(self: &Arc<Self>, url: &Url, headers: HeaderMap, purpose: Purpose) -> Fetch {
+        let (relay, url) = (Arc::clone(self), url.clone());
+        Store::share(async move {
+            relay
+                .fetch(&Method::GET, &url, headers, Bytes::new(), purpose)
+                .await
+                .unwrap_or_else(Refusal::into_answer)
+        })
+    }
+
+    async fn fetch(
+        &self,
+        method: &Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+        purpose: Purpose,
+    ) -> Result<Answer, Refusal> {
+        let is_conditional = is_conditional(&headers);
+        // 3.
+        let opened = self.upstream.open(method, url, headers, body).await?;
+        let status = opened.status();
+        let headers = of_answer(opened.headers());
+        if status == StatusCode::NOT_MODIFIED && is_conditional {
+            return Ok(Answer::empty(status, headers));
+        }
+        let is_odd = matches!(
+            status,
+            StatusCode::NOT_MODIFIED
+                | StatusCode::PARTIAL_CONTENT
+                | StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        );
+        if is_odd || status.is_informational() {
+            let message = format!("{} answered {status}, which nobody asked for", shown(url));
+            return Err(Refusal::new(StatusCode::BAD_GATEWAY, &message));
+        }
+        if status.is_redirection() {
+            self.check_redirect(url, &opened)?;
+            return Ok(Answer::empty(status, headers));
+        }
+        if *method == Method::HEAD {
+            return Ok(Answer::empty(status, headers));
+        }
+        // 4.
+        if !status.is_success() {
+            return self.pass_error(url, opened, headers).await;
+        }
+        let body = self.upstream.read(opened, self.limits.tarball.max(self.limits.document)).await?;
+        if status != StatusCode::OK {
+            if body.bytes.is_empty() {
+                return Ok(Answer::empty(status, headers));
+            }
+            let message = format!("{} answered {status} with a body, expected 200", shown(url));
+            return Err(Refusal::new(StatusCode::BAD_GATEWAY, &message));
+        }
+        // 5.
+        let kind = if *method == Method::GET {
+            self.judge(Asked { url: url.clone(), method: method.clone(), purpose }, &body).await?
+        } else if is_json(&body.bytes) {
+            Kind::Other
+        } else {
+            let message = format!("{} answered with something else than JSON", shown(url));
+            return Err(Refusal::new(StatusCode::BAD_GATEWAY, &message));
+        };
+        Ok(Answer { status, headers, body: body.bytes, kind, refused: None, lane: body.lane })
+    }
+
+    /// To a registry of this run, or nowhere.
+    fn check_redirect(&self, url: &Url, opened: &Opened) -> Result<(), Refusal> {
+        let refuse = |to: &str| {
+            let from = authority_of(url).unwrap_or_default();
+            let message =
+                format!("{from} sends {} on to {to}, which is not a registry of this run", url.path());
+            Err(Refusal::new(StatusCode::FORBIDDEN, &message).of(Kind::Foreign))
+        };
+        let mut locations = opened.headers().get_all(LOCATION).iter();
+        match (locations.next(), locations.next()) {
+            (None, _) => Ok(()),
+            (Some(location), None) => {
+                let to = location.to_str().ok().and_then(|location| url.join(location).ok());
+                match to {
+                    Some(to) if self.origins.allow(&to) => Ok(()),
+                    Some(to) => refuse(&authority_of(&to).unwrap_or_else(|| shown(&to))),
+                    None => refuse("an address that is none"),
                 }
             }
-            at = to;
+            (Some(_), Some(_)) => refuse("several addresses"),
         }
-        let message = format!("{} redirects more than {MAX_REDIRECTS} times", shown(url));
-        Err(Refusal::new(StatusCode::BAD_GATEWAY, message))
-    }
-}
-
-/// The request's headers for the registry: without those of this connection, whole, in an encoding we read.
-fn request_headers(from: &HeaderMap) -> HeaderMap {
-    let mut headers = without_hop_by_hop(from);
-    for name in [header::RANGE, header::IF_RANGE, header::CONTENT_LENGTH, header::EXPECT] {
-        headers.remove(name);
-    }
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-    headers
-}
-
-/// The answer's headers for the package manager: of the body as it now is.
-fn answer_headers(from: &HeaderMap) -> HeaderMap {
-    let mut headers = without_hop_by_hop(from);
-    for name in [
-        header::CONTENT_ENCODING,
-        header::CONTENT_LENGTH,
-        header::ACCEPT_RANGES,
-        header::STRICT_TRANSPORT_SECURITY,
-        header::ALT_SVC,
-    ] {
-        headers.remove(name);
-    }
-    headers
-}
-
-fn without_hop_by_hop(from: &HeaderMap) -> HeaderMap {
-    // `Connection` may name more of them.
-    let named: Vec<String> = from
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
-        .collect();
-    from.iter()
-        .filter(|(name, _)| {
-            !HOP_BY_HOP.contains(&name.as_str()) && !named.iter().any(|hop| hop == name.as_str())
-        })
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
-}
-
-impl Refusal {
-    fn new(status: StatusCode, message: String) -> Self {
-        Self { status, message: printable(&message, 500) }
     }
 
-    /// As npm prints it: the `error` of a JSON body, and a notice.
-    fn answer(&self) -> Answer {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let text = format!("3pm: {}", self.message);
-        let ascii: String =
-            text.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
-        if let Ok(notice) = HeaderValue::from_str(&ascii) {
-            headers.insert(HeaderName::from_static("npm-notice"), notice);
-        }
-        let body = serde_json::json!({ "error": text }).to_string();
-        Answer { status: self.status, headers, body: body.into() }
-    }
-}
-
-impl From<BodyError> for Refusal {
-    fn from(error: BodyError) -> Self {
-        let status = match error {
-            BodyError::Idle { .. } => StatusCode::GATEWAY_TIMEOUT,
-            _ => StatusCode::BAD_GATEWAY,
+    /// An answer that is not good: what it says passes when it is JSON, so that nothing can be unpacked.
+    async fn pass_error(&self, url: &Url, opened: Opened, mut headers: HeaderMap) -> Result<Answer, Refusal> {
+        let status = opened.status();
+        let said = match self.upstream.read(opened, MAX_ERROR_BODY).await {
+            Ok(body) => Some(body.bytes).filter(|body| is_json(body)),
+            Err(BodyError::TooLarge { .. } | BodyError::Encoding { .. }) => None,
+            Err(error) => return Err(error.into()),
         };
-        Self::new(status, error.to_string())
+        let body = said.unwrap_or_else(|| {
+            headers.remove(CONTENT_TYPE);
+            headers.extend(json_headers());
+            error_body(&format!("{} answered {status}", shown(url)))
+        });
+        Ok(Answer { body, ..Answer::empty(status, headers) })
     }
-}
 
-impl Answer {
-    fn into_response(self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::new(self.body));
-        *response.status_mut() = self.status;
-        *response.headers_mut() = self.headers;
-        response
+    async fn judge(&self, asked: Asked, body: &Body) -> Result<Kind, Refusal> {
+        let bytes = body.bytes.clone();
+        let is_document = if bytes.len() < SMALL {
+            is_document(&bytes)
+        } else {
+            tokio::task::spawn_blocking(move || is_document(&bytes)).await.unwrap_or(false)
+        };
+        let (kind, limit) = if is_document {
+            (Kind::Document, self.limits.document)
+        } else {
+            (Kind::Tarball, self.limits.tarball)
+        };
+        if body.bytes.len() > limit {
+            return Err(BodyError::TooLarge { limit }.into());
+        }
+        let ruling = match kind {
+            Kind::Document => self.judge.document(&asked, body.bytes.clone()).await,
+            _ => self.judge.tarball(&asked, body.bytes.clone()).await,
+        };
+        match ruling {
+            Ruling::Release => Ok(kind),
+            Ruling::Refuse { message } => Err(Refusal::new(StatusCode::FORBIDDEN, &message).of(kind)),
+        }
     }
-}
-
-/// Without credentials and query.
-fn shown(url: &Url) -> String {
-    let mut url = url.clone();
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url.set_query(None);
-    url.to_string()
 }

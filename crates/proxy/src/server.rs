@@ -1,298 +1,235 @@
-//! Listens on loopback, for whoever knows this run's credentials, and ends TLS.
+//! Listens on loopback, for whoever knows this run's credentials (RFC 9110, section 11.7; RFC 7617). Never
+//! acts as a server of its own: what is neither CONNECT nor an absolute address is no request.
 
 use std::convert::Infallible;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{HOST, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
+use hyper::header::{HeaderMap, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::upgrade::Upgraded;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use ring::rand::SecureRandom as _;
-use tempfile::TempDir;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, join, split};
+use subtle::ConstantTimeEq as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+use trust::text::printable;
 use url::Url;
 
+use crate::answer::Refusal;
 use crate::authority::Authority;
+use crate::log::{Kind, Passed};
+use crate::origins::authority_of;
 use crate::relay::Relay;
-use crate::{Gate, Log, Passed, ProxyError, Settings, upstream, write_private};
+use crate::tunnel;
 
-/// The first byte of a TLS handshake (RFC 8446, section 5.1).
-const TLS_HANDSHAKE: u8 = 0x16;
+/// How long a connection may be idle, or take to send the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The user that package managers are told to be.
-const USER: &str = "3pm";
+/// Bytes of the head of a request.
+const MAX_HEAD: usize = 64 << 10;
 
-/// A proxy that runs. Dropping it closes every connection and takes its files away.
-#[derive(Debug)]
-pub struct Running {
-    url: Url,
-    folder: TempDir,
-    log: Log,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Running {
-    /// Where it listens, with this run's credentials.
-    #[must_use]
-    pub fn url(&self) -> &Url {
-        &self.url
-    }
-
-    /// The certificate of this run's authority.
-    #[must_use]
-    pub fn ca_file(&self) -> PathBuf {
-        self.folder.path().join("authority.pem")
-    }
-
-    /// The same beside every authority that the system and the user know, for programs that replace their
-    /// list with a file's.
-    #[must_use]
-    pub fn bundle_file(&self) -> PathBuf {
-        self.folder.path().join("all-authorities.pem")
-    }
-
-    /// Every request so far.
-    #[must_use]
-    pub fn log(&self) -> Vec<Passed> {
-        self.log.all()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
+/// How long to wait when the system has no connection to give.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// What connections share.
-struct Shared<G> {
-    relay: Relay<G>,
-    authority: Authority,
-    /// `Basic …`, as it must come.
-    credentials: Vec<u8>,
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) relay: Arc<Relay>,
+    pub(crate) authority: Authority,
+    pub(crate) credentials: Credentials,
+    pub(crate) tasks: Tasks,
 }
 
-pub(crate) async fn start<G: Gate>(settings: Settings, gate: Arc<G>) -> Result<Running, ProxyError> {
-    let hosts: Vec<String> =
-        settings.registries.iter().filter_map(|url| url.host_str().map(str::to_owned)).collect();
-    let authority = Authority::new(&hosts)?;
-    let folder = tempfile::Builder::new().prefix("3pm-proxy-").tempdir()?;
-    write_files(folder.path(), &authority.pem(), &settings.extra_roots)?;
-    let secret = random_secret()?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let address = listener.local_addr()?;
-    let log = Log::default();
-    let shared = Arc::new(Shared {
-        relay: Relay {
-            gate,
-            client: upstream::client(&settings)?,
-            registries: settings.registries.clone(),
-            limits: settings.limits,
-            log: log.clone(),
-        },
-        authority,
-        credentials: format!("Basic {}", STANDARD.encode(format!("{USER}:{secret}"))).into_bytes(),
-    });
-    let task = tokio::spawn(serve(listener, shared, settings.limits.connections));
-    let url = address_with(address, &secret)?;
-    Ok(Running { url, folder, log, task })
+/// Everything of a run that is under way; ends with it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tasks {
+    tracker: TaskTracker,
+    end: CancellationToken,
 }
 
-fn address_with(address: SocketAddr, secret: &str) -> Result<Url, ProxyError> {
-    let text = format!("http://{USER}:{secret}@{address}/");
-    Url::parse(&text).map_err(|error| ProxyError::Io(std::io::Error::other(error)))
-}
-
-/// 192 bits that fit into a URL as they are.
-fn random_secret() -> Result<String, ProxyError> {
-    let mut bytes = [0_u8; 24];
-    ring::rand::SystemRandom::new().fill(&mut bytes).map_err(|_| ProxyError::Random)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
-}
-
-fn write_files(folder: &Path, authority: &str, extra: &[u8]) -> std::io::Result<()> {
-    write_private(&folder.join("authority.pem"), authority.as_bytes())?;
-    let mut all = authority.as_bytes().to_vec();
-    for certificate in rustls_native_certs::load_native_certs().certs {
-        let text = STANDARD.encode(&certificate);
-        all.extend_from_slice(b"-----BEGIN CERTIFICATE-----\n");
-        for line in text.as_bytes().chunks(64) {
-            all.extend_from_slice(line);
-            all.push(b'\n');
-        }
-        all.extend_from_slice(b"-----END CERTIFICATE-----\n");
+impl Tasks {
+    /// Runs it until it ends or the run does.
+    pub(crate) fn spawn_on(&self, runtime: &Handle, task: impl Future<Output = ()> + Send + 'static) {
+        let end = self.end.clone();
+        self.tracker.spawn_on(
+            async move {
+                let _ = end.run_until_cancelled(task).await;
+            },
+            runtime,
+        );
     }
-    all.extend_from_slice(extra);
-    write_private(&folder.join("all-authorities.pem"), &all)
+
+    /// Ends all of them when it is dropped.
+    pub(crate) fn end_on_drop(&self) -> DropGuard {
+        self.end.clone().drop_guard()
+    }
+
+    /// Ends all of them, and waits.
+    pub(crate) async fn stop(&self) {
+        self.end.cancel();
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
 }
 
-/// Aborted when the run ends; with it go all connections.
-async fn serve<G: Gate>(listener: TcpListener, shared: Arc<Shared<G>>, connections: usize) {
-    let places = Arc::new(Semaphore::new(connections));
-    let mut running = JoinSet::new();
+/// What a client must send.
+pub(crate) struct Credentials(Vec<u8>);
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(redacted)")
+    }
+}
+
+impl Credentials {
+    pub(crate) fn new(user: &str, secret: &str) -> Self {
+        Self(format!("{user}:{secret}").into_bytes())
+    }
+
+    /// Whether these headers carry them; takes a time that says nothing about where they differ.
+    fn are_in(&self, headers: &HeaderMap) -> bool {
+        let mut values = headers.get_all(PROXY_AUTHORIZATION).iter();
+        let (Some(value), None) = (values.next(), values.next()) else { return false };
+        let Some((scheme, value)) = value.to_str().ok().and_then(|value| value.split_once(' ')) else {
+            return false;
+        };
+        let Ok(given) = STANDARD.decode(value.trim()) else { return false };
+        scheme.eq_ignore_ascii_case("basic") && bool::from(given.ct_eq(&self.0))
+    }
+}
+
+/// Serves until the run ends; with it go all connections.
+pub(crate) async fn serve(listener: TcpListener, server: Arc<Server>) {
+    let places = Arc::new(Semaphore::new(server.relay.limits.connections.max(1)));
     loop {
-        while running.try_join_next().is_some() {}
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else { continue };
-        let shared = Arc::clone(&shared);
-        running.spawn(async move {
-            let _place = place;
-            if let Err(error) = serve_connection(stream, shared).await {
-                tracing::debug!(%error, "a connection ended");
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                server
+                    .tasks
+                    .spawn_on(&Handle::current(), serve_connection(stream, Arc::clone(&server), place));
             }
-        });
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
     }
 }
 
-async fn serve_connection<G: Gate>(stream: TcpStream, shared: Arc<Shared<G>>) -> Result<(), hyper::Error> {
+async fn serve_connection(stream: TcpStream, server: Arc<Server>, place: OwnedSemaphorePermit) {
     let _ = stream.set_nodelay(true);
-    // Tunnels end with the connection that asked for them, also when the run is aborted.
-    let tunnels = Arc::new(tokio::sync::Mutex::new(JoinSet::new()));
-    let in_tunnels = Arc::clone(&tunnels);
+    // A tunnel keeps the place of the connection that asked for it.
+    let place = Arc::new(place);
     let service = service_fn(move |request| {
-        let (shared, tunnels) = (Arc::clone(&shared), Arc::clone(&in_tunnels));
-        async move { Ok::<_, Infallible>(answer(request, shared, &tunnels).await) }
+        let (server, place) = (Arc::clone(&server), Arc::clone(&place));
+        async move { Ok::<_, Infallible>(answer(request, server, place).await) }
     });
-    builder().serve_connection(TokioIo::new(stream), service).with_upgrades().await?;
-    let mut tunnels = tunnels.lock().await;
-    while tunnels.join_next().await.is_some() {}
-    Ok(())
+    if let Err(error) = http().serve_connection(TokioIo::new(stream), service).with_upgrades().await {
+        tracing::debug!(%error, "a connection ended");
+    }
 }
 
-fn builder() -> http1::Builder {
+/// HTTP/1.1 as it is spoken to clients.
+pub(crate) fn http() -> http1::Builder {
     let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(std::time::Duration::from_secs(120))
-        .keep_alive(true);
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
     builder
 }
 
 /// A request to the proxy itself: CONNECT, or an absolute address.
-async fn answer<G: Gate>(
-    mut request: Request<Incoming>,
-    shared: Arc<Shared<G>>,
-    tunnels: &tokio::sync::Mutex<JoinSet<()>>,
+async fn answer(
+    request: Request<Incoming>,
+    server: Arc<Server>,
+    place: Arc<OwnedSemaphorePermit>,
 ) -> Response<Full<Bytes>> {
-    // 1.
-    let given = request.headers_mut().remove(PROXY_AUTHORIZATION);
-    if !given.is_some_and(|given| is_equal(given.as_bytes(), &shared.credentials)) {
-        return unauthorised();
+    if !server.credentials.are_in(request.headers()) {
+        return refuse_stranger(&server, &request);
     }
-    // 2.
     if request.method() == Method::CONNECT {
         let Some(authority) = request.uri().authority().map(ToString::to_string) else {
-            return plain(StatusCode::BAD_REQUEST);
+            return bad_request("CONNECT names no host");
         };
-        if !shared.relay.reaches(&authority) {
-            return shared.relay.refuse_host(&Method::CONNECT, &authority);
+        if !server.relay.origins.reach(&authority) {
+            return server.relay.refuse_host(request.method(), &authority);
         }
-        let tunnel = async move {
-            match hyper::upgrade::on(request).await {
-                Ok(upgraded) => serve_tunnel(upgraded, authority, shared).await,
-                Err(error) => tracing::debug!(%error, "no tunnel"),
-            }
-        };
-        tunnels.lock().await.spawn(tunnel);
-        return plain(StatusCode::OK);
+        let runtime = Handle::current();
+        server.tasks.spawn_on(&runtime, tunnel::serve(request, authority, Arc::clone(&server), place));
+        return Response::new(Full::default());
     }
-    let Ok(url) = Url::parse(&request.uri().to_string()) else { return plain(StatusCode::BAD_REQUEST) };
-    let authority = crate::authority_of(&url).unwrap_or_default();
-    if url.scheme() != "http" || !shared.relay.reaches(&authority) {
-        return shared.relay.refuse_host(request.method(), &authority);
-    }
-    shared.relay.answer(url, request).await
-}
-
-/// What comes through a CONNECT: TLS, or plain http.
-async fn serve_tunnel<G: Gate>(upgraded: Upgraded, authority: String, shared: Arc<Shared<G>>) {
-    let (mut reader, writer) = split(TokioIo::new(upgraded));
-    let mut first = [0_u8; 1];
-    let read = tokio::time::timeout(shared.relay.limits.idle, reader.read_exact(&mut first)).await;
-    if !matches!(read, Ok(Ok(_))) {
-        return;
-    }
-    let stream = join(std::io::Cursor::new(first).chain(reader), writer);
-    if first[0] != TLS_HANDSHAKE {
-        return serve_inside(stream, "http", authority, shared).await;
-    }
-    let host = authority.rsplit_once(':').map_or(authority.as_str(), |(host, _)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let config = match shared.authority.config_for(host) {
-        Ok(config) => config,
-        Err(error) => return tracing::warn!(%error, host, "no certificate"),
+    let target = request.uri().clone();
+    let Some(authority) = target.authority() else {
+        return bad_request("this is a proxy: expected CONNECT, or the whole address of a registry");
     };
-    let accepting = TlsAcceptor::from(config).accept(Box::pin(stream));
-    match tokio::time::timeout(shared.relay.limits.idle, accepting).await {
-        Ok(Ok(stream)) => serve_inside(stream, "https", authority, shared).await,
-        Ok(Err(error)) => {
-            let reason = format!("the package manager ended TLS: {error}");
-            shared.relay.log.add(Passed {
-                method: "CONNECT".to_owned(),
-                url: authority,
-                status: 0,
-                bytes: 0,
-                refused: Some(trust::text::printable(&reason, 300)),
-            });
-        }
-        Err(_) => {}
+    let url = Url::parse(&target.to_string()).ok();
+    let is_plain =
+        |url: &Url| url.scheme() == "http" && url.username().is_empty() && url.password().is_none();
+    match url.filter(is_plain) {
+        Some(url) if server.relay.origins.allow(&url) => Arc::clone(&server.relay).answer(url, request).await,
+        Some(url) => server.relay.refuse_host(request.method(), &authority_of(&url).unwrap_or_default()),
+        None => server.relay.refuse_host(request.method(), authority.as_str()),
     }
 }
 
-async fn serve_inside<G: Gate>(
-    stream: impl AsyncRead + AsyncWrite + Send + 'static,
-    scheme: &'static str,
-    authority: String,
-    shared: Arc<Shared<G>>,
-) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let (shared, authority) = (Arc::clone(&shared), authority.clone());
-        async move {
-            // The tunnel says which host this is, whatever the request says.
-            let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
-            let named = request.headers().get(HOST).and_then(|host| host.to_str().ok()).unwrap_or(&authority);
-            let url = Url::parse(&format!("{scheme}://{authority}{path}"));
-            let same = Url::parse(&format!("{scheme}://{named}")).is_ok_and(|named| {
-                url.as_ref().is_ok_and(|url| crate::authority_of(url) == crate::authority_of(&named))
-            });
-            Ok::<_, Infallible>(match url {
-                Ok(_) if !same => shared.relay.refuse_host(request.method(), &named.to_owned()),
-                Ok(url) => shared.relay.answer(url, request).await,
-                Err(_) => plain(StatusCode::BAD_REQUEST),
-            })
-        }
+fn refuse_stranger(server: &Server, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    let message = "this proxy serves one run only, which knows its credentials";
+    let status = StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+    server.relay.log.add(Passed {
+        method: printable(request.method().as_str(), 40),
+        url: String::new(),
+        status: status.as_u16(),
+        bytes: 0,
+        kind: Kind::Stranger,
+        ahead: false,
+        refused: Some(message.to_owned()),
     });
-    if let Err(error) = builder().serve_connection(TokioIo::new(Box::pin(stream)), service).await {
-        tracing::debug!(%error, "a tunnel ended");
-    }
-}
-
-fn unauthorised() -> Response<Full<Bytes>> {
-    let mut response = plain(StatusCode::PROXY_AUTHENTICATION_REQUIRED);
+    let mut response = Refusal::new(status, message).into_answer().into_response();
     response.headers_mut().insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"3pm\""));
     response
 }
 
-fn plain(status: StatusCode) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::new()));
-    *response.status_mut() = status;
-    response
+/// What makes no sense here.
+pub(crate) fn bad_request(message: &str) -> Response<Full<Bytes>> {
+    Refusal::new(StatusCode::BAD_REQUEST, message).into_answer().into_response()
 }
 
-/// In a time that says nothing about where they differ.
-fn is_equal(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_whole_credentials_count() {
+        let credentials = Credentials::new("3pm", "secret");
+        let check = |values: &[&str], expected: bool| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(PROXY_AUTHORIZATION, value.parse().unwrap());
+            }
+            assert_eq!(credentials.are_in(&headers), expected, "{values:?}");
+        };
+        let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
+        check(&[&basic("3pm:secret")], true);
+        check(&[&basic("3pm:secret").replace("Basic", "basic")], true);
+        check(&[], false);
+        check(&[""], false);
+        check(&["Basic"], false);
+        check(&["Basic "], false);
+        check(&["Basic %%%"], false);
+        check(&[&basic("3pm:secre")], false);
+        check(&[&basic("3pm:secret1")], false);
+        check(&[&basic("3pm:")], false);
+        check(&[&basic(":secret")], false);
+        check(&[&basic("3pm:secret").replace("Basic", "Bearer")], false);
+        check(&[&basic("3pm:secret"), &basic("3pm:wrong")], false);
+    }
 }

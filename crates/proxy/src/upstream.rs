@@ -1,12 +1,161 @@
-//! The client for the registries: follows no redirect by itself, unpacks nothing by itself, goes through the
-//! user's own proxy where there is one, and trusts the system's authorities and the user's own.
+//! The way to the registries: follows no redirect, unpacks nothing by itself, goes through the user's own
+//! proxy where there is one, trusts the system's authorities and the user's own, and reads within limits.
 
-use reqwest::{Certificate, Client, Proxy, redirect};
+use std::sync::Arc;
 
-use crate::{ProxyError, Settings};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use hyper::header::{CONTENT_ENCODING, HeaderMap};
+use hyper::{Method, StatusCode};
+use reqwest::{Certificate, Client, NoProxy, Proxy, Response, redirect};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use url::Url;
 
-/// Makes it.
-pub(crate) fn client(settings: &Settings) -> Result<Client, ProxyError> {
+use crate::answer::{Lane, Refusal, placed};
+use crate::body::{BodyError, Encoding, last_cause, unpack};
+use crate::clock::Clock;
+use crate::log::shown;
+use crate::{Limits, ProxyError, Settings};
+
+/// A body above this is large: most tarballs and documents are far below.
+const LARGE: usize = 8 << 20;
+
+/// Large bodies that are in memory at once.
+const LARGE_AT_ONCE: usize = 4;
+
+/// Bodies below this are unpacked where they arrive, instead of on a thread of their own.
+const SMALL: usize = 64 << 10;
+
+/// The client for the registries, shared by all requests of a run.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    client: Client,
+    limits: Limits,
+    places: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+}
+
+/// An answer whose body has not been read.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    response: Response,
+    clock: Clock,
+    /// Kept until the answer is judged.
+    place: Option<OwnedSemaphorePermit>,
+}
+
+/// A whole body, unpacked.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) bytes: Bytes,
+    pub(crate) lane: Lane,
+    /// Kept until it is judged.
+    pub(crate) _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Upstream {
+    pub(crate) fn new(settings: &Settings) -> Result<Self, ProxyError> {
+        Ok(Self {
+            client: client(settings)?,
+            limits: settings.limits,
+            places: Arc::new(Semaphore::new(settings.limits.in_flight.max(1))),
+            large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
+        })
+    }
+
+    /// Asks, and waits for the head of the answer.
+    pub(crate) async fn open(
+        &self,
+        method: &Method,
+        url: &Url,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Opened, Refusal> {
+        let place = Arc::clone(&self.places).acquire_owned().await.ok();
+        let mut request = self.client.request(method.clone(), url.clone()).headers(headers);
+        if *method == Method::POST {
+            request = request.body(body);
+        }
+        let clock = Clock::start(self.limits.idle, self.limits.total);
+        let response = clock.wait(request.send()).await?.map_err(|error| {
+            let message = format!("{} cannot be reached: {}", shown(url), last_cause(&error));
+            Refusal::new(StatusCode::BAD_GATEWAY, &message)
+        })?;
+        Ok(Opened { response, clock, place })
+    }
+
+    /// Reads all of an answer, and unpacks it.
+    pub(crate) async fn read(&self, opened: Opened, limit: usize) -> Result<Body, BodyError> {
+        let Opened { response, mut clock, place } = opened;
+        let encodings = response.headers().get_all(CONTENT_ENCODING);
+        let encoding = Encoding::parse(encodings.iter().map(|value| value.as_bytes()))?;
+        let announced = response.content_length();
+        if announced.is_some_and(|length| length > limit as u64) {
+            return Err(BodyError::TooLarge { limit });
+        }
+        let lane = Lane::default();
+        let mut packed = BytesMut::new();
+        let mut stream = response.bytes_stream();
+        while let Some(chunk) = clock.wait(stream.next()).await? {
+            let chunk = chunk.map_err(|error| BodyError::Broken { reason: last_cause(&error) })?;
+            let length = packed.len() + chunk.len();
+            if length > limit {
+                return Err(BodyError::TooLarge { limit });
+            }
+            if length > LARGE && !lane.is_taken() {
+                clock.pause(self.enter(&lane)).await;
+            }
+            packed.extend_from_slice(&chunk);
+        }
+        let bytes = self.unpack(packed.freeze(), encoding, limit, &lane).await?;
+        Ok(Body { bytes: placed(bytes, &lane), lane, _place: place })
+    }
+
+    async fn unpack(
+        &self,
+        packed: Bytes,
+        encoding: Encoding,
+        limit: usize,
+        lane: &Lane,
+    ) -> Result<Bytes, BodyError> {
+        if encoding == Encoding::Identity {
+            return Ok(packed);
+        }
+        if !lane.is_taken() {
+            let small = limit.min(LARGE);
+            match unpack_aside(packed.clone(), encoding, small).await {
+                Err(BodyError::TooLarge { .. }) if small < limit => self.enter(lane).await,
+                other => return other,
+            }
+        }
+        unpack_aside(packed, encoding, limit).await
+    }
+
+    /// Waits until there is room for one more large body.
+    async fn enter(&self, lane: &Lane) {
+        lane.take(Arc::clone(&self.large).acquire_owned().await.ok());
+    }
+}
+
+impl Opened {
+    pub(crate) fn status(&self) -> StatusCode {
+        self.response.status()
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        self.response.headers()
+    }
+}
+
+async fn unpack_aside(packed: Bytes, encoding: Encoding, limit: usize) -> Result<Bytes, BodyError> {
+    if packed.len() < SMALL && limit <= LARGE {
+        return unpack(&packed, encoding, limit);
+    }
+    let work = tokio::task::spawn_blocking(move || unpack(&packed, encoding, limit));
+    work.await.unwrap_or_else(|error| Err(BodyError::Broken { reason: error.to_string() }))
+}
+
+fn client(settings: &Settings) -> Result<Client, ProxyError> {
     // The provider of the whole process; a second call finds it set.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = Client::builder()
@@ -16,14 +165,18 @@ pub(crate) fn client(settings: &Settings) -> Result<Client, ProxyError> {
         .no_proxy()
         .referer(false)
         .connect_timeout(settings.limits.connect)
-        .pool_max_idle_per_host(64)
-        .user_agent("");
-    let extra = Certificate::from_pem_bundle(&settings.extra_roots)?;
+        .pool_max_idle_per_host(settings.limits.in_flight);
+    let extra = Certificate::from_pem_bundle(&settings.extra_roots).map_err(ProxyError::ExtraRoots)?;
     if !extra.is_empty() {
         builder = builder.tls_certs_merge(extra);
     }
     if let Some(proxy) = &settings.upstream_proxy {
-        builder = builder.proxy(Proxy::all(proxy.clone())?);
+        if !matches!(proxy.scheme(), "http" | "https") {
+            return Err(ProxyError::UpstreamProxy { scheme: proxy.scheme().to_owned() });
+        }
+        let exceptions = settings.upstream_no_proxy.as_deref().and_then(NoProxy::from_string);
+        let proxy = Proxy::all(proxy.clone()).map_err(ProxyError::Client)?.no_proxy(exceptions);
+        builder = builder.proxy(proxy);
     }
-    Ok(builder.build()?)
+    builder.build().map_err(ProxyError::Client)
 }
