@@ -164,7 +164,7 @@ impl Context {
     pub(crate) async fn npm(&self, folder: &Path) -> Result<NpmClient, Failure> {
         let config =
             NpmConfig::load(folder).await.hint("check that `npm config list` works in this folder")?;
-        Ok(NpmClient::new(self.http()?.clone(), config))
+        Ok(NpmClient::new(self.http()?, config)?)
     }
 
     /// The npm registries of this user, whatever folder 3pm was started in.

@@ -183,15 +183,22 @@ pub enum HttpError {
 impl Http {
     /// A client for this process.
     pub fn new() -> Result<Self, HttpError> {
+        Self::with_authorities(&[])
+    }
+
+    /// One that also believes these certificate authorities (PEM).
+    pub fn with_authorities(pem: &[u8]) -> Result<Self, HttpError> {
         // A second call finds the provider installed; that is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let inner = reqwest::Client::builder()
+        let authorities = reqwest::Certificate::from_pem_bundle(pem).map_err(HttpError::Setup)?;
+        let mut builder = reqwest::Client::builder()
             .user_agent(concat!("3pm/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(redirect::Policy::none())
-            .build()
-            .map_err(HttpError::Setup)?;
-        Ok(Self { inner })
+            .redirect(redirect::Policy::none());
+        if !authorities.is_empty() {
+            builder = builder.tls_certs_merge(authorities);
+        }
+        Ok(Self { inner: builder.build().map_err(HttpError::Setup)? })
     }
 
     /// A JSON document.

@@ -42,7 +42,7 @@ impl App {
             .map_err(|source| ServeError::Io { what: format!("creating {}", folder.display()), source })?;
         Ok(Self {
             chain: Chain::new(http.clone(), settings.network.clone()),
-            npm: NpmClient::new(http.clone(), settings.npm.clone()),
+            npm: NpmClient::new(&http, settings.npm.clone())?,
             store: Store::open(&folder.join("coordinator.sqlite")).await?,
             blobs: Blobs::open(&folder.join("tarballs"))
                 .map_err(|source| ServeError::Io { what: "opening the tarball folder".to_owned(), source })?,

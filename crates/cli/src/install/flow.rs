@@ -280,20 +280,21 @@ async fn prepare(
     };
     let registry = async {
         let config = NpmConfig::load(&project.root).await?;
-        reach(&around.http, &config).await?;
-        Ok::<_, FlowError>(config)
+        let client = NpmClient::new(&around.http, config).map_err(FlowError::Registry)?;
+        reach(&client).await?;
+        Ok::<_, FlowError>(client)
     };
     let settings = async { Settings::load(npm, &project.root, empty.path()).await.map_err(FlowError::from) };
-    let (settings, config, ()) =
+    let (settings, client, ()) =
         tokio::try_join!(settings, registry, async { chain.await.map_err(FlowError::from) })?;
-    Ok((settings, NpmClient::new(around.http.clone(), config)))
+    Ok((settings, client))
 }
 
 /// Whether the registry is there: any answer will do.
-pub(crate) async fn reach(http: &Http, config: &NpmConfig) -> Result<(), FlowError> {
-    let registry = config.default_registry().url;
+pub(crate) async fn reach(npm: &NpmClient) -> Result<(), FlowError> {
+    let registry = npm.config().default_registry().url;
     let url = registry.join("-/ping").unwrap_or(registry);
-    match http.send(Request::new(Method::GET, url), REGISTRY_LIMIT).await {
+    match npm.http().send(Request::new(Method::GET, url), REGISTRY_LIMIT).await {
         Ok(_) | Err(HttpError::TooLarge { .. }) => Ok(()),
         Err(error) => Err(FlowError::Registry(error)),
     }

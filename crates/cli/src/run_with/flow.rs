@@ -251,21 +251,22 @@ async fn prepare(
     };
     let config = async {
         let config = NpmConfig::load(root).await.map_err(FlowError::from)?;
-        reach(&around.http, &config).await?;
-        Ok(config)
+        let npm = NpmClient::new(&around.http, config).map_err(FlowError::Registry)?;
+        reach(&npm).await?;
+        Ok(npm)
     };
     let own = async { Ok(own_registry(manager, root).await) };
     let builtin = async {
         let npm = Npm::find(root).map_err(FlowError::from)?;
         Ok(builtin_registry(&npm).await?)
     };
-    let (lookup, config, own, builtin) = tokio::try_join!(lookup, config, own, builtin)?;
-    let mut registries: Vec<Url> = config.registries().cloned().chain(own).chain(builtin).collect();
+    let (lookup, npm, own, builtin) = tokio::try_join!(lookup, config, own, builtin)?;
+    let mut registries: Vec<Url> = npm.config().registries().cloned().chain(own).chain(builtin).collect();
     registries.sort();
     registries.dedup();
     let sources = Sources {
         lookup,
-        npm: NpmClient::new(around.http.clone(), config),
+        npm,
         coordinator: around.network.as_ref().and_then(|(_, network)| network.coordinator.clone()),
         policy: around.policy,
     };

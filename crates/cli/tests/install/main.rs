@@ -16,4 +16,5 @@ mod project;
 mod projects;
 mod registries;
 mod shelf;
+mod tls;
 mod verdicts;

@@ -8,6 +8,7 @@ use crate::harness::world::World;
 use crate::ledger::{Ledger, TEAM};
 use crate::project::Project;
 use crate::shelf::{put, stock, tarball};
+use crate::tls::secure;
 
 /// A small tree: signed, unsigned, scoped, with a command, an alias and a dependency.
 fn stocked(world: &World, prefix: &str) -> [String; 4] {
@@ -80,5 +81,50 @@ fn a_version_that_nobody_signed_is_refused_and_nothing_of_it_lies_there() {
         let document = ended.clone().ended_with(30).json();
         assert_eq!(document["counts"]["Unrecorded"], 1, "{client:?}: {document:#}");
         assert_eq!(project.contents(), before, "{client:?}");
+    }
+}
+
+#[test]
+fn registries_behind_tls_are_reached_through_the_proxy_and_tokens_stay_with_their_host() {
+    let world = World::shared();
+    let names = stocked(world, "secure");
+    let (public, private) = (secure(world), secure(world));
+    for client in WITH_MODULES {
+        let name = format!("secure-{client:?}").to_lowercase();
+        let project = Project::asking(world, &name, dependencies(&names));
+        let host = private.url.trim_start_matches("https:").to_owned();
+        project.write(
+            ".npmrc",
+            &format!("@secure:registry={}\n{host}:_authToken=secret-of-the-scope\n", private.url),
+        );
+        let scopes = format!(
+            "npmScopes:\n  secure:\n    npmRegistryServer: \"{}\"\n    npmAuthToken: secret-of-the-scope\n    npmAlwaysAuth: true\n    npmMinimalAgeGate: 0\n",
+            private.url.trim_end_matches('/')
+        );
+        project.write(".yarnrc.yml", &scopes);
+        let authorities = project.root.with_extension("authorities");
+        std::fs::write(&authorities, format!("{}{}", public.authority, private.authority)).expect("written");
+        let user = client.user(world, &project);
+        let user = user
+            .with("NPM_CONFIG_REGISTRY", public.url.clone())
+            .with("npm_config_registry", public.url.clone())
+            .with("npm_config_cafile", authorities.display().to_string())
+            .with("YARN_REGISTRY", public.url.clone())
+            .with("YARN_NPM_REGISTRY_SERVER", public.url.trim_end_matches('/'))
+            .with("BUN_CONFIG_REGISTRY", public.url.clone());
+        let ended = user.threepm(["run-with", client.command(), "--json", "--", "install"]).succeeded();
+        let receipt = &ended.json()["end"]["receipt"];
+        assert_eq!(receipt["installed"], receipt["compared"], "{client:?}: {receipt}");
+        assert!(receipt["compared"].as_u64() >= Some(5), "{client:?}: {receipt}");
+        let (public, mut private) = (public.seen.lock().unwrap(), private.seen.lock().unwrap());
+        assert!(public.authorizations.is_empty(), "{client:?}: {:?}", public.authorizations);
+        let expected = "Bearer secret-of-the-scope";
+        assert!(
+            private.authorizations.iter().all(|value| value == expected),
+            "{client:?}: {:?}",
+            private.authorizations
+        );
+        assert!(private.authorizations.contains(expected), "{client:?}: no token came");
+        private.authorizations.clear();
     }
 }

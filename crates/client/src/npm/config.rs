@@ -102,12 +102,16 @@ impl NpmConfig {
                 credentials.insert(setting.to_owned(), value.clone().into());
             }
         }
-        let ca_pem = match settings.get("cafile").and_then(Value::as_str) {
-            Some(path) => Some(
-                std::fs::read(path).map_err(|source| NpmConfigError::File { path: path.into(), source })?,
-            ),
-            None => None,
-        };
+        // npm's own setting, and what Node.js adds to every program.
+        let cafile = settings.get("cafile").and_then(Value::as_str).map(PathBuf::from);
+        let extra = environment.get("NODE_EXTRA_CA_CERTS").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let mut ca_pem: Option<Vec<u8>> = None;
+        for path in cafile.into_iter().chain(extra) {
+            let text = std::fs::read(&path).map_err(|source| NpmConfigError::File { path, source })?;
+            let known = ca_pem.get_or_insert_default();
+            known.extend_from_slice(&text);
+            known.push(b'\n');
+        }
         Ok(Self { default_registry, scopes, credentials, ca_pem })
     }
 
@@ -138,7 +142,7 @@ impl NpmConfig {
         std::iter::once(&self.default_registry).chain(self.scopes.values())
     }
 
-    /// More certificate authorities, as npm's `cafile` gives them.
+    /// More certificate authorities, as npm's `cafile` and `NODE_EXTRA_CA_CERTS` give them.
     #[must_use]
     pub fn ca_pem(&self) -> Option<&[u8]> {
         self.ca_pem.as_deref()

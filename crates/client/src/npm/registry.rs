@@ -107,8 +107,18 @@ pub struct LegacyVersions {
 impl NpmClient {
     /// A client for the registries of `config`.
     #[must_use]
-    pub fn new(http: Http, config: NpmConfig) -> Self {
-        Self { http, config }
+    pub fn new(http: &Http, config: NpmConfig) -> Result<Self, HttpError> {
+        let http = match config.ca_pem() {
+            Some(authorities) => Http::with_authorities(authorities)?,
+            None => http.clone(),
+        };
+        Ok(Self { http, config })
+    }
+
+    /// What it asks with.
+    #[must_use]
+    pub fn http(&self) -> &Http {
+        &self.http
     }
 
     /// The configuration it was made with.
