@@ -15,6 +15,7 @@ pub mod proof;
 pub mod record;
 pub mod signature;
 pub mod signer;
+pub mod storage;
 pub mod text;
 pub mod verdict;
 pub mod version;

@@ -89,10 +89,15 @@ impl ProvenHeader {
     pub fn timestamp(&self) -> U256 {
         self.timestamp
     }
+
+    #[cfg(test)]
+    pub(crate) fn unproven(timestamp: u64) -> Self {
+        Self { state_root: B256::ZERO, number: U256::ZERO, timestamp: U256::from(timestamp) }
+    }
 }
 
-/// Words of one contract, proven. Only [`verify_storage`] builds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Words of one contract, proven. Only [`verify_storage`] puts words in; the default has none.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProvenStorage {
     words: BTreeMap<U256, U256>,
 }
@@ -102,6 +107,11 @@ impl ProvenStorage {
     #[must_use]
     pub fn word(&self, slot: U256) -> Option<U256> {
         self.words.get(&slot).copied()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn unproven(words: BTreeMap<U256, U256>) -> Self {
+        Self { words }
     }
 }
 
@@ -197,14 +207,11 @@ pub fn verify_storage(
         return Err(ProofError::Code { address, found: proof.code_hash, expected: code_hash });
     }
     // 4. The words.
+    let came: BTreeMap<U256, &WordProof> = proof.storage_proof.iter().map(|word| (word.key, word)).collect();
     let words = slots
         .iter()
         .map(|slot| {
-            let word = proof
-                .storage_proof
-                .iter()
-                .find(|word| word.key == *slot)
-                .ok_or(ProofError::Missing { slot: *slot })?;
+            let word = came.get(slot).ok_or(ProofError::Missing { slot: *slot })?;
             let value = (!word.value.is_zero()).then(|| alloy_rlp::encode(word.value));
             let path = keccak256(slot.to_be_bytes::<32>());
             verify_leaf(&format!("slot {slot:#x}"), proof.storage_hash, path, value, &word.proof)?;

@@ -135,6 +135,16 @@ fn each_word_is_proven_zero_included() {
 }
 
 #[test]
+fn a_slot_that_is_answered_twice_proves_no_more_than_its_proof() {
+    let twice = check(|proof| {
+        let mut lie = proof["storageProof"][0].clone();
+        lie["value"] = json!("0x3");
+        proof["storageProof"].as_array_mut().unwrap().push(lie);
+    });
+    assert!(matches!(twice, Err(ProofError::Broken { .. })), "{twice:?}");
+}
+
+#[test]
 fn bent_and_cut_nodes_are_refused_and_never_panic() {
     let nodes = |value: &Value| value.as_array().map_or(0, Vec::len);
     let fixture = fixture();
