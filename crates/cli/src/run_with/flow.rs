@@ -131,6 +131,7 @@ pub(crate) async fn run(
     }
     let (gate, registries) = prepare(&manager, &root, around, now()).await?;
     let gate = Arc::new(gate);
+    around.output.note(&format!("{} {}, behind the checks of 3pm", order.command, manager.version));
     // 2.
     let mut files: Vec<PathBuf> = Vec::new();
     let modules = module_folders(&root)?;
@@ -280,8 +281,7 @@ async fn own_registry(manager: &Manager, root: &Path) -> Option<Url> {
         Kind::Pnpm | Kind::YarnClassic => &["config", "get", "registry"],
         Kind::Yarn => &["config", "get", "npmRegistryServer"],
     };
-    let quiet =
-        [("YARN_IGNORE_PATH", OsString::from("1")), ("COREPACK_ENABLE_PROJECT_SPEC", OsString::from("0"))];
+    let quiet = manager.kind.own_program();
     let answer = process::ask(&manager.program, arguments, root, &quiet, QUESTION_LIMIT).await.ok()?;
     Url::parse(answer.lines().last()?.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
 }

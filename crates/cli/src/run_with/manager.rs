@@ -83,17 +83,7 @@ impl Kind {
                     .into()
             }
             Self::Pnpm => vec!["--ignore-scripts".into(), "--ignore-pnpmfile".into()],
-            Self::YarnClassic => {
-                let mut flags: Vec<OsString> =
-                    ["--ignore-scripts", "--no-default-rc"].map(OsString::from).into();
-                for (flag, value) in
-                    [("--proxy", gateway.url.as_str()), ("--https-proxy", gateway.url.as_str())]
-                {
-                    flags.extend([flag.into(), value.into()]);
-                }
-                flags.retain(|flag| flag != "--no-default-rc");
-                flags
-            }
+            Self::YarnClassic => vec!["--ignore-scripts".into()],
             // Builds are switched off in the environment: `--mode` is not a flag of every command.
             Self::Yarn => vec![],
             Self::Bun => vec!["--ignore-scripts".into()],
@@ -110,7 +100,8 @@ impl Kind {
     pub(crate) fn environment(self, gateway: &Gateway<'_>) -> Vec<(&'static str, OsString)> {
         let proxy = || OsString::from(gateway.url.as_str());
         let bundle = || gateway.bundle.as_os_str().to_owned();
-        let mut variables: Vec<(&'static str, OsString)> = vec![
+        let mut variables = self.own_program();
+        variables.extend([
             ("HTTPS_PROXY", proxy()),
             ("https_proxy", proxy()),
             ("HTTP_PROXY", proxy()),
@@ -118,10 +109,7 @@ impl Kind {
             ("NO_PROXY", NO_EXCEPTIONS.into()),
             ("no_proxy", NO_EXCEPTIONS.into()),
             ("NODE_EXTRA_CA_CERTS", gateway.ca.as_os_str().to_owned()),
-            ("COREPACK_ENABLE_PROJECT_SPEC", "0".into()),
-            ("COREPACK_ENABLE_STRICT", "0".into()),
-            ("COREPACK_ENABLE_AUTO_PIN", "0".into()),
-        ];
+        ]);
         match self {
             Self::Npm | Self::YarnClassic | Self::Pnpm | Self::Bun => variables.extend([
                 ("npm_config_https_proxy", proxy()),
@@ -142,20 +130,17 @@ impl Kind {
                 ("pnpm_config_noproxy", NO_EXCEPTIONS.into()),
                 ("pnpm_config_cafile", bundle()),
                 ("pnpm_config_ignore_scripts", "true".into()),
-                ("npm_config_manage_package_manager_versions", "false".into()),
-                ("pnpm_config_manage_package_manager_versions", "false".into()),
-                ("pnpm_config_pm_on_fail", "ignore".into()),
                 ("npm_config_update_notifier", "false".into()),
                 ("npm_config_verify_store_integrity", "true".into()),
             ]),
             Self::YarnClassic => variables.extend([
-                ("YARN_IGNORE_PATH", "1".into()),
-                ("YARN_CAFILE", bundle()),
+                ("yarn_proxy", proxy()),
+                ("yarn_https_proxy", proxy()),
+                ("yarn_no_proxy", NO_EXCEPTIONS.into()),
                 ("yarn_cafile", bundle()),
                 ("yarn_ignore_scripts", "true".into()),
             ]),
             Self::Yarn => variables.extend([
-                ("YARN_IGNORE_PATH", "1".into()),
                 ("YARN_HTTPS_PROXY", proxy()),
                 ("YARN_HTTP_PROXY", proxy()),
                 ("YARN_HTTPS_CA_FILE_PATH", bundle()),
@@ -167,6 +152,24 @@ impl Kind {
             Self::Bun => variables.push(("BUN_CONFIG_NO_CLEAR_TERMINAL", "1".into())),
         }
         variables
+    }
+
+    /// What stands in its environment always: no program of the project takes its place or is loaded by it.
+    pub(crate) fn own_program(self) -> Vec<(&'static str, OsString)> {
+        let variables: &[(&str, &str)] = match self {
+            Self::Npm | Self::Bun => &[],
+            Self::Pnpm => &[
+                ("npm_config_manage_package_manager_versions", "false"),
+                ("pnpm_config_manage_package_manager_versions", "false"),
+                ("pnpm_config_pm_on_fail", "ignore"),
+                ("npm_config_ignore_pnpmfile", "true"),
+                ("pnpm_config_ignore_pnpmfile", "true"),
+            ],
+            Self::YarnClassic | Self::Yarn => &[("YARN_IGNORE_PATH", "1")],
+        };
+        let corepack = ["COREPACK_ENABLE_PROJECT_SPEC", "COREPACK_ENABLE_STRICT", "COREPACK_ENABLE_AUTO_PIN"];
+        let variables = variables.iter().map(|(name, value)| (*name, OsString::from(value)));
+        variables.chain(corepack.map(|name| (name, "0".into()))).collect()
     }
 
     /// What the project would make it execute before anything is checked; the reason to refuse, if any.

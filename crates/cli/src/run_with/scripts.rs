@@ -29,10 +29,7 @@ pub(crate) async fn run(
     let words = if around.output.is_json() || around.output.is_quiet() { Words::Kept } else { Words::Passed };
     let go = async |program: &Path, arguments: &[&str]| -> Result<(), RunError> {
         let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-        let quiet = [
-            ("YARN_IGNORE_PATH", OsString::from("1")),
-            ("COREPACK_ENABLE_PROJECT_SPEC", OsString::from("0")),
-        ];
+        let quiet = manager.kind.own_program();
         let process::Ended { status, words } =
             process::run(program, &arguments, root, &quiet, words, LIMIT).await?;
         if status.success() {

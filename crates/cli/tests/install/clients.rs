@@ -59,13 +59,18 @@ impl Client {
 
     /// `project`'s user with this client first on the PATH, and caches that nobody else has.
     pub fn user(self, world: &World, project: &Project) -> Person {
+        self.user_of(world, project, world.registry())
+    }
+
+    /// The same, whose registry is at `registry`.
+    pub fn user_of(self, _: &World, project: &Project, registry: &str) -> Person {
         let home = project.root.with_extension("home");
         let path = std::env::var("PATH").expect("a PATH");
         let path = match self.folder(&home) {
             Some(folder) => format!("{}:{path}", folder.display()),
             None => path,
         };
-        let registry = world.registry().to_owned();
+        let registry = registry.to_owned();
         let text = |name: &str| home.join(name).display().to_string();
         let linker = if self == Self::YarnPnp { "pnp" } else { "node-modules" };
         project
@@ -89,6 +94,7 @@ impl Client {
             .with("YARN_NPM_MINIMAL_AGE_GATE", "0")
             .with("BUN_INSTALL_CACHE_DIR", text("bun"))
             .with("BUN_CONFIG_REGISTRY", registry.clone())
+            .with("NPM_CONFIG_REGISTRY", registry.clone())
             .with("npm_config_registry", registry)
     }
 

@@ -16,5 +16,6 @@ mod project;
 mod projects;
 mod registries;
 mod shelf;
+mod sieges;
 mod tls;
 mod verdicts;
