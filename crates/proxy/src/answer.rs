@@ -51,7 +51,7 @@ impl Lane {
     }
 }
 
-/// Bytes that keep their place for as long as anybody has them.
+/// Bytes that keep their place until they are written. What a gate keeps of them is its own matter.
 struct Placed {
     bytes: Bytes,
     _lane: Lane,
@@ -63,11 +63,6 @@ impl AsRef<[u8]> for Placed {
     }
 }
 
-/// Ties a body to its place.
-pub(crate) fn placed(bytes: Bytes, lane: &Lane) -> Bytes {
-    if lane.is_taken() { Bytes::from_owner(Placed { bytes, _lane: lane.clone() }) } else { bytes }
-}
-
 impl Answer {
     /// Without a body.
     pub(crate) fn empty(status: StatusCode, headers: HeaderMap) -> Self {
@@ -76,7 +71,11 @@ impl Answer {
 
     /// For the wire.
     pub(crate) fn into_response(self) -> Response<Full<Bytes>> {
-        let mut response = Response::new(Full::new(self.body));
+        let body = match self.lane.is_taken() {
+            true => Bytes::from_owner(Placed { bytes: self.body, _lane: self.lane }),
+            false => self.body,
+        };
+        let mut response = Response::new(Full::new(body));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         response

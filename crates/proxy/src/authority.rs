@@ -24,8 +24,13 @@ const SLACK: Duration = Duration::hours(1);
 /// How long it is valid.
 const LIFETIME: Duration = Duration::days(1);
 
-/// Has spaces, so that nobody takes it for the name of a host.
-const COMMON_NAME: &str = "3pm, this run only";
+/// Both have spaces, so that nobody takes them for names of hosts; and they differ, since whose issuer has
+/// his own name is taken for self-signed.
+const NAME: &str = "3pm, this run only";
+const HOST_NAME: &str = "3pm, a registry of this run";
+
+/// npm asks for this name when it reaches an address, instead of a name, through a proxy.
+const FOR_ADDRESSES: &str = "localhost";
 
 /// The authority, and TLS for each of its hosts.
 pub(crate) struct Authority {
@@ -42,7 +47,7 @@ impl fmt::Debug for Authority {
 impl Authority {
     /// For these hosts and no others. The authority's key ends here.
     pub(crate) fn new(hosts: &[String], now: SystemTime) -> Result<Self, ProxyError> {
-        let mut params = dated(CertificateParams::default(), now);
+        let mut params = prepared(CertificateParams::default(), NAME, now);
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         params.name_constraints = Some(constraints(hosts));
@@ -73,7 +78,11 @@ fn config_for(
     issuer: &Issuer<'static, KeyPair>,
     authority: &rcgen::Certificate,
 ) -> Result<ServerConfig, ProxyError> {
-    let mut params = dated(CertificateParams::new(vec![host.to_owned()])?, now);
+    let mut names = vec![host.to_owned()];
+    if is_address(host) {
+        names.push(FOR_ADDRESSES.to_owned());
+    }
+    let mut params = prepared(CertificateParams::new(names)?, HOST_NAME, now);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.use_authority_key_identifier_extension = true;
@@ -89,18 +98,21 @@ fn config_for(
     Ok(config)
 }
 
-fn dated(mut params: CertificateParams, now: SystemTime) -> CertificateParams {
+fn prepared(mut params: CertificateParams, name: &str, now: SystemTime) -> CertificateParams {
     let now = OffsetDateTime::from(now);
     params.not_before = now - SLACK;
     params.not_after = now + LIFETIME;
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, COMMON_NAME);
+    params.distinguished_name.push(DnType::CommonName, name);
     params
 }
 
 /// A kind of name that is not constrained is free, so a kind that no host has is excluded as a whole.
 fn constraints(hosts: &[String]) -> NameConstraints {
-    let permitted_subtrees: Vec<GeneralSubtree> = hosts.iter().map(|host| subtree(host)).collect();
+    let mut permitted_subtrees: Vec<GeneralSubtree> = hosts.iter().map(|host| subtree(host)).collect();
+    if hosts.iter().any(|host| is_address(host)) {
+        permitted_subtrees.push(subtree(FOR_ADDRESSES));
+    }
     let mut excluded_subtrees = Vec::new();
     if !permitted_subtrees.iter().any(|subtree| matches!(subtree, GeneralSubtree::DnsName(_))) {
         excluded_subtrees.push(GeneralSubtree::DnsName(String::new()));
@@ -110,6 +122,10 @@ fn constraints(hosts: &[String]) -> NameConstraints {
         excluded_subtrees.push(GeneralSubtree::IpAddress(CidrSubnet::V6([0; 16], [0; 16])));
     }
     NameConstraints { permitted_subtrees, excluded_subtrees }
+}
+
+fn is_address(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok()
 }
 
 fn subtree(host: &str) -> GeneralSubtree {
@@ -139,13 +155,13 @@ mod tests {
     /// `name`, `seconds` from now.
     fn is_taken(hosts: &[&str], name: &str, seconds: i64) -> bool {
         let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
-        let mut params = dated(CertificateParams::default(), now());
+        let mut params = prepared(CertificateParams::default(), NAME, now());
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.name_constraints = Some(constraints(&hosts));
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let authority = params.self_signed(&key).unwrap();
         let issuer = Issuer::new(params, key);
-        let mut leaf = dated(CertificateParams::new(vec![name.to_owned()]).unwrap(), now());
+        let mut leaf = prepared(CertificateParams::new(vec![name.to_owned()]).unwrap(), HOST_NAME, now());
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let leaf_key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let leaf = leaf.signed_by(&leaf_key, &issuer).unwrap();
@@ -174,6 +190,8 @@ mod tests {
         check(&["127.0.0.1"], "127.0.0.1", true);
         check(&["127.0.0.1"], "127.0.0.2", false);
         check(&["127.0.0.1"], "registry.example", false);
+        check(&["127.0.0.1"], "localhost", true);
+        check(&["registry.example"], "localhost", false);
         check(&["::1", "a.example"], "::1", true);
         check(&["::1", "a.example"], "a.example", true);
         check(&["::1", "a.example"], "b.example", false);

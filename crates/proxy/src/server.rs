@@ -157,8 +157,10 @@ async fn answer(
         return refuse_stranger(&server, &request);
     }
     if request.method() == Method::CONNECT {
-        let Some(authority) = request.uri().authority().map(ToString::to_string) else {
-            return bad_request("CONNECT names no host");
+        let target = request.uri();
+        let is_bare = target.scheme().is_none() && target.path_and_query().is_none();
+        let Some(authority) = target.authority().filter(|_| is_bare).map(ToString::to_string) else {
+            return bad_request("CONNECT wants a host and a port, and nothing else");
         };
         if !server.relay.origins.reach(&authority) {
             return server.relay.refuse_host(request.method(), &authority);

@@ -11,7 +11,7 @@ use reqwest::{Certificate, Client, NoProxy, Proxy, Response, redirect};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
-use crate::answer::{Lane, Refusal, placed};
+use crate::answer::{Lane, Refusal};
 use crate::body::{BodyError, Encoding, last_cause, unpack};
 use crate::clock::Clock;
 use crate::log::shown;
@@ -108,7 +108,7 @@ impl Upstream {
             packed.extend_from_slice(&chunk);
         }
         let bytes = self.unpack(packed.freeze(), encoding, limit, &lane).await?;
-        Ok(Body { bytes: placed(bytes, &lane), lane, _place: place })
+        Ok(Body { bytes, lane, _place: place })
     }
 
     async fn unpack(

@@ -1,0 +1,168 @@
+//! What is fetched once for several, and what is fetched before anybody asks.
+
+use std::time::Duration;
+
+use proxy::{Ahead, Kind, Purpose};
+
+use crate::harness::{
+    Registry, Step, client, eventually, get, noise, ok, reply, settings, start, start_with,
+};
+
+#[tokio::test]
+async fn two_who_ask_for_the_same_at_the_same_time_share_it() {
+    let registry = Registry::https(|_| {
+        let mut steps = vec![Step::Pause(Duration::from_millis(300))];
+        steps.extend(ok("application/octet-stream", b"bytes"));
+        steps
+    })
+    .await;
+    let (running, gate) = start(&[&registry]).await;
+    let url = registry.at("/n.tgz");
+    let all = futures_util::future::join_all((0..8).map(|_| get(&running, url.clone()))).await;
+    assert!(all.iter().all(|got| *got == (200, b"bytes"[..].into())));
+    assert_eq!((registry.seen().len(), gate.seen().len(), running.log().len()), (1, 1, 8));
+    // It is not kept: the next one is a request of its own.
+    assert_eq!(get(&running, url.clone()).await.0, 200);
+    assert_eq!(registry.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn who_sends_other_credentials_shares_nothing() {
+    let registry = Registry::https(|seen| {
+        let mut steps = vec![Step::Pause(Duration::from_millis(300))];
+        steps.extend(ok(
+            "application/octet-stream",
+            seen.header("authorization").unwrap_or("nobody").as_bytes(),
+        ));
+        steps
+    })
+    .await;
+    let (running, _) = start(&[&registry]).await;
+    let client = client(&running);
+    let ask = |token: &'static str| {
+        let request = client.get(registry.at("/n.tgz")).header("authorization", token);
+        async move { request.send().await.unwrap().text().await.unwrap() }
+    };
+    assert_eq!(futures_util::future::join_all([ask("a"), ask("b")]).await, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn what_was_fetched_ahead_is_handed_out_once() {
+    let registry = Registry::https(|_| ok("application/octet-stream", b"bytes")).await;
+    let (running, gate) = start(&[&registry]).await;
+    let urls: Vec<_> = (0..50).map(|at| registry.at(&format!("/{at}.tgz"))).collect();
+    running.fetch_ahead(urls.clone());
+    eventually("all were judged", || gate.seen().len() == 50).await;
+    assert!(gate.purposes().iter().all(|purpose| *purpose == Purpose::Ahead));
+    assert!(running.log().is_empty(), "nobody asked");
+    for url in &urls {
+        assert_eq!(get(&running, url.clone()).await, (200, b"bytes"[..].into()));
+    }
+    assert!(running.log().iter().all(|passed| passed.ahead && passed.kind == Kind::Tarball));
+    assert_eq!(registry.seen().len(), 50);
+    assert_eq!(get(&running, urls[0].clone()).await.0, 200);
+    assert_eq!((registry.seen().len(), gate.purposes()[50]), (51, Purpose::Client));
+}
+
+#[tokio::test]
+async fn who_asks_while_it_is_being_fetched_ahead_waits_for_that() {
+    let registry = Registry::https(|_| {
+        let mut steps = vec![Step::Pause(Duration::from_millis(400))];
+        steps.extend(ok("application/octet-stream", b"bytes"));
+        steps
+    })
+    .await;
+    let (running, _) = start(&[&registry]).await;
+    running.fetch_ahead([registry.at("/n.tgz")]);
+    eventually("it is under way", || !registry.seen().is_empty()).await;
+    assert_eq!(get(&running, registry.at("/n.tgz")).await, (200, b"bytes"[..].into()));
+    assert_eq!(registry.seen().len(), 1);
+    assert!(running.log()[0].ahead);
+}
+
+#[tokio::test]
+async fn a_refusal_ahead_is_a_refusal() {
+    let registry = Registry::https(|_| ok("application/octet-stream", b"evil")).await;
+    let (running, gate) = start(&[&registry]).await;
+    running.fetch_ahead([registry.at("/n.tgz")]);
+    eventually("it is judged", || !gate.seen().is_empty()).await;
+    assert_eq!(get(&running, registry.at("/n.tgz")).await.0, 403);
+    assert_eq!(registry.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn what_failed_ahead_is_fetched_again() {
+    let registry = Registry::https(|seen| match seen.header("user-agent") {
+        None => reply("503 Busy", &[], b"{}"),
+        Some(_) => ok("application/octet-stream", b"bytes"),
+    })
+    .await;
+    let (running, _) = start(&[&registry]).await;
+    running.fetch_ahead([registry.at("/n.tgz")]);
+    eventually("it was tried", || !registry.seen().is_empty()).await;
+    let answer =
+        client(&running).get(registry.at("/n.tgz")).header("user-agent", "npm").send().await.unwrap();
+    assert_eq!(answer.bytes().await.unwrap(), b"bytes"[..]);
+    assert!(!running.log()[0].ahead);
+}
+
+#[tokio::test]
+async fn what_is_held_has_a_limit() {
+    let body = noise(100 << 10);
+    let registry = Registry::https(move |_| ok("application/octet-stream", &body)).await;
+    let mut settings = settings(&[&registry]);
+    settings.limits.held = 1 << 20;
+    let (running, gate) = start_with(settings).await;
+    running.fetch_ahead((0..100).map(|at| registry.at(&format!("/{at}.tgz"))));
+    // Ten of 100 KiB fit into 1 MiB, less what is kept free for one on its way.
+    eventually("some came", || gate.seen().len() >= 5).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let fetched = registry.seen().len();
+    assert!((5..=12).contains(&fetched), "{fetched}");
+    // All are served all the same, and the rest follows as room appears.
+    for at in 0..100 {
+        assert_eq!(get(&running, registry.at(&format!("/{at}.tgz"))).await.1.len(), 100 << 10);
+    }
+    let ahead = running.log().iter().filter(|passed| passed.ahead).count();
+    assert!(ahead >= 5, "{ahead}");
+}
+
+#[tokio::test]
+async fn what_needed_credentials_is_for_who_has_the_same() {
+    let registry = Registry::https(|seen| {
+        ok("application/octet-stream", seen.header("authorization").unwrap_or("nobody").as_bytes())
+    })
+    .await;
+    let (running, gate) = start(&[&registry]).await;
+    let (private, public) = (registry.at("/private.tgz"), registry.at("/public.tgz"));
+    let authorization = Some("Bearer token".to_owned().into());
+    running.fetch_ahead([Ahead { url: private.clone(), authorization }, Ahead::from(public.clone())]);
+    eventually("both were judged", || gate.seen().len() == 2).await;
+    let client = client(&running);
+    let ask = async |url: &url::Url, token: Option<&str>| {
+        let mut request = client.get(url.clone());
+        if let Some(token) = token {
+            request = request.header("authorization", token);
+        }
+        request.send().await.unwrap().text().await.unwrap()
+    };
+    assert_eq!(ask(&private, None).await, "nobody");
+    assert_eq!(ask(&private, Some("Bearer other")).await, "Bearer other");
+    assert_eq!(registry.seen().len(), 4);
+    assert_eq!(ask(&private, Some("Bearer token")).await, "Bearer token");
+    // What needs none is the same for everybody.
+    assert_eq!(ask(&public, Some("Bearer token")).await, "nobody");
+    assert_eq!(registry.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn nothing_foreign_is_fetched_ahead() {
+    let (registry, foreign) = (
+        Registry::https(|_| ok("application/octet-stream", b"bytes")).await,
+        Registry::https(|_| ok("application/octet-stream", b"bytes")).await,
+    );
+    let (running, gate) = start(&[&registry]).await;
+    running.fetch_ahead([foreign.at("/a.tgz"), registry.at("/b.tgz")]);
+    eventually("the other is judged", || !gate.seen().is_empty()).await;
+    assert!(foreign.seen().is_empty());
+}
