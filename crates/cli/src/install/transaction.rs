@@ -41,6 +41,9 @@ const FILES: [&str; 13] = [
 /// The largest journal: a path per workspace.
 const MAX_JOURNAL_BYTES: u64 = 16 * 1024 * 1024;
 
+/// The folders it may change: of packages, and of those that yarn unpacks beside its archives.
+const FOLDERS: [&str; 2] = ["node_modules", "unplugged"];
+
 /// What was replaced, enough to put it back. Paths are relative to the project.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -174,7 +177,7 @@ impl Transaction {
             journal.files.push(SetAside { place, original: None });
         }
         for (number, place) in modules.iter().enumerate() {
-            let exists = safe_place(root, place, &["node_modules"])?.symlink_metadata().is_ok();
+            let exists = safe_place(root, place, &FOLDERS)?.symlink_metadata().is_ok();
             let place = place.clone();
             journal.folders.push(SetAside { place, original: exists.then(|| format!("folder-{number}")) });
         }
@@ -268,7 +271,7 @@ fn restore(root: &Path) -> Result<(), TransactionError> {
     if let Some(text) = read_bounded(&path, MAX_JOURNAL_BYTES).map_err(|_| unreadable())? {
         let journal: Journal = serde_json::from_slice(&text).map_err(|_| unreadable())?;
         for (number, aside) in journal.folders.iter().enumerate() {
-            let place = safe_place(root, &aside.place, &["node_modules"])?;
+            let place = safe_place(root, &aside.place, &FOLDERS)?;
             let original = aside.original.as_ref().map(|_| folder.join(format!("folder-{number}")));
             // An original that is not set aside is still in its place.
             if original.as_ref().is_some_and(|original| original.symlink_metadata().is_err()) {

@@ -21,7 +21,8 @@ use trust::{Integrity, PackageName};
 
 use super::gate::{Arrived, Gatekeeper};
 use super::lists::Lists;
-use super::tree::{self, Package, Tree, TreeError, aliases, list, without_version};
+use super::plug;
+use super::tree::{self, Package, Place, Tree, TreeError, aliases, list, without_version};
 use crate::install::assess::{Finding, Outcome, Subject, chain_of};
 use crate::install::entries::{Problem, Source};
 use crate::install::unpacked::{Files, Receipt};
@@ -69,6 +70,9 @@ pub(crate) async fn compare_tree(
             let what = format!("a link to {}", printable(&target.display().to_string(), 200));
             compared.findings.push(elsewhere(place, &what));
         }
+    }
+    for (place, what) in &tree.changed {
+        compared.findings.push(elsewhere(place, what));
     }
     let mut level = tree.packages;
     while !level.is_empty() {
@@ -239,7 +243,11 @@ fn compare_one(
     let known = candidates.get(&key).map_or(&[][..], Vec::as_slice);
     let mut reason = "no tarball of that name and version was checked".to_owned();
     for candidate in known {
-        match compare_files(&root.join(&package.location), &candidate.files) {
+        let compared = match &package.place {
+            Place::Folder => compare_files(&root.join(&package.location), &candidate.files),
+            Place::Archive { file, inside } => compare_archive(file, inside, &candidate.files),
+        };
+        match compared {
             Ok(()) => return Ok(candidate.clone()),
             Err(difference) => reason = difference,
         }
@@ -276,6 +284,27 @@ pub(crate) fn compare_files(folder: &Path, files: &Files) -> Result<(), String> 
     // A bundled package may have been replaced by one that lies further up.
     match missing.into_iter().find(|path| !path.starts_with("node_modules/")) {
         Some(path) => Err(format!("{} is in the checked tarball, but not on disk", printable(path, 200))),
+        None => Ok(()),
+    }
+}
+
+/// The same for a package in an archive.
+fn compare_archive(file: &Path, inside: &str, files: &Files) -> Result<(), String> {
+    let found = plug::read_archive(file, inside)?;
+    let mut missing: BTreeSet<&str> = files.keys().map(String::as_str).collect();
+    for (path, sha256) in &found {
+        let shown = || printable(path, 200);
+        let (listed, file) =
+            find_file(path, files).ok_or_else(|| format!("{} is not in the checked tarball", shown()))?;
+        if *sha256 != file.sha256 && Some(*sha256) != file.fixed {
+            return Err(format!("{} differs from the checked tarball", shown()));
+        }
+        missing.remove(listed);
+    }
+    match missing.into_iter().find(|path| !path.starts_with("node_modules/")) {
+        Some(path) => {
+            Err(format!("{} is in the checked tarball, but not in the archive", printable(path, 200)))
+        }
         None => Ok(()),
     }
 }
@@ -323,7 +352,7 @@ fn inside_name(inside: &str) -> Option<&str> {
 /// The packages in a package's own `node_modules` that its tarball did not bring.
 fn packages_inside(root: &Path, package: &Package, files: &Files) -> Result<Vec<Package>, TreeError> {
     let modules = package.location.join("node_modules");
-    if !root.join(&modules).is_dir() {
+    if package.place != Place::Folder || !root.join(&modules).is_dir() {
         return Ok(vec![]);
     }
     let mut inside = Tree::default();

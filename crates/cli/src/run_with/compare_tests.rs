@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 use crate::install::unpacked::FileOnDisk;
+use crate::run_with::tree::Place;
 
 fn files(list: &[(&str, &str)]) -> Files {
     let entry = |(path, text): &(&str, &str)| {
@@ -64,7 +65,8 @@ fn bundled_packages_are_part_of_the_bytes_and_others_inside_are_not() {
     // A bundled one that was hoisted away is no loss.
     std::fs::remove_dir_all(disk.path().join("node_modules/b")).unwrap();
     assert_eq!(compare_files(disk.path(), &files(&list)), Ok(()));
-    let package = Package { location: ".".into(), folder: Some("a".into()), manifest: json!({}) };
+    let package =
+        Package { location: ".".into(), folder: Some("a".into()), manifest: json!({}), place: Place::Folder };
     let inside = packages_inside(disk.path(), &package, &files(&list)).unwrap();
     assert_eq!(inside.len(), 1);
 }

@@ -134,10 +134,14 @@ pub(crate) async fn run(
     around.output.note(&format!("{} {}, behind the checks of 3pm", order.command, manager.version));
     // 2.
     let mut files: Vec<PathBuf> = Vec::new();
-    let modules = module_folders(&root)?;
+    let mut modules = module_folders(&root)?;
     for folder in modules.iter().filter_map(|modules| modules.parent()) {
         files.push(folder.join("package.json"));
         files.extend(manager.kind.files().iter().map(|name| folder.join(name)));
+    }
+    if manager.kind == Kind::Yarn {
+        modules.push(Path::new(".yarn").join("unplugged"));
+        files.push(Path::new(".yarn").join("install-state.gz"));
     }
     let transaction = Transaction::guard(&root, &files, &modules, MAX_MANIFEST_BYTES)?;
     // 3.
@@ -153,7 +157,7 @@ pub(crate) async fn run(
         let gateway = Gateway { url: running.url(), ca: &ca, bundle: &bundle };
         let words =
             if around.output.is_json() || around.output.is_quiet() { Words::Kept } else { Words::Passed };
-        let arguments = manager.kind.arguments(&order.arguments, &gateway);
+        let arguments = manager.kind.arguments(&order.arguments);
         let variables = manager.kind.environment(&gateway);
         process::run(&manager.program, &arguments, &around.folder, &variables, words, RUN_LIMIT).await?
     };

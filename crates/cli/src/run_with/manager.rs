@@ -74,7 +74,7 @@ impl Kind {
 
     /// Arguments in front of the user's own, and behind them: no script runs, no code of the project is
     /// loaded.
-    pub(crate) fn arguments(self, user: &[OsString], gateway: &Gateway<'_>) -> Vec<OsString> {
+    pub(crate) fn arguments(self, user: &[OsString]) -> Vec<OsString> {
         let mut all: Vec<OsString> = Vec::new();
         let behind: Vec<OsString> = match self {
             Self::Npm => {
@@ -230,10 +230,8 @@ mod tests {
 
     #[test]
     fn what_stands_behind_two_dashes_stays_there() {
-        let url: Url = "http://u:p@127.0.0.1:1".parse().unwrap();
-        let gateway = Gateway { url: &url, ca: Path::new("/ca"), bundle: Path::new("/all") };
         let user: Vec<OsString> = ["add", "x", "--", "--flag"].map(OsString::from).into();
-        let all = Kind::Pnpm.arguments(&user, &gateway);
+        let all = Kind::Pnpm.arguments(&user);
         assert_eq!(
             all,
             ["add", "x", "--ignore-scripts", "--ignore-pnpmfile", "--", "--flag"].map(OsString::from)

@@ -7,6 +7,7 @@ mod gate;
 mod lists;
 mod lookup;
 mod manager;
+mod plug;
 mod process;
 mod scripts;
 mod tree;

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use trust::text::printable;
 
+use super::plug;
 use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
 
 /// How deep folders may nest: more than any file system path allows.
@@ -48,6 +49,22 @@ pub(crate) struct Package {
     pub(crate) folder: Option<String>,
     /// Its package.json.
     pub(crate) manifest: Value,
+    /// What it lies in.
+    pub(crate) place: Place,
+}
+
+/// What a package lies in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Its own folder, at its location.
+    Folder,
+    /// A zip archive of yarn's.
+    Archive {
+        /// Which.
+        file: PathBuf,
+        /// Where in it, with a final slash.
+        inside: String,
+    },
 }
 
 /// Everything that was found.
@@ -57,6 +74,8 @@ pub(crate) struct Tree {
     pub(crate) packages: Vec<Package>,
     /// Folders of the project itself that links lead to, and links that lead out of it, with their targets.
     pub(crate) outside: BTreeMap<PathBuf, PathBuf>,
+    /// Packages that are deliberately not as they were published, with what changed them.
+    pub(crate) changed: Vec<(PathBuf, String)>,
     /// The project's own package.json files, its workspaces' included.
     pub(crate) own: Vec<Value>,
 }
@@ -119,6 +138,9 @@ pub(crate) fn read_tree(root: &Path) -> Result<Tree, TreeError> {
         if root.join(&modules).is_dir() {
             walk_modules(&Walk { root, real: &real }, &modules, 0, &mut tree)?;
         }
+    }
+    if plug::is_plugged(&real) {
+        plug::read_table(&real, &mut tree)?;
     }
     Ok(tree)
 }
@@ -206,7 +228,12 @@ fn walk_one(
         return Err(TreeError::Unknown { location: place.to_owned(), what: "node_modules" });
     }
     let manifest = read_manifest(walk.root, place)?;
-    tree.packages.push(Package { location: place.to_owned(), folder: Some(name), manifest });
+    tree.packages.push(Package {
+        location: place.to_owned(),
+        folder: Some(name),
+        manifest,
+        place: Place::Folder,
+    });
     // Packages inside this one, bundled or not, are sorted out when its files are compared.
     let _ = depth;
     Ok(())
@@ -225,7 +252,9 @@ fn walk_store(walk: &Walk<'_>, store: &Path, depth: usize, tree: &mut Tree) -> R
                     "node_modules" if kind.is_dir() => walk_modules(walk, &place, depth + 1, tree)?,
                     "package" if kind.is_dir() => {
                         let manifest = read_manifest(walk.root, &place)?;
-                        tree.packages.push(Package { location: place, folder: None, manifest });
+                        let package =
+                            Package { location: place, folder: None, manifest, place: Place::Folder };
+                        tree.packages.push(package);
                     }
                     _ => return Err(TreeError::Unknown { location: place, what: "a store of packages" }),
                 }
@@ -255,7 +284,7 @@ fn check_commands(walk: &Walk<'_>, folder: &Path) -> Result<(), TreeError> {
     Ok(())
 }
 
-fn read_manifest(root: &Path, place: &Path) -> Result<Value, TreeError> {
+pub(crate) fn read_manifest(root: &Path, place: &Path) -> Result<Value, TreeError> {
     let no = |reason: String| TreeError::NoManifest {
         location: place.to_owned(),
         reason: printable(&reason, 200),

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::clients::WITH_MODULES;
+use crate::clients::{Client, WITH_MODULES};
 use crate::harness::world::World;
 use crate::ledger::{Ledger, TEAM};
 use crate::project::Project;
@@ -127,4 +127,51 @@ fn registries_behind_tls_are_reached_through_the_proxy_and_tokens_stay_with_thei
         assert!(private.authorizations.contains(expected), "{client:?}: no token came");
         private.authorizations.clear();
     }
+}
+
+#[test]
+fn without_node_modules_yarn_keeps_packages_in_archives_and_those_are_compared() {
+    let world = World::shared();
+    let names = stocked(world, "plugged");
+    let client = Client::YarnPnp;
+    let project = Project::asking(world, "plugged", dependencies(&names));
+    let document = client.through(world, &project, &["install"]).succeeded().json();
+    assert_eq!(document["counts"]["Verified"], 1, "{document:#}");
+    let receipt = &document["end"]["receipt"];
+    assert_eq!(receipt["installed"], receipt["compared"], "{document:#}");
+    assert!(receipt["compared"].as_u64() >= Some(5), "{document:#}");
+    assert!(project.has(".pnp.cjs"));
+    // Somebody changes an archive in yarn's cache: an installed file, still a sound zip.
+    let archives = project.root.with_extension("home").join("berry/cache");
+    let archive = std::fs::read_dir(&archives).unwrap().flatten().map(|entry| entry.path());
+    let archive =
+        archive.into_iter().find(|path| path.display().to_string().contains("plugged-plain-npm-1.0.0"));
+    let archive = archive.expect("an archive");
+    replace_in_archive(&archive);
+    let before = project.contents();
+    let ended = client.through(world, &project, &["install"]);
+    assert!(ended.code.is_some_and(|code| code == 50 || code > 100), "{ended}");
+    assert_eq!(project.contents(), before);
+}
+
+/// Another file in place of every `index.js`.
+fn replace_in_archive(path: &std::path::Path) {
+    use std::io::{Read as _, Write as _};
+    let mut from = zip::ZipArchive::new(std::fs::File::open(path).unwrap()).unwrap();
+    let mut to = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for at in 0..from.len() {
+        let mut entry = from.by_index(at).unwrap();
+        let name = entry.name().unwrap().into_owned();
+        if entry.is_dir() {
+            to.add_directory(name, zip::write::SimpleFileOptions::default()).unwrap();
+            continue;
+        }
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        let stored =
+            zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        to.start_file(&name, stored).unwrap();
+        to.write_all(if name.ends_with("index.js") { b"evil" } else { &bytes }).unwrap();
+    }
+    std::fs::write(path, to.finish().unwrap().into_inner()).unwrap();
 }

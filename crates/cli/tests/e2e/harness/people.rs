@@ -95,12 +95,14 @@ impl Person {
     }
 
     /// 3pm's folder.
+    #[allow(dead_code, reason = "for tests of installs")]
     pub fn home(&self) -> String {
         let home = self.environment.iter().find(|(name, _)| name == "THREEPM_HOME");
         home.expect("a home").1.clone()
     }
 
     /// Runs some program.
+    #[allow(dead_code, reason = "for tests of installs")]
     pub fn program<S: AsRef<OsStr>>(&self, program: &str, arguments: impl IntoIterator<Item = S>) -> Ended {
         // The PATH of the person, not of the test, says which.
         let path = self.environment.iter().rev().find(|(name, _)| name == "PATH");
