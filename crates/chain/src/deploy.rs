@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::abi::{factory, names, packages, safety};
 use crate::calls::Call;
+use crate::network::PinnedCode;
 
 /// A key with which a registry signs what is published (P-256).
 pub use crate::abi::names::NameRegistry::NpmKey;
@@ -90,6 +91,12 @@ pub fn plan(parameters: &Parameters) -> Result<Vec<Step>, ArtefactError> {
         &implementations,
     )?;
     Ok(vec![name_registry, package_registry, safety_registry, signer_factory])
+}
+
+/// The code that this build can read, of a deployment with that claim window and `NameRegistry`.
+pub fn pinned_code(claim_window: u64, name_registry: Address) -> Result<PinnedCode, ArtefactError> {
+    let (names, packages) = expected_code(claim_window, name_registry)?;
+    Ok(PinnedCode { claim_window, name_registry: names, package_registry: packages })
 }
 
 /// Hashes of the code this build expects of a `NameRegistry` with that claim window and of a `PackageRegistry`

@@ -1,7 +1,9 @@
 //! Why the chain could not be read. None of these is ever an answer.
 
 use alloy_primitives::{Address, B256};
+use trust::proof::ProofError;
 use trust::signature::SignatureError;
+use trust::storage::StorageError;
 
 use crate::rpc::RpcError;
 
@@ -90,6 +92,38 @@ pub enum ChainError {
         what: &'static str,
         /// What is wrong.
         reason: String,
+    },
+    /// An endpoint's proof does not hold.
+    #[error("{url} proves nothing about {what}")]
+    Unproven {
+        /// What was asked.
+        what: &'static str,
+        /// The endpoint.
+        url: String,
+        /// Where the proof breaks.
+        #[source]
+        source: ProofError,
+    },
+    /// Words that are proven, and yet no record.
+    #[error("the contracts' storage says nothing about {what}")]
+    Storage {
+        /// What was asked.
+        what: &'static str,
+        /// What is wrong with the words.
+        #[source]
+        source: StorageError,
+    },
+    /// Other code than is pinned.
+    #[error("the code of {contract} at {address} hashes to {found}, expected {expected}")]
+    OtherCode {
+        /// Which.
+        contract: &'static str,
+        /// Its address.
+        address: Address,
+        /// What is there.
+        found: B256,
+        /// What is pinned.
+        expected: B256,
     },
     /// A transaction that did not get into a block in time.
     #[error("transaction {hash} is in no block after {seconds} seconds")]

@@ -10,6 +10,7 @@ pub mod deploy;
 mod error;
 mod logs;
 mod network;
+mod proofs;
 mod quorum;
 mod reads;
 mod revert;
@@ -17,7 +18,7 @@ mod rpc;
 
 pub use error::{ChainError, MemberSignatureError};
 pub use logs::PublishedEvent;
-pub use network::{Network, is_development_chain, name_domain, package_domain};
+pub use network::{Network, PinnedCode, Reads, is_development_chain, name_domain, package_domain};
 pub use reads::{Chain, Deployed, Head, Receipt};
 pub use revert::revert_reason;
 pub use rpc::{RpcError, call as rpc_call};

@@ -6,7 +6,8 @@
 use std::collections::BTreeMap;
 
 use client::http::{Http, Limits, public};
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
 use url::Url;
 
@@ -14,7 +15,8 @@ use crate::error::ChainError;
 use crate::revert::revert_reason;
 use crate::rpc::{self, RpcError};
 
-/// What more than half of `urls` answer, as far as `project` keeps it.
+/// What more than half of `urls` answer, as far as `project` keeps it. Decided as soon as it is decided: who
+/// is slow then is not waited for.
 pub(crate) async fn ask(
     http: &Http,
     urls: &[Url],
@@ -24,43 +26,61 @@ pub(crate) async fn ask(
     limits: Limits,
     project: fn(Value) -> Value,
 ) -> Result<Value, ChainError> {
-    let ask_one =
-        |url| async move { rpc::call(http, url, method, params.clone(), limits).await.map(project) };
-    decide(urls, what, join_all(urls.iter().map(ask_one)).await)
+    let mut answers: FuturesUnordered<_> = urls
+        .iter()
+        .map(|url| async move { rpc::call(http, url, method, params.clone(), limits).await.map(project) })
+        .collect();
+    let mut tally = Tally::new(what, urls);
+    while let Some(answer) = answers.next().await {
+        if let Some(decision) = tally.count(answer) {
+            return decision;
+        }
+    }
+    Err(tally.undecided())
 }
 
-/// Steps: 1. a refusal (revert) is an answer like any other, 2. group equal answers, 3. one group must hold
-/// more than half of the configured endpoints.
-pub(crate) fn decide(
-    urls: &[Url],
+/// The answers so far.
+struct Tally<'a> {
     what: &'static str,
-    answers: Vec<Result<Value, RpcError>>,
-) -> Result<Value, ChainError> {
-    let configured = urls.len();
-    let mut groups: BTreeMap<String, (Result<Value, String>, Vec<usize>)> = BTreeMap::new();
-    let mut first_failure = None;
-    for (index, answer) in answers.into_iter().enumerate() {
+    urls: &'a [Url],
+    /// Equal answers and how many gave them.
+    groups: BTreeMap<String, (Result<Value, String>, usize)>,
+    first_failure: Option<RpcError>,
+}
+
+impl<'a> Tally<'a> {
+    fn new(what: &'static str, urls: &'a [Url]) -> Self {
+        Self { what, urls, groups: BTreeMap::new(), first_failure: None }
+    }
+
+    /// Steps: 1. a refusal (revert) is an answer like any other, 2. group equal answers, 3. one group must hold
+    /// more than half of the configured endpoints.
+    fn count(&mut self, answer: Result<Value, RpcError>) -> Option<Result<Value, ChainError>> {
         let (key, answer) = match answer {
             Ok(value) => (format!("value {value}"), Ok(value)),
             Err(RpcError::Refused { data: Some(data), .. }) => {
                 (format!("revert {data}"), Err(revert_reason(&data)))
             }
             Err(error) => {
-                first_failure.get_or_insert(error);
-                continue;
+                self.first_failure.get_or_insert(error);
+                return None;
             }
         };
-        groups.entry(key).or_insert_with(|| (answer, Vec::new())).1.push(index);
+        let (answer, count) = self.groups.entry(key).or_insert((answer, 0));
+        *count += 1;
+        (*count * 2 > self.urls.len())
+            .then(|| answer.clone().map_err(|reason| ChainError::Reverted { reason }))
     }
-    let answered: usize = groups.values().map(|(_, members)| members.len()).sum();
-    if let Some((answer, _)) = groups.values().find(|(_, members)| members.len() * 2 > configured) {
-        return answer.clone().map_err(|reason| ChainError::Reverted { reason });
+
+    fn undecided(self) -> ChainError {
+        let (what, configured) = (self.what, self.urls.len());
+        if self.groups.len() > 1 {
+            let endpoints = self.urls.iter().map(public).collect::<Vec<_>>().join(", ");
+            return ChainError::Disagree { what, endpoints };
+        }
+        let answered = self.groups.values().map(|(_, count)| count).sum();
+        ChainError::Unreachable { what, answered, configured, source: self.first_failure }
     }
-    if groups.len() > 1 {
-        let hosts = urls.iter().map(public).collect::<Vec<_>>().join(", ");
-        return Err(ChainError::Disagree { what, endpoints: hosts });
-    }
-    Err(ChainError::Unreachable { what, answered, configured, source: first_failure })
 }
 
 #[cfg(test)]
@@ -78,7 +98,10 @@ mod tests {
     }
 
     fn check(answers: Vec<Result<Value, RpcError>>) -> Result<Value, ChainError> {
-        decide(&urls(answers.len()), "a test", answers)
+        let urls = urls(answers.len());
+        let mut tally = Tally::new("a test", &urls);
+        let decided = answers.into_iter().find_map(|answer| tally.count(answer));
+        decided.unwrap_or_else(|| Err(tally.undecided()))
     }
 
     #[test]

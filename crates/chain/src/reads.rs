@@ -2,9 +2,11 @@
 //!
 //! Steps for a head, each with a test that breaks only it: 1. every endpoint that answers serves the
 //! configured chain, 2. a height that more than half have reached, 3. one hash for it, 4. not older than
-//! five minutes, 5. not ahead of the clock, 6. not behind one already seen.
+//! five minutes, 5. not ahead of the clock, 6. not behind one already seen, 7. where code is pinned, that code
+//! is there.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256, hex};
@@ -19,15 +21,18 @@ use url::Url;
 
 use crate::abi::{Erc1271, names, packages};
 use crate::error::{ChainError, MemberSignatureError};
-use crate::network::{Network, is_development_chain};
+use crate::network::{Network, PinnedCode, Reads, is_development_chain};
 use crate::quorum;
-use crate::rpc::{self, LIMITS};
+use crate::rpc::{self, LIMITS, RpcError};
 
 /// Base makes a block every two seconds; five minutes tell an outage from a pause.
 const MAX_HEAD_AGE: u64 = 300;
 
 /// How far a block may be ahead of this machine's clock.
 const MAX_HEAD_AHEAD: u64 = 60;
+
+/// Two questions within the time of one decision.
+const HEIGHT_LIMITS: Limits = Limits { bytes: 1 << 20, time: Duration::from_secs(2) };
 
 /// Names or releases in one call: about 60 kB of answer for a hundred.
 const CHUNK: usize = 100;
@@ -41,6 +46,12 @@ pub struct Chain {
     http: Http,
     network: Arc<Network>,
     floor: u64,
+    reads: Reads,
+    code: Option<PinnedCode>,
+    /// Whether the pinned code was found. Code at an address never changes, so once is enough.
+    code_found: Arc<AtomicBool>,
+    /// Which endpoint proved something last.
+    preferred: Arc<AtomicUsize>,
 }
 
 /// The block every read of a run is pinned to.
@@ -91,7 +102,27 @@ impl Chain {
     /// Reads of `network`.
     #[must_use]
     pub fn new(http: Http, network: Network) -> Self {
-        Self { http, network: Arc::new(network), floor: 0 }
+        Self {
+            http,
+            network: Arc::new(network),
+            floor: 0,
+            reads: Reads::Calls,
+            code: None,
+            code_found: Arc::default(),
+            preferred: Arc::default(),
+        }
+    }
+
+    /// Refuses contracts with other code.
+    #[must_use]
+    pub fn with_code(self, code: PinnedCode) -> Self {
+        Self { code: Some(code), code_found: Arc::default(), ..self }
+    }
+
+    /// Reads packages and releases by storage proof from contracts with this code.
+    #[must_use]
+    pub fn with_proofs(self, code: PinnedCode) -> Self {
+        Self { reads: Reads::Proofs, ..self.with_code(code) }
     }
 
     /// Refuses heads below `number`: the highest that an earlier run has seen.
@@ -115,12 +146,14 @@ impl Chain {
         // 1. and 2.
         let asked = urls.iter().map(|url| self.endpoint_height(url));
         let (mut heights, mut failure) = (Vec::new(), None);
-        for answer in join_all(asked).await {
+        for (url, answer) in urls.iter().zip(join_all(asked).await) {
             match answer {
-                Ok(height) => heights.push(height),
-                Err(error @ ChainError::WrongChain { .. }) => return Err(error),
-                Err(ChainError::Unreachable { source, .. }) => failure = failure.or(source),
-                Err(error) => return Err(error),
+                Ok((found, _)) if found != self.network.chain_id => {
+                    let expected = self.network.chain_id;
+                    return Err(ChainError::WrongChain { url: public(url), found, expected });
+                }
+                Ok((_, height)) => heights.push(height),
+                Err(error) => failure = failure.or(Some(error)),
             }
         }
         heights.sort_unstable_by(|a, b| b.cmp(a));
@@ -150,7 +183,27 @@ impl Chain {
         if block.number < self.floor {
             return Err(ChainError::Behind { found: block.number, floor: self.floor });
         }
+        // 7. Every proof is one of the code too.
+        if let (Some(code), Reads::Calls) = (&self.code, self.reads)
+            && !self.code_found.load(Ordering::Relaxed)
+        {
+            self.check_code(&block, code).await?;
+            self.code_found.store(true, Ordering::Relaxed);
+        }
         Ok(block)
+    }
+
+    async fn check_code(&self, at: &Head, code: &PinnedCode) -> Result<(), ChainError> {
+        for (contract, address, expected) in [
+            ("NameRegistry", self.network.name_registry, code.name_registry),
+            ("PackageRegistry", self.network.package_registry, code.package_registry),
+        ] {
+            let found = alloy_primitives::keccak256(self.code_at(at, address).await?);
+            if found != expected {
+                return Err(ChainError::OtherCode { contract, address, found, expected });
+            }
+        }
+        Ok(())
     }
 
     /// The block at `number`, as more than half of the endpoints give it.
@@ -181,6 +234,9 @@ impl Chain {
         at: &Head,
         wanted: &[PackageName],
     ) -> Result<Vec<PackageRecord>, ChainError> {
+        if let (Some(code), Reads::Proofs) = (&self.code, self.reads) {
+            return self.proven_packages(at, wanted, code).await;
+        }
         let mut found = Vec::with_capacity(wanted.len());
         for chunk in wanted.chunks(CHUNK) {
             let call = names::NameRegistry::getPackagesCall {
@@ -207,6 +263,9 @@ impl Chain {
         at: &Head,
         wanted: &[(PackageName, Version)],
     ) -> Result<Vec<ReleaseRecord>, ChainError> {
+        if let (Some(code), Reads::Proofs) = (&self.code, self.reads) {
+            return self.proven_releases(at, wanted, code).await;
+        }
         let mut found = Vec::with_capacity(wanted.len());
         for chunk in wanted.chunks(CHUNK) {
             let keys = chunk
@@ -386,6 +445,14 @@ impl Chain {
         }
     }
 
+    pub(crate) fn http(&self) -> &Http {
+        &self.http
+    }
+
+    pub(crate) fn preferred(&self) -> &AtomicUsize {
+        &self.preferred
+    }
+
     pub(crate) async fn ask(
         &self,
         what: &'static str,
@@ -422,21 +489,19 @@ impl Chain {
         parsed(what, &self.ask(what, "eth_call", &params, |answer| answer).await?)
     }
 
-    /// Step 1 and 2 for one endpoint: its height, if it serves the right chain.
-    async fn endpoint_height(&self, url: &Url) -> Result<u64, ChainError> {
-        const WHAT: &str = "the newest block";
-        // Two questions within the time of one decision.
-        let limits = Limits { bytes: 1 << 20, time: Duration::from_secs(2) };
-        let failed =
-            |source| ChainError::Unreachable { what: WHAT, answered: 0, configured: 1, source: Some(source) };
-        let chain_id = rpc::call(&self.http, url, "eth_chainId", json!([]), limits).await.map_err(failed)?;
-        let found = quantity(WHAT, &chain_id)?;
-        if found != self.network.chain_id {
-            return Err(ChainError::WrongChain { url: public(url), found, expected: self.network.chain_id });
-        }
-        let number =
-            rpc::call(&self.http, url, "eth_blockNumber", json!([]), limits).await.map_err(failed)?;
-        quantity(WHAT, &number)
+    /// Step 1 and 2 for one endpoint: its chain and its height. Nonsense counts as silence.
+    async fn endpoint_height(&self, url: &Url) -> Result<(u64, u64), RpcError> {
+        let ask = async |method: &str| {
+            let answer = rpc::call(&self.http, url, method, json!([]), HEIGHT_LIMITS).await?;
+            quantity("the newest block", &answer).map_err(|error| RpcError::Malformed {
+                url: public(url),
+                method: method.to_owned(),
+                reason: error.to_string(),
+            })
+        };
+        let chain_id = ask("eth_chainId").await?;
+        let height = if chain_id == self.network.chain_id { ask("eth_blockNumber").await? } else { 0 };
+        Ok((chain_id, height))
     }
 }
 
