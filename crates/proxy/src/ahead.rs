@@ -31,6 +31,9 @@ const AT_ONCE: usize = 24;
 /// A GET that several may wait for.
 pub(crate) type Fetch = Shared<BoxFuture<'static, Answer>>;
 
+/// The same, as long as somebody waits for it.
+type Waiting = WeakShared<BoxFuture<'static, Answer>>;
+
 /// What to fetch before it is asked for.
 #[derive(Debug, Clone)]
 pub struct Ahead {
@@ -57,7 +60,7 @@ pub(crate) struct Store {
 
 #[derive(Default)]
 struct Inner {
-    shared: HashMap<Url, Vec<(HeaderMap, WeakShared<BoxFuture<'static, Answer>>)>>,
+    shared: HashMap<Url, Vec<(HeaderMap, Waiting)>>,
     held: HashMap<Url, Held>,
     asked: HashSet<Url>,
 }
@@ -136,7 +139,7 @@ impl Store {
     }
 }
 
-fn is_running(fetch: &WeakShared<BoxFuture<'static, Answer>>) -> bool {
+fn is_running(fetch: &Waiting) -> bool {
     fetch.upgrade().is_some_and(|fetch| fetch.peek().is_none())
 }
 

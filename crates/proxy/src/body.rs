@@ -14,7 +14,7 @@ const TAR_BLOCK: usize = 512;
 const TAR_CHECKSUM: std::ops::Range<usize> = 148..156;
 
 /// The kinds of entry that a reader of tar does something with; the kind follows the checksum.
-const TAR_KINDS: &[u8] = b"\001234567gxADIKLMNSVX ";
+const TAR_KINDS: &[u8] = b"01234567gxADIKLMNSVX ";
 
 /// Why a body is not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

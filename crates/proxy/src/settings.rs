@@ -79,7 +79,7 @@ impl Default for Limits {
             tarball: 256 << 20,
             document: 128 << 20,
             request: 16 << 20,
-            connections: 256,
+            connections: 512,
             in_flight: 64,
             held: 64 << 20,
             connect: Duration::from_secs(5),
