@@ -49,6 +49,11 @@ impl ExitCode {
         }
     }
 
+    /// A program's own code, handed on as it is.
+    pub(crate) fn of_program(code: i32) -> Self {
+        Self(u8::try_from(code & 0xff).unwrap_or(1))
+    }
+
     /// The number.
     pub(crate) fn number(self) -> u8 {
         self.0

@@ -16,7 +16,7 @@ pub(crate) use maintainer::{
     ApproveArgs, ApproveSwitches, PendingArgs, PublishArgs, RegisterArgs, RegisterTokenArgs, StatusArgs,
     SubmitArgs, Target, TeamCommand,
 };
-pub(crate) use run_with::RunWithArgs;
+pub(crate) use run_with::{ExecArgs, ManagedArgs, ManagerName, RunWithArgs};
 pub(crate) use setup::{
     CompletionsArgs, CoordinatorCommand, InitArgs, ServeArgs, WalletCommand, WalletConnectArgs,
 };
@@ -79,6 +79,14 @@ pub(crate) enum Command {
     Install(InstallArgs),
     /// Check packages without installing anything
     Verify(VerifyArgs),
+    /// Install exactly what the lockfile says, with the project's own package manager
+    Ci(ManagedArgs),
+    /// Add packages, with the project's own package manager
+    Add(ManagedArgs),
+    /// Update packages, with the project's own package manager
+    Update(ManagedArgs),
+    /// Run a command of a package that is not installed here
+    Exec(ExecArgs),
     /// Let npm, pnpm, yarn or bun install, behind the same checks
     RunWith(RunWithArgs),
     /// Choose the network: RPC, contracts, coordinator

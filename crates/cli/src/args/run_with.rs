@@ -54,3 +54,37 @@ pub(crate) struct RunWithArgs {
     #[arg(last = true, value_name = "ARGUMENT")]
     pub(crate) arguments: Vec<OsString>,
 }
+
+/// `3pm exec`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(
+    after_help = "Examples:\n  3pm exec cowsay hello\n  3pm exec --package typescript tsc --version\n\n\
+                        What npx, pnpm dlx, yarn dlx and bunx do, after the checks of an install. A command that the\n\
+                        project has already is run from its node_modules."
+)]
+pub(crate) struct ExecArgs {
+    /// The package that brings the command, where it has another name; may be given several times
+    #[arg(long, short, value_name = "PACKAGE")]
+    pub(crate) package: Vec<String>,
+    /// Go on where policy warns, without being asked
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Run no install scripts
+    #[arg(long)]
+    pub(crate) ignore_scripts: bool,
+    /// The package, or a command of it
+    #[arg(value_name = "COMMAND")]
+    pub(crate) command: String,
+    /// The command's own arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+/// `3pm ci`, `3pm add` and `3pm update`: the project's own package manager is told the same.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "The project's lockfile says which package manager it is; npm where there is none.")]
+pub(crate) struct ManagedArgs {
+    /// Packages and flags, as that package manager takes them
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+    pub(crate) arguments: Vec<OsString>,
+}

@@ -19,7 +19,7 @@ mod wallet;
 
 use tokio::runtime::Runtime;
 
-use crate::args::{Arguments, Command};
+use crate::args::{Arguments, Command, ManagerName};
 use crate::context::Context;
 use crate::errors::{Failure, Outcome};
 use crate::exit::{self, ExitCode};
@@ -56,9 +56,16 @@ async fn run_until_interrupted(context: &Context, command: Command) -> Outcome {
 
 async fn dispatch(context: &Context, command: Command) -> Outcome {
     match command {
-        Command::Install(args) => install::run_install(context, args).await,
+        Command::Install(args) => match run_with::manager_of(&std::env::current_dir()?) {
+            ManagerName::Npm => install::run_install(context, args).await,
+            manager => run_with::run_install(context, manager, args).await,
+        },
         Command::Verify(args) => install::run_verify(context, args).await,
         Command::RunWith(args) => run_with::run(context, args).await,
+        Command::Ci(args) => run_with::run_managed(context, run_with::Intent::Exactly, args).await,
+        Command::Add(args) => run_with::run_managed(context, run_with::Intent::Add, args).await,
+        Command::Update(args) => run_with::run_managed(context, run_with::Intent::Update, args).await,
+        Command::Exec(args) => run_with::exec::run(context, args).await,
         Command::Demo(args) => world::run_demo(context, args).await,
         Command::Dev(args) => world::run_dev(context, args).await,
         Command::WorldGuard => Ok(world::run_guard().await.map(|()| exit::FINE)?),

@@ -112,11 +112,17 @@ pub(crate) async fn ask(context: &Context, report: &Report) -> bool {
     matches!(answer.await, Ok(Ok(line)) if matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-pub(crate) fn finish(context: &Context, around: &Surroundings, report: Result<Report, FlowError>) -> Outcome {
-    let report = report.map_err(failure)?;
+/// Remembers the block that was read, so that no later run falls behind it.
+pub(crate) fn note_head(context: &Context, around: &Surroundings, report: &Report) -> Result<(), Failure> {
     if let (Some((_, network)), Some(head)) = (&around.network, &report.assessment.head) {
         seen::note(&context.home()?, network.chain.network(), head.number)?;
     }
+    Ok(())
+}
+
+pub(crate) fn finish(context: &Context, around: &Surroundings, report: Result<Report, FlowError>) -> Outcome {
+    let report = report.map_err(failure)?;
+    note_head(context, around, &report)?;
     context.output.result(&report.to_json(), |page| report.render(page));
     if let Some((reason, next)) = report.refusal() {
         let mut page = Page::default();

@@ -2,6 +2,7 @@
 //! at `flow`. This file ties it to the command line; it makes no verdict and no decision.
 
 mod compare;
+pub(crate) mod exec;
 mod flow;
 mod gate;
 mod lists;
@@ -12,9 +13,12 @@ mod process;
 mod scripts;
 mod tree;
 
+use std::ffi::OsString;
+use std::path::Path;
+
 use flow::{Order, RunError};
 
-use crate::args::RunWithArgs;
+use crate::args::{InstallArgs, ManagedArgs, ManagerName, RunWithArgs};
 use crate::context::Context;
 use crate::errors::{Failure, Outcome};
 use crate::exit::{self, ExitCode};
@@ -42,6 +46,104 @@ pub(crate) async fn run(context: &Context, args: RunWithArgs) -> Outcome {
     }
 }
 
+/// What one of the short commands wants of the project's package manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Intent {
+    /// What the lockfile says, or nothing.
+    Exactly,
+    /// More packages.
+    Add,
+    /// Newer packages.
+    Update,
+}
+
+/// Tells it to the package manager whose lockfile the project has.
+pub(crate) async fn run_managed(context: &Context, intent: Intent, args: ManagedArgs) -> Outcome {
+    let folder = std::env::current_dir()?;
+    let (manager, words) = match manager_of(&folder) {
+        ManagerName::Npm => (ManagerName::Npm, words_for(intent, ["ci"], ["install"], ["update"])),
+        ManagerName::Pnpm => {
+            let exactly = ["install", "--frozen-lockfile"];
+            (ManagerName::Pnpm, words_for(intent, exactly, ["add"], ["update"]))
+        }
+        ManagerName::Yarn => {
+            let home = context.home()?;
+            let found = flow::find_manager("yarn", &folder, &home).await.map_err(failure)?;
+            let words = match found.kind {
+                manager::Kind::Yarn => words_for(intent, ["install", "--immutable"], ["add"], ["up"]),
+                _ => words_for(intent, ["install", "--frozen-lockfile"], ["add"], ["upgrade"]),
+            };
+            (ManagerName::Yarn, words)
+        }
+        ManagerName::Bun => {
+            let exactly = ["install", "--frozen-lockfile"];
+            (ManagerName::Bun, words_for(intent, exactly, ["add"], ["update"]))
+        }
+    };
+    let (yes, ignore_scripts, rest) = own_flags(args.arguments);
+    let arguments = words.into_iter().map(Into::into).chain(rest).collect();
+    let args = RunWithArgs { manager, yes, ignore_scripts, allow_project_code: false, arguments };
+    run(context, args).await
+}
+
+/// `3pm install` where the project has another package manager than npm.
+pub(crate) async fn run_install(context: &Context, manager: ManagerName, args: InstallArgs) -> Outcome {
+    if args.dry_run {
+        return Err(Failure::usage(format!("--dry-run is not known for {} yet", manager.as_str()))
+            .hint("3pm verify checks what the lockfile of an npm project says"));
+    }
+    let mut arguments: Vec<OsString> = Vec::new();
+    arguments.push(if args.packages.is_empty() { "install" } else { "add" }.into());
+    if args.save_dev && !args.packages.is_empty() {
+        arguments.push(if manager == ManagerName::Bun { "--dev" } else { "-D" }.into());
+    }
+    arguments.extend(args.packages.iter().map(OsString::from));
+    let (yes, ignore_scripts) = (args.yes, args.ignore_scripts);
+    run(context, RunWithArgs { manager, yes, ignore_scripts, allow_project_code: false, arguments }).await
+}
+
+fn words_for<const N: usize, const M: usize, const L: usize>(
+    intent: Intent,
+    exactly: [&'static str; N],
+    add: [&'static str; M],
+    update: [&'static str; L],
+) -> Vec<&'static str> {
+    match intent {
+        Intent::Exactly => exactly.into(),
+        Intent::Add => add.into(),
+        Intent::Update => update.into(),
+    }
+}
+
+/// `--yes` and `--ignore-scripts` are ours; the rest is the package manager's.
+fn own_flags(arguments: Vec<OsString>) -> (bool, bool, Vec<OsString>) {
+    let (mut yes, mut ignore_scripts, mut rest) = (false, false, Vec::new());
+    for argument in arguments {
+        match argument.to_str() {
+            Some("--yes" | "-y") => yes = true,
+            Some("--ignore-scripts") => ignore_scripts = true,
+            _ => rest.push(argument),
+        }
+    }
+    (yes, ignore_scripts, rest)
+}
+
+/// Whose lockfile lies nearest; npm's where there is none.
+pub(crate) fn manager_of(folder: &Path) -> ManagerName {
+    let lockfiles = [
+        (ManagerName::Npm, manager::Kind::Npm),
+        (ManagerName::Pnpm, manager::Kind::Pnpm),
+        (ManagerName::Yarn, manager::Kind::Yarn),
+        (ManagerName::Bun, manager::Kind::Bun),
+    ];
+    let near = folder.ancestors().find_map(|place| {
+        let found =
+            lockfiles.iter().find(|(_, kind)| kind.lockfiles().iter().any(|name| place.join(name).is_file()));
+        found.map(|(name, _)| *name)
+    });
+    near.unwrap_or(ManagerName::Npm)
+}
+
 /// A sentence with its exit code and what to do next.
 fn failure(error: RunError) -> Failure {
     let (code, hint): (ExitCode, Option<&str>) = match &error {
@@ -61,5 +163,32 @@ fn failure(error: RunError) -> Failure {
     match hint {
         Some(hint) => failure.hint(hint),
         None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_lockfile_says_which_package_manager_it_is() {
+        let holder = tempfile::tempdir().unwrap();
+        let inner = holder.path().join("packages/a");
+        std::fs::create_dir_all(&inner).unwrap();
+        assert_eq!(manager_of(&inner), ManagerName::Npm);
+        for (name, expected) in [("yarn.lock", ManagerName::Yarn), ("pnpm-lock.yaml", ManagerName::Pnpm)] {
+            std::fs::write(holder.path().join(name), "").unwrap();
+            assert_eq!(manager_of(&inner), expected);
+        }
+        std::fs::write(inner.join("bun.lock"), "").unwrap();
+        assert_eq!(manager_of(&inner), ManagerName::Bun);
+    }
+
+    #[test]
+    fn our_flags_are_taken_out_and_the_others_handed_on() {
+        let arguments = ["-y", "left-pad", "--save-dev", "--ignore-scripts"].map(OsString::from).into();
+        let (yes, ignore_scripts, rest) = own_flags(arguments);
+        assert!(yes && ignore_scripts);
+        assert_eq!(rest, ["left-pad", "--save-dev"].map(OsString::from));
     }
 }

@@ -175,3 +175,67 @@ fn replace_in_archive(path: &std::path::Path) {
     }
     std::fs::write(path, to.finish().unwrap().into_inner()).unwrap();
 }
+
+#[test]
+fn the_short_commands_go_to_the_projects_own_package_manager() {
+    let world = World::shared();
+    let names = stocked(world, "short");
+    stock(world, "short-more", "1.0.0", "good");
+    stock(world, "short-other", "1.0.0", "good");
+    for client in WITH_MODULES {
+        let project =
+            Project::asking(world, &format!("short-{client:?}").to_lowercase(), dependencies(&names));
+        client.plain(world, &project, &["install"]).succeeded();
+        let lockfile = project.read(client.lockfile());
+        std::fs::remove_dir_all(project.root.join("node_modules")).unwrap();
+        let user = client.user(world, &project);
+        let document = user.threepm(["--json", "ci"]).succeeded().json();
+        assert!(document["end"]["receipt"]["compared"].as_u64() >= Some(5), "{client:?}: {document:#}");
+        assert_eq!(project.read(client.lockfile()), lockfile, "{client:?}");
+        user.threepm(["install", "short-more"]).succeeded();
+        assert!(
+            project.has("node_modules/short-more/index.js")
+                && project.read("package.json").contains("short-more"),
+            "{client:?}"
+        );
+        user.threepm(["add", "short-other"]).succeeded();
+        assert!(project.has("node_modules/short-other/index.js"), "{client:?}");
+        user.threepm(["update"]).succeeded();
+    }
+}
+
+#[test]
+fn a_command_of_a_package_runs_after_the_same_checks_and_leaves_nothing() {
+    let world = World::shared();
+    let names = stocked(world, "exec");
+    let project = Project::new(world, "exec");
+    let ended = project.user.threepm(["exec", &names[3], "argument"]).succeeded();
+    assert!(ended.stdout.contains("command"), "{ended}");
+    assert!(!project.has("node_modules") && !project.has("package.json"));
+    let manifest =
+        json!({"name": "exec-code", "version": "1.0.0", "bin": {"leave": "leave.js", "say": "say.js"}});
+    let program = "#!/usr/bin/env node\nprocess.exit(Number(process.argv[2]))\n";
+    let say = "#!/usr/bin/env node\nprocess.stdin.pipe(process.stdout)\n";
+    put(
+        world,
+        &world.person("alice"),
+        &manifest,
+        &tarball(&manifest, &[("leave.js", program), ("say.js", say)]),
+    );
+    project.user.threepm(["exec", "--package", "exec-code", "leave", "7"]).ended_with(7);
+    let said =
+        project.user.threepm_with_input(["exec", "--package", "exec-code", "say"], "through").succeeded();
+    assert_eq!(said.stdout, "through");
+    project.user.threepm(["exec", "exec-code"]).ended_with(2).refused().says(&["--package"]);
+    project.user.threepm(["exec", "--package", "exec-code", "../../x"]).ended_with(2).refused();
+    // Somebody without the team's signatures.
+    let manifest = json!({"name": names[0], "version": "2.0.0", "bin": "./index.js"});
+    put(
+        world,
+        &world.person("alice"),
+        &manifest,
+        &tarball(&manifest, &[("index.js", "#!/bin/sh\necho ran > ran\n")]),
+    );
+    project.user.threepm(["exec", &names[0]]).ended_with(30).refused();
+    assert!(!project.has("ran"));
+}
