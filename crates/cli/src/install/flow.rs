@@ -204,6 +204,7 @@ pub(crate) async fn install(
     };
     transaction.commit()?;
     drop(progress);
+    report.root = Some(project.root.clone());
     report.end = End::Installed { receipt, scripts };
     Ok(report)
 }
@@ -257,6 +258,7 @@ fn report(
         assessment,
         policy: around.policy,
         settings,
+        root: None,
         end: End::Checked,
     }
 }

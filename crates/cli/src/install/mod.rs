@@ -13,6 +13,7 @@ mod lockfile;
 mod manifests;
 pub(crate) mod npm;
 pub(crate) mod project;
+pub(crate) mod receipts;
 pub(crate) mod report;
 mod scripts;
 pub(crate) mod seen;
@@ -123,6 +124,9 @@ pub(crate) fn note_head(context: &Context, around: &Surroundings, report: &Repor
 pub(crate) fn finish(context: &Context, around: &Surroundings, report: Result<Report, FlowError>) -> Outcome {
     let report = report.map_err(failure)?;
     note_head(context, around, &report)?;
+    if let Err(error) = receipts::keep(&context.home()?, &report, context.now()) {
+        context.output.warn(&format!("the receipt of this install was not kept: {error}"));
+    }
     context.output.result(&report.to_json(), |page| report.render(page));
     if let Some((reason, next)) = report.refusal() {
         let mut page = Page::default();

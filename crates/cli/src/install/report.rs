@@ -2,6 +2,7 @@
 //! was made printable where it came in. Decides nothing.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -33,6 +34,8 @@ pub(crate) struct Report {
     pub(crate) policy: Policy,
     /// Settings of the project that were overruled or deserve a word.
     pub(crate) settings: Vec<Noted>,
+    /// The project; none where nothing is installed.
+    pub(crate) root: Option<PathBuf>,
     /// How it ended.
     pub(crate) end: End,
 }

@@ -213,6 +213,7 @@ pub(crate) async fn run(
             tracing::warn!(%error, "the file list of {name}@{version} was not kept");
         }
     }
+    report.root = Some(root);
     report.end = End::Installed { receipt, scripts };
     Ok(report)
 }
@@ -310,6 +311,7 @@ fn report(around: &Surroundings, gate: &Gatekeeper, more: Vec<crate::install::as
         },
         policy: around.policy,
         settings: Vec::new(),
+        root: None,
         end: End::Checked,
     }
 }

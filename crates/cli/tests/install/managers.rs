@@ -53,6 +53,15 @@ fn every_manager_installs_what_it_would_have_and_all_of_it_is_compared() {
         assert!(project.has(&format!("node_modules/{}/index.js", names[0])), "{client:?}");
         assert!(project.has("node_modules/renamed/index.js"), "{client:?}");
         assert!(!project.has(".3pm-install"), "{client:?}");
+        let kept = receipt_of(&project);
+        let signed =
+            kept["packages"].as_array().expect("packages").iter().find(|package| package["name"] == names[0]);
+        let signed = signed.expect("the signed one");
+        assert!(
+            signed["verdict"] == "Verified"
+                && signed["integrity"].as_str().is_some_and(|text| text.starts_with("sha512-")),
+            "{kept:#}"
+        );
         // The lockfile is, byte for byte, the one that the package manager writes without us.
         let alone = Project::asking(world, &name, dependencies(&names));
         let alone = Project { root: alone.root.with_extension("alone"), ..alone };
@@ -238,4 +247,13 @@ fn a_command_of_a_package_runs_after_the_same_checks_and_leaves_nothing() {
     );
     project.user.threepm(["exec", &names[0]]).ended_with(30).refused();
     assert!(!project.has("ran"));
+}
+
+/// What was kept of a project's last install.
+fn receipt_of(project: &Project) -> Value {
+    let folder = std::path::Path::new(&project.user.home()).join("receipts");
+    let root = project.root.canonicalize().unwrap();
+    let kept = std::fs::read_dir(folder).unwrap().flatten().map(|entry| std::fs::read(entry.path()).unwrap());
+    let kept = kept.filter_map(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    kept.into_iter().find(|kept| kept["project"] == root.display().to_string()).expect("a receipt")
 }

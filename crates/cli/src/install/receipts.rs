@@ -1,0 +1,108 @@
+//! What was installed where: per project the packages that lie there, with the hash of each tarball and what
+//! was said of it, so that a later revocation finds who has it. Kept in `~/.3pm/receipts`, one file for each
+//! project, readable by its owner only. Decides nothing, and no verdict is ever taken from here.
+
+use std::io::Write as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use trust::text::printable;
+
+use super::assess::{Finding, Outcome};
+use super::entries::Source;
+use super::report::{End, Report};
+
+/// One project's packages at one time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Kept {
+    /// The project's folder.
+    pub(crate) project: PathBuf,
+    /// When, in Unix seconds.
+    pub(crate) at: u64,
+    /// The trust network's name; none when none was asked.
+    pub(crate) network: Option<String>,
+    /// The block that was read.
+    pub(crate) block: Option<u64>,
+    /// Every package that was compared, and every one that was only named.
+    pub(crate) packages: Vec<KeptPackage>,
+}
+
+/// One package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct KeptPackage {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its version.
+    pub(crate) version: Option<String>,
+    /// The hash of its tarball; none for what comes from no registry.
+    pub(crate) integrity: Option<String>,
+    /// What was said of it.
+    pub(crate) verdict: String,
+}
+
+/// Writes what an install came to; does nothing for one that installed nothing.
+pub(crate) fn keep(home: &Path, report: &Report, now: u64) -> std::io::Result<Option<PathBuf>> {
+    if !matches!(report.end, End::Installed { .. }) {
+        return Ok(None);
+    }
+    let Some(project) = report.root.as_ref().and_then(|root| root.canonicalize().ok()) else {
+        return Ok(None);
+    };
+    let path = path_of(home, &project);
+    let kept = Kept {
+        at: now,
+        network: report.network.clone(),
+        block: report.assessment.head.as_ref().map(|head| head.number),
+        packages: report.assessment.findings.iter().filter_map(package).collect(),
+        project,
+    };
+    let folder = path.parent().unwrap_or(home);
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(&serde_json::to_vec_pretty(&kept)?)?;
+    file.persist(&path).map_err(|error| error.error)?;
+    Ok(Some(path))
+}
+
+/// Where the receipt of a project lies.
+pub(crate) fn path_of(home: &Path, project: &Path) -> PathBuf {
+    let digest = Sha256::digest(project.as_os_str().as_encoded_bytes());
+    home.join("receipts").join(format!("{}.json", hex::encode(digest)))
+}
+
+fn package(finding: &Finding) -> Option<KeptPackage> {
+    let verdict = match &finding.outcome {
+        Outcome::Own => return None,
+        Outcome::Judged(verdict) => verdict.name().to_owned(),
+        Outcome::NotAsked => "NotAsked".to_owned(),
+        Outcome::Bundled(_) => "Bundled".to_owned(),
+        Outcome::Elsewhere(what) => format!("not from a registry: {what}"),
+        Outcome::Refused(_) | Outcome::Undecided(_) => "refused".to_owned(),
+    };
+    let integrity = match &finding.subject.source {
+        Ok(Source::Tarball(tarball)) => Some(tarball.integrity.to_string()),
+        _ => None,
+    };
+    Some(KeptPackage {
+        name: printable(&finding.subject.name, 214),
+        version: finding.subject.version.clone(),
+        integrity,
+        verdict: printable(&verdict, 300),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_project_has_its_own_file() {
+        let home = Path::new("/h");
+        assert_eq!(path_of(home, Path::new("/a")), path_of(home, Path::new("/a")));
+        assert_ne!(path_of(home, Path::new("/a")), path_of(home, Path::new("/b")));
+    }
+}
