@@ -80,6 +80,14 @@ impl Chain {
         Ok(found)
     }
 
+    /// That the pinned code is at both addresses.
+    pub(crate) async fn prove_code(&self, at: &Head, code: &PinnedCode) -> Result<(), ChainError> {
+        let (names, packages) =
+            (self.names_contract("the contracts", code), self.packages_contract("the contracts", code));
+        try_join(self.prove(at, names, [].into_iter()), self.prove(at, packages, [].into_iter())).await?;
+        Ok(())
+    }
+
     async fn packages_of_round(
         &self,
         at: &Head,
@@ -104,11 +112,7 @@ impl Chain {
         code: &PinnedCode,
     ) -> Result<Vec<ReleaseRecord>, ChainError> {
         let names = self.names_contract("releases", code);
-        let packages = Contract {
-            what: "releases",
-            address: self.network().package_registry,
-            code_hash: code.package_registry,
-        };
+        let packages = self.packages_contract("releases", code);
         let first = wanted.iter().map(|(name, version)| release_slot(name.id(), version.hash()));
         let (header, words) = self.prove(at, packages, first).await?;
         let begun =
@@ -126,6 +130,10 @@ impl Chain {
 
     fn names_contract(&self, what: &'static str, code: &PinnedCode) -> Contract {
         Contract { what, address: self.network().name_registry, code_hash: code.name_registry }
+    }
+
+    fn packages_contract(&self, what: &'static str, code: &PinnedCode) -> Contract {
+        Contract { what, address: self.network().package_registry, code_hash: code.package_registry }
     }
 
     /// Words in a state whose header is proven already. No slots, no question.

@@ -183,11 +183,12 @@ impl Chain {
         if block.number < self.floor {
             return Err(ChainError::Behind { found: block.number, floor: self.floor });
         }
-        // 7. Every proof is one of the code too.
-        if let (Some(code), Reads::Calls) = (&self.code, self.reads)
-            && !self.code_found.load(Ordering::Relaxed)
-        {
-            self.check_code(&block, code).await?;
+        // 7.
+        if let Some(code) = self.code.as_ref().filter(|_| !self.code_found.load(Ordering::Relaxed)) {
+            match self.reads {
+                Reads::Calls => self.check_code(&block, code).await?,
+                Reads::Proofs => self.prove_code(&block, code).await?,
+            }
             self.code_found.store(true, Ordering::Relaxed);
         }
         Ok(block)

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use alloy_primitives::Address;
+use alloy_primitives::{Address, B256};
+use chain::Reads;
 use serde::{Deserialize, Serialize};
 use trust::policy::Policy;
 use trust::text::printable;
@@ -64,6 +65,29 @@ pub(crate) struct NetworkEntry {
     /// The npm registry this deployment speaks for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) registry_origin: Option<Url>,
+    /// How records are read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reads: Option<Reads>,
+    /// Seconds for which a claim is provisional. Part of the contracts' code: it pins that code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) claim_window: Option<u64>,
+    /// What the code of `NameRegistry` must hash to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) name_registry_code_hash: Option<B256>,
+    /// What the code of `PackageRegistry` must hash to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) package_registry_code_hash: Option<B256>,
+}
+
+/// The code a network entry pins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Pin {
+    /// Seconds for which a claim is provisional.
+    pub(crate) claim_window: u64,
+    /// What the code of `NameRegistry` must hash to, where that is written down.
+    pub(crate) name_registry: Option<B256>,
+    /// What the code of `PackageRegistry` must hash to, where that is written down.
+    pub(crate) package_registry: Option<B256>,
 }
 
 /// A network with everything that reading the chain takes.
@@ -85,6 +109,10 @@ pub(crate) struct Network {
     pub(crate) confirmations: u64,
     /// The npm registry this deployment speaks for.
     pub(crate) registry_origin: Option<Url>,
+    /// How records are read.
+    pub(crate) reads: Reads,
+    /// The code that must be at the addresses.
+    pub(crate) pin: Option<Pin>,
 }
 
 /// What applies to this run.
@@ -153,6 +181,14 @@ pub(crate) enum ConfigError {
         name: String,
         /// What is missing, in words.
         missing: String,
+    },
+    /// Something that only means anything for pinned code.
+    #[error("network {name:?} has {what} and no claimWindow, which pins the code of its contracts")]
+    Unpinned {
+        /// Which.
+        name: String,
+        /// What needs the pin.
+        what: &'static str,
     },
     /// A well-known name with another chain's id.
     #[error("network {name:?} has chain id {found}, expected {expected}")]
@@ -250,7 +286,8 @@ fn create_private_folder(folder: &Path) -> io::Result<()> {
     builder.create(folder)
 }
 
-fn known_name(chain_id: u64) -> Option<&'static str> {
+/// The name that stands for a chain id.
+pub(crate) fn known_name(chain_id: u64) -> Option<&'static str> {
     KNOWN_NETWORKS.iter().find(|(_, id)| *id == chain_id).map(|(name, _)| *name)
 }
 
@@ -285,6 +322,15 @@ impl Overrides {
                 coordinator_url: parsed(&get, "THREEPM_COORDINATOR_URL", "a URL")?,
                 confirmations: parsed(&get, "THREEPM_CONFIRMATIONS", "a number")?,
                 registry_origin: parsed(&get, "THREEPM_REGISTRY_ORIGIN", "a URL")?,
+                reads: get("THREEPM_READS")
+                    .map(|text| {
+                        let (variable, expected) = ("THREEPM_READS", "\"calls\" or \"proofs\"");
+                        parse_reads(&text).ok_or(ConfigError::Variable { variable, expected })
+                    })
+                    .transpose()?,
+                claim_window: parsed(&get, "THREEPM_CLAIM_WINDOW", "a number of seconds")?,
+                name_registry_code_hash: None,
+                package_registry_code_hash: None,
             },
         })
     }
@@ -298,6 +344,31 @@ fn parsed<T: std::str::FromStr>(
     get(variable)
         .map(|text| text.parse().map_err(|_| ConfigError::Variable { variable, expected }))
         .transpose()
+}
+
+/// `calls` or `proofs`.
+pub(crate) fn parse_reads(text: &str) -> Option<Reads> {
+    match text {
+        "calls" => Some(Reads::Calls),
+        "proofs" => Some(Reads::Proofs),
+        _ => None,
+    }
+}
+
+/// What the entry pins. Whatever depends on the pin is refused without it.
+fn pin(name: &str, entry: &NetworkEntry, over: &NetworkEntry) -> Result<Option<Pin>, ConfigError> {
+    let (names, packages) = (entry.name_registry_code_hash, entry.package_registry_code_hash);
+    if let Some(claim_window) = over.claim_window.or(entry.claim_window) {
+        return Ok(Some(Pin { claim_window, name_registry: names, package_registry: packages }));
+    }
+    let what = if over.reads.or(entry.reads) == Some(Reads::Proofs) {
+        "reads by proof"
+    } else if names.or(packages).is_some() {
+        "code hashes"
+    } else {
+        return Ok(None);
+    };
+    Err(ConfigError::Unpinned { name: name.to_owned(), what })
 }
 
 fn http_url(text: &str) -> Option<Url> {
@@ -323,6 +394,7 @@ fn resolve(path: &Path, file: &ConfigFile, over: &Overrides, name: String) -> Re
     }
     let entry = listed.cloned().unwrap_or_default();
     let over = &over.entry;
+    let pin = pin(&name, &entry, over)?;
     let chain_id = over.chain_id.or(entry.chain_id).or(known);
     let rpc_urls = if over.rpc_urls.is_empty() { entry.rpc_urls } else { over.rpc_urls.clone() };
     let name_registry = over.name_registry.or(entry.name_registry).filter(|address| !address.is_zero());
@@ -354,6 +426,8 @@ fn resolve(path: &Path, file: &ConfigFile, over: &Overrides, name: String) -> Re
         coordinator_url: over.coordinator_url.clone().or(entry.coordinator_url),
         confirmations: over.confirmations.or(entry.confirmations).unwrap_or(DEFAULT_CONFIRMATIONS),
         registry_origin: over.registry_origin.clone().or(entry.registry_origin),
+        reads: over.reads.or(entry.reads).unwrap_or_default(),
+        pin,
     })
 }
 

@@ -108,3 +108,30 @@ fn the_file_is_written_whole_and_for_its_owner_only() {
     assert_eq!(mode(path.parent().unwrap()), 0o700);
     assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
 }
+
+#[test]
+fn what_depends_on_pinned_code_is_refused_without_the_pin() {
+    let pinned = ENTRY.replace("\"confirmations\": 3", "\"reads\": \"proofs\", \"claimWindow\": 600");
+    let network = load(&pinned, &[], None).unwrap().network.unwrap();
+    assert_eq!((network.reads, network.pin.unwrap().claim_window), (Reads::Proofs, 600));
+    let plain = load(ENTRY, &[], None).unwrap().network.unwrap();
+    assert_eq!((plain.reads, plain.pin), (Reads::Calls, None));
+
+    let variables = [("THREEPM_READS", "proofs"), ("THREEPM_CLAIM_WINDOW", "0")];
+    let network = load(ENTRY, &variables, None).unwrap().network.unwrap();
+    assert_eq!((network.reads, network.pin.unwrap().claim_window), (Reads::Proofs, 0));
+    let over = load(&pinned, &[("THREEPM_READS", "calls")], None).unwrap().network.unwrap();
+    assert_eq!(over.reads, Reads::Calls);
+
+    assert!(matches!(load(ENTRY, &variables[..1], None), Err(ConfigError::Unpinned { .. })));
+    let word = format!("0x{}", "11".repeat(32));
+    let hash = ENTRY.replace("\"confirmations\": 3", &format!("\"packageRegistryCodeHash\": \"{word}\""));
+    assert!(matches!(load(&hash, &[], None), Err(ConfigError::Unpinned { .. })));
+    let wrong = [("THREEPM_READS", "hearsay")];
+    assert!(matches!(
+        load(ENTRY, &wrong, None),
+        Err(ConfigError::Variable { variable: "THREEPM_READS", .. })
+    ));
+    let wrong = ENTRY.replace("\"confirmations\": 3", "\"reads\": \"hearsay\"");
+    assert!(matches!(load(&wrong, &[], None), Err(ConfigError::Malformed { .. })));
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use chain::{Chain, Head};
+use chain::{Chain, Head, PinnedCode, Reads};
 use client::coordinator::CoordinatorClient;
 use client::http::Http;
 use client::npm::{NpmClient, NpmConfig};
@@ -15,7 +15,7 @@ use trust::policy::Policy;
 use wallet::{RpcWallet, Session, Wallet};
 
 use crate::args::GlobalArgs;
-use crate::config::{Config, ConfigError, Network};
+use crate::config::{Config, ConfigError, Network, Pin};
 use crate::errors::{Explain as _, Failure};
 use crate::exit;
 use crate::install::seen;
@@ -101,8 +101,19 @@ impl Context {
         Ok(self.http.get_or_init(|| http))
     }
 
-    /// Reads of the network's contracts.
+    /// Reads of the network's contracts, in the way and of the code that its entry says.
     pub(crate) fn chain(&self) -> Result<Chain, Failure> {
+        let (network, chain) = (self.network()?, self.unpinned_chain()?);
+        let Some(pin) = network.pin else { return Ok(chain) };
+        let code = pinned_code(network, &pin)?;
+        Ok(match network.reads {
+            Reads::Calls => chain.with_code(code),
+            Reads::Proofs => chain.with_proofs(code),
+        })
+    }
+
+    /// Reads by call of whatever is at the network's addresses.
+    pub(crate) fn unpinned_chain(&self) -> Result<Chain, Failure> {
         let network = self.network()?;
         let described = chain::Network {
             name: network.name.clone(),
@@ -186,6 +197,25 @@ impl Context {
     }
 }
 
+/// The code this build reads, which is what the entry pins, or there is nothing to go on with.
+fn pinned_code(network: &Network, pin: &Pin) -> Result<PinnedCode, Failure> {
+    let code = chain::deploy::pinned_code(pin.claim_window, network.name_registry)?;
+    for (contract, pinned, ours) in [
+        ("NameRegistry", pin.name_registry, code.name_registry),
+        ("PackageRegistry", pin.package_registry, code.package_registry),
+    ] {
+        if let Some(pinned) = pinned.filter(|pinned| *pinned != ours) {
+            return Err(Failure::mismatch(
+                format!("network {:?} pins code of {contract} that this build does not know", network.name),
+                pinned,
+                ours,
+            )
+            .hint("use the 3pm that was made for this deployment, or check the entry in config.json"));
+        }
+    }
+    Ok(code)
+}
+
 fn unusable_configuration(error: ConfigError) -> Failure {
     let hint = match &error {
         ConfigError::Unreadable { .. } | ConfigError::Unwritable { .. } => None,
@@ -197,6 +227,9 @@ fn unusable_configuration(error: ConfigError) -> Failure {
         ConfigError::Incomplete { name, .. } => Some(format!(
             "3pm init --network {name} --rpc-url URL --name-registry 0x… --package-registry 0x…"
         )),
+        ConfigError::Unpinned { name, .. } => {
+            Some(format!("3pm init --network {name} --claim-window SECONDS, as 3pm network check shows it"))
+        }
         ConfigError::OtherChain { .. } => Some("give the other chain a name of its own".to_owned()),
     };
     let failure = Failure::from(error).code(exit::USAGE);

@@ -8,6 +8,7 @@ mod errors;
 mod exit;
 mod install;
 mod maintain;
+mod networks_file;
 mod output;
 mod prompt;
 mod run_with;

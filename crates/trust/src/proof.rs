@@ -17,8 +17,13 @@ use alloy_trie::Nibbles;
 use alloy_trie::proof::verify_proof;
 use serde::Deserialize;
 
+use crate::text::printable;
+
 /// Most nodes in one proof; the tries of mainnet are about 9 deep.
 const MAX_PROOF_NODES: usize = 64;
+
+/// How much of the reason why a proof breaks an error repeats.
+const MAX_REASON_CHARS: usize = 160;
 
 /// A block's header as `eth_getBlockByHash` gives it. Fields of later forks are absent before them; a
 /// field that is missing here changes the hash, and the header is refused.
@@ -242,8 +247,11 @@ fn verify_leaf(
     if proof.len() > MAX_PROOF_NODES {
         return Err(ProofError::TooLong { what: what.to_owned(), found: proof.len() });
     }
-    verify_proof(root, Nibbles::unpack(path), value, proof)
-        .map_err(|error| ProofError::Broken { what: what.to_owned(), reason: error.to_string() })
+    verify_proof(root, Nibbles::unpack(path), value, proof).map_err(|error| {
+        // It repeats whole nodes.
+        let reason = printable(&error.to_string(), MAX_REASON_CHARS);
+        ProofError::Broken { what: what.to_owned(), reason }
+    })
 }
 
 #[derive(RlpEncodable)]

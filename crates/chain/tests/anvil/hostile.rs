@@ -97,10 +97,12 @@ impl Kind {
     }
 }
 
-/// Puts another digit into the text, or into the first word of a proof.
+/// Puts another digit into the text, or into the first word of a proof where it has one.
 fn lie_in(value: &mut Value, whose: u8) {
     if value.is_object() {
-        value["storageProof"][0]["value"] = json!(format!("{:#x}", 0x1111_u64 + u64::from(whose)));
+        if let Some(word) = value.pointer_mut("/storageProof/0/value") {
+            *word = json!(format!("{:#x}", 0x1111_u64 + u64::from(whose)));
+        }
         return;
     }
     let text = value.as_str().unwrap();

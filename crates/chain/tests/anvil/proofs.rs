@@ -300,6 +300,12 @@ async fn other_code_than_is_pinned_is_refused_both_ways() {
     let result = world.by_calls(url).with_proofs(pinned).package(&head, &name("solo")).await;
     assert!(matches!(result, Err(ChainError::Unproven { .. })), "{result:?}");
 
+    for wrong in
+        [PinnedCode { name_registry: other, ..right }, PinnedCode { package_registry: other, ..right }]
+    {
+        let result = world.by_calls(url).with_proofs(wrong).head(0).await;
+        assert!(matches!(result, Err(ChainError::Unproven { .. })), "{result:?}");
+    }
     let chain = world.by_calls(url).with_code(right);
     assert_eq!(chain.head(0).await.unwrap(), head);
     assert_eq!(chain.head(0).await.unwrap(), head);

@@ -1,5 +1,7 @@
 //! `deploy` and `network` as they are typed.
 
+use std::path::PathBuf;
+
 use alloy_primitives::{Address, B256};
 use clap::Subcommand;
 use url::Url;
@@ -30,6 +32,9 @@ pub(crate) struct DeployArgs {
     /// A key with which the registry signs: x,y,valid-from,valid-to (Unix seconds)
     #[arg(long, value_name = "X,Y,FROM,TO", value_parser = parse_npm_key)]
     pub(crate) npm_key: Vec<NpmKeyArg>,
+    /// Write the deployment into this file of networks, under the name --network gives
+    #[arg(long, value_name = "FILE")]
+    pub(crate) networks_file: Option<PathBuf>,
     /// Say what would be sent, and send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use alloy_primitives::Address;
+use chain::Reads;
 use clap::Subcommand;
 use clap_complete::Shell;
 use url::Url;
+
+use crate::config;
 
 /// `3pm init`.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -36,6 +39,20 @@ pub(crate) struct InitArgs {
     /// The npm registry this deployment speaks for
     #[arg(long, value_name = "URL")]
     pub(crate) registry_origin: Option<Url>,
+    /// How records are read: what most RPCs answer (calls), or what one proves against the block that most
+    /// agree on (proofs; needs --claim-window)
+    #[arg(long, value_name = "calls|proofs", value_parser = parse_reads)]
+    pub(crate) reads: Option<Reads>,
+    /// Seconds for which a claim is provisional there; pins the code of the contracts
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) claim_window: Option<u64>,
+    /// Take chain, addresses and code hashes from a file that 3pm deploy wrote
+    #[arg(long, value_name = "FILE")]
+    pub(crate) networks_file: Option<PathBuf>,
+}
+
+fn parse_reads(text: &str) -> Result<Reads, String> {
+    config::parse_reads(text).ok_or_else(|| "expected calls or proofs".to_owned())
 }
 
 /// `3pm wallet`.

@@ -1,6 +1,7 @@
 //! `3pm deploy`: puts the contracts on a chain. Resumable: what is at its address already, with the expected
 //! code, is left alone, so a second run sends nothing. Writes no configuration; `3pm init` does.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256, keccak256};
@@ -13,6 +14,7 @@ use crate::config;
 use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit;
+use crate::networks_file;
 use crate::output::Page;
 use crate::prompt;
 
@@ -26,7 +28,20 @@ struct Report {
     registry_origin: String,
     registrar: Address,
     claim_window: u64,
+    npm_keys: Vec<Key>,
     contracts: Vec<Placed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    networks_file: Option<PathBuf>,
+}
+
+/// A registry's key, as it goes into the constructor.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Key {
+    x: B256,
+    y: B256,
+    valid_from: u64,
+    valid_to: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,16 +88,53 @@ pub(crate) async fn run(context: &Context, args: DeployArgs) -> Outcome {
         registry_origin: parameters.registry_origin,
         registrar: parameters.registrar,
         claim_window: parameters.claim_window,
+        npm_keys: parameters
+            .npm_keys
+            .iter()
+            .map(|key| Key { x: key.x, y: key.y, valid_from: key.validFrom, valid_to: key.validTo })
+            .collect(),
         contracts: placed,
+        networks_file: None,
     };
+    let name = network_name(context, chain_id);
+    let deployment = deployment(&report);
+    if let Some(path) = &args.networks_file {
+        // Before anything is sent: a file that cannot take it is found out now.
+        networks_file::check(path, &name, &deployment)?;
+    }
     if missing > 0 && !args.dry_run {
         context.output.page(|page| render(&report, page));
         prompt::confirm(context, args.yes, &format!("Create {missing} contracts on chain {chain_id}?"))
             .await?;
         create(context, &chain, &mut report.contracts).await?;
     }
+    if let Some(path) = args.networks_file.filter(|_| !args.dry_run) {
+        networks_file::store(&path, &name, deployment)?;
+        report.networks_file = Some(path);
+    }
     context.output.result(&report, |page| render(&report, page));
     Ok(exit::FINE)
+}
+
+/// What to call it where no name is given.
+fn network_name(context: &Context, chain_id: u64) -> String {
+    let known = || config::known_name(chain_id).map(str::to_owned);
+    let chosen = context.chosen_network().map(str::to_owned).or_else(known);
+    chosen.unwrap_or_else(|| format!("chain-{chain_id}"))
+}
+
+/// The deployment as others can use it.
+fn deployment(report: &Report) -> networks_file::Deployment {
+    let contracts = report.contracts.iter().map(|Placed { step, .. }| {
+        let Step { address, code_hash, .. } = *step;
+        (step.contract.to_owned(), networks_file::Contract { address, code_hash })
+    });
+    networks_file::Deployment {
+        chain_id: report.chain_id,
+        registry_origin: report.registry_origin.clone(),
+        claim_window: report.claim_window,
+        contracts: contracts.collect(),
+    }
 }
 
 /// The chain before there is a network entry for it.
@@ -145,6 +197,11 @@ fn render(report: &Report, page: &mut Page) {
     page.field("registry", &report.registry_origin);
     page.field("registrar", report.registrar);
     page.field("claims", format!("provisional for {} seconds", report.claim_window));
+    for key in &report.npm_keys {
+        page.field("npm key", format!("{} {}", key.x, key.y));
+        page.field("", format!("valid from {} to {} (Unix seconds)", key.valid_from, key.valid_to));
+    }
+    page.field("through", format!("{DEPLOYMENT_PROXY} (CREATE2)"));
     for Placed { step, state, transaction } in &report.contracts {
         page.gap();
         page.line(&format!("  {} ({state})", step.contract));
@@ -158,6 +215,13 @@ fn render(report: &Report, page: &mut Page) {
         report.contracts.iter().find(|placed| placed.step.contract == name).map(|placed| placed.step.address)
     };
     if let (Some(names), Some(packages)) = (address("NameRegistry"), address("PackageRegistry")) {
-        page.next(&format!("3pm init --name-registry {names} --package-registry {packages} --rpc-url URL"));
+        page.gap();
+        if let Some(path) = &report.networks_file {
+            page.field("written to", path.display());
+        }
+        page.next(&format!(
+            "3pm init --chain-id {} --name-registry {names} --package-registry {packages} --claim-window {} --rpc-url URL",
+            report.chain_id, report.claim_window
+        ));
     }
 }

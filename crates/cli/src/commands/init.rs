@@ -5,6 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use alloy_primitives::Address;
+use chain::Reads;
 use client::http::public;
 use serde::Serialize;
 use url::Url;
@@ -14,6 +15,7 @@ use crate::config::{self, Config, ConfigFile, KNOWN_NETWORKS, Network, NetworkEn
 use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit;
+use crate::networks_file;
 use crate::output::Page;
 use crate::prompt;
 
@@ -34,6 +36,8 @@ struct Report {
     coordinator_url: Option<String>,
     confirmations: u64,
     registry_origin: Option<String>,
+    reads: Reads,
+    claim_window: Option<u64>,
 }
 
 /// Writes `config.json`.
@@ -45,6 +49,9 @@ pub(crate) async fn run(context: &Context, args: InitArgs) -> Outcome {
     let name = name(context, &file).await?;
     check_name(&name)?;
     let mut entry = file.networks.remove(&name).unwrap_or_default();
+    if let Some(path) = &args.networks_file {
+        networks_file::deployment(path, &name)?.describe(&mut entry)?;
+    }
     apply(&mut entry, args);
     entry.chain_id = entry.chain_id.or(config::known_chain_id(&name));
     if context.interactive {
@@ -68,6 +75,8 @@ pub(crate) async fn run(context: &Context, args: InitArgs) -> Outcome {
         coordinator_url: network.coordinator_url.as_ref().map(public),
         confirmations: network.confirmations,
         registry_origin: network.registry_origin.as_ref().map(public),
+        reads: network.reads,
+        claim_window: network.pin.map(|pin| pin.claim_window),
     };
     context.output.result(&report, |page| render(&report, page));
     Ok(exit::FINE)
@@ -111,6 +120,8 @@ fn apply(entry: &mut NetworkEntry, args: InitArgs) {
     entry.coordinator_url = args.coordinator.or(entry.coordinator_url.take());
     entry.confirmations = args.confirmations.or(entry.confirmations);
     entry.registry_origin = args.registry_origin.or(entry.registry_origin.take());
+    entry.reads = args.reads.or(entry.reads);
+    entry.claim_window = args.claim_window.or(entry.claim_window);
 }
 
 async fn ask_missing(entry: &mut NetworkEntry) -> Result<(), Failure> {
@@ -172,6 +183,12 @@ fn render(report: &Report, page: &mut Page) {
     page.field("packages", report.package_registry);
     page.field("coordinator", report.coordinator_url.as_deref().unwrap_or("none: publishing needs one"));
     page.field("registry", report.registry_origin.as_deref().unwrap_or("any"));
+    let code = report.claim_window.map_or_else(
+        || "not pinned: 3pm network check says what --claim-window pins it".to_owned(),
+        |window| format!("of this build, with claims provisional for {window} seconds"),
+    );
+    page.field("code", code);
+    page.field("reads", if report.reads == Reads::Proofs { "by proof" } else { "by call" });
     page.field("config", format!("{}{}", report.config, if report.changed { "" } else { " (unchanged)" }));
     page.next("3pm install PACKAGE, or to publish: 3pm wallet connect --rpc URL of your signer");
 }

@@ -19,6 +19,7 @@ struct Report {
     block: u64,
     name_registry: Address,
     package_registry: Address,
+    pinned: bool,
     #[serde(flatten)]
     deployed: Deployed,
 }
@@ -27,7 +28,8 @@ struct Report {
 pub(crate) async fn run(context: &Context, command: NetworkCommand) -> Outcome {
     let NetworkCommand::Check = command;
     let configured = context.network()?;
-    let chain = context.chain()?;
+    // What is pinned is compared here, by name; pinned reads would only say that something differs.
+    let chain = context.unpinned_chain()?;
     let head = context.head(&chain).await?;
     let network = chain.network();
     let deployed = chain.deployment(&head).await.while_doing("the contracts cannot be read")?;
@@ -46,6 +48,17 @@ pub(crate) async fn run(context: &Context, command: NetworkCommand) -> Outcome {
     };
     same("NameRegistry", names, deployed.name_registry_code_hash)?;
     same("PackageRegistry", packages, deployed.package_registry_code_hash)?;
+    if let Some(pin) = &configured.pin {
+        if pin.claim_window != deployed.claim_window {
+            return Err(Failure::mismatch(
+                "the deployment has another claim window than config.json pins",
+                pin.claim_window,
+                deployed.claim_window,
+            ));
+        }
+        same("NameRegistry", pin.name_registry.unwrap_or(names), names)?;
+        same("PackageRegistry", pin.package_registry.unwrap_or(packages), packages)?;
+    }
     if deployed.name_registry_of_packages != network.name_registry {
         return Err(Failure::mismatch(
             "PackageRegistry asks another NameRegistry",
@@ -68,6 +81,7 @@ pub(crate) async fn run(context: &Context, command: NetworkCommand) -> Outcome {
         block: head.number,
         name_registry: network.name_registry,
         package_registry: network.package_registry,
+        pinned: configured.pin.is_some(),
         deployed,
     };
     context.output.result(&report, |page| render(&report, page));
@@ -86,4 +100,10 @@ fn render(report: &Report, page: &mut Page) {
     page.field("registrar", deployed.registrar);
     page.field("claims", format!("provisional for {} seconds", deployed.claim_window));
     page.field("npm keys", deployed.npm_keys);
+    if !report.pinned {
+        page.next(&format!(
+            "3pm init --network {} --claim-window {} pins this code",
+            report.network, deployed.claim_window
+        ));
+    }
 }

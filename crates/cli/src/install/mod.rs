@@ -24,7 +24,6 @@ pub(crate) mod unpacked;
 use std::io::Write as _;
 use std::sync::Arc;
 
-use chain::Chain;
 use client::coordinator::CoordinatorClient;
 
 use self::assess::TrustNetwork;
@@ -73,18 +72,10 @@ pub(crate) fn surroundings(context: &Context) -> Result<Surroundings, Failure> {
     let network = match context.network_if_configured()? {
         None => None,
         Some(network) => {
-            let chain = chain::Network {
-                name: network.name.clone(),
-                chain_id: network.chain_id,
-                rpc_urls: network.rpc_urls.clone(),
-                name_registry: network.name_registry,
-                package_registry: network.package_registry,
-            };
-            let floor = seen::floor(&context.home()?, &chain)?;
             let coordinator =
                 network.coordinator_url.clone().map(|url| CoordinatorClient::new(http.clone(), url));
-            let chain = Chain::new(http.clone(), chain).with_floor(floor);
-            Some((network.name.clone(), TrustNetwork { chain: Arc::new(chain), coordinator }))
+            let chain = Arc::new(context.chain()?);
+            Some((network.name.clone(), TrustNetwork { chain, coordinator }))
         }
     };
     Ok(Surroundings {

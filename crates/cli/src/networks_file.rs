@@ -1,0 +1,121 @@
+//! A file of networks: what a deployer hands to others, so that they pin addresses and code in one step
+//! (docs/networks.md). Written by `3pm deploy`, read by `3pm init`. Names no RPC and no coordinator: whom to ask
+//! is each user's own choice, and never a stranger's.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+
+use alloy_primitives::{Address, B256};
+use serde::{Deserialize, Serialize};
+use trust::text::printable;
+use url::Url;
+
+use crate::config::NetworkEntry;
+use crate::errors::{Explain as _, Failure};
+
+/// A real one has less than a kilobyte for each network.
+const MAX_BYTES: u64 = 1 << 20;
+
+type Networks = BTreeMap<String, Deployment>;
+
+/// One deployment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Deployment {
+    /// EIP-155.
+    pub(crate) chain_id: u64,
+    /// The npm registry it serves.
+    pub(crate) registry_origin: String,
+    /// Seconds for which a claim is provisional.
+    pub(crate) claim_window: u64,
+    /// Every contract, by its name.
+    pub(crate) contracts: BTreeMap<String, Contract>,
+}
+
+/// Where a contract is, and what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Contract {
+    /// Its address.
+    pub(crate) address: Address,
+    /// Hash of its code.
+    pub(crate) code_hash: B256,
+}
+
+impl Deployment {
+    /// Puts chain, addresses and code into an entry of config.json.
+    pub(crate) fn describe(&self, entry: &mut NetworkEntry) -> Result<(), Failure> {
+        let contract = |name: &str| {
+            self.contracts
+                .get(name)
+                .ok_or_else(|| Failure::usage(format!("the networks file says nothing of {name}")))
+        };
+        let (names, packages) = (contract("NameRegistry")?, contract("PackageRegistry")?);
+        entry.chain_id = Some(self.chain_id);
+        entry.registry_origin = Some(Url::parse(&self.registry_origin).while_doing(format!(
+            "the networks file's registryOrigin {:?} is not a URL",
+            printable(&self.registry_origin, 80)
+        ))?);
+        entry.claim_window = Some(self.claim_window);
+        (entry.name_registry, entry.name_registry_code_hash) = (Some(names.address), Some(names.code_hash));
+        (entry.package_registry, entry.package_registry_code_hash) =
+            (Some(packages.address), Some(packages.code_hash));
+        Ok(())
+    }
+}
+
+/// The deployment that the file gives for `name`.
+pub(crate) fn deployment(path: &Path, name: &str) -> Result<Deployment, Failure> {
+    let mut networks =
+        read(path)?.ok_or_else(|| Failure::usage(format!("there is no networks file {}", path.display())))?;
+    networks.remove(name).ok_or_else(|| {
+        let known = networks.keys().map(|known| printable(known, 80)).collect::<Vec<_>>().join(", ");
+        Failure::usage(format!("{} does not name network {name:?}", path.display()))
+            .hint(format!("it names {known}; choose with --network"))
+    })
+}
+
+/// Whether the file can take this deployment: one that is named is never written over.
+pub(crate) fn check(path: &Path, name: &str, deployment: &Deployment) -> Result<(), Failure> {
+    match read(path)?.unwrap_or_default().get(name) {
+        Some(other) if other != deployment => {
+            Err(Failure::not_possible(format!("{} names another deployment {name:?}", path.display()))
+                .hint("choose another name with --network, or another file"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Adds the deployment to the file, which appears whole or not at all.
+pub(crate) fn store(path: &Path, name: &str, deployment: Deployment) -> Result<(), Failure> {
+    check(path, name, &deployment)?;
+    let mut networks = read(path)?.unwrap_or_default();
+    networks.insert(name.to_owned(), deployment);
+    let mut text = serde_json::to_string_pretty(&networks)?;
+    text.push('\n');
+    let unwritable = || format!("{} cannot be written", path.display());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).while_doing(unwritable())?;
+    file.write_all(text.as_bytes()).while_doing(unwritable())?;
+    file.persist(path).map_err(|error| error.error).while_doing(unwritable())?;
+    Ok(())
+}
+
+/// `None` where there is no file.
+fn read(path: &Path) -> Result<Option<Networks>, Failure> {
+    let unreadable = || format!("{} cannot be read", path.display());
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Failure::from(error).while_doing(unreadable())),
+    };
+    let mut text = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut text).while_doing(unreadable())?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(Failure::usage(format!("{} has more than {MAX_BYTES} bytes", path.display())));
+    }
+    serde_json::from_slice(&text)
+        .map(Some)
+        .while_doing(format!("{} is not a file of networks", path.display()))
+}

@@ -1,0 +1,197 @@
+//! A network entry is believed as far as it is pinned: addresses, code, and how records are read.
+
+use serde_json::{Value, json};
+
+use crate::node::Anvil;
+use crate::person::{Person, deploy, read, rpc};
+use crate::proxy;
+
+/// What `status` says where the chain could be read. There is no coordinator, so it ends with 1 all the same.
+const READ: &[&str] = &["not registered"];
+
+/// A deployment, its file, and somebody who took the entry from it.
+struct Deployed {
+    node: Anvil,
+    person: Person,
+    networks: Value,
+}
+
+impl Deployed {
+    fn new() -> Self {
+        let node = Anvil::start();
+        let rpc_url = node.url.as_str();
+        let person = Person::new().connected(rpc_url);
+        let path = person.file("networks.json");
+        let file = path.to_str().unwrap();
+        person.types(&deploy(rpc_url, &["--yes", "--networks-file", file])).with(0, &[]);
+        person
+            .types(&["init", "--network", "local", "--rpc-url", rpc_url, "--networks-file", file])
+            .with(0, &["claims provisional for 600 seconds"]);
+        Self { node, person, networks: read(&path) }
+    }
+
+    fn address(&self, contract: &str) -> &str {
+        self.networks["local"]["contracts"][contract]["address"].as_str().unwrap()
+    }
+
+    /// Changes config.json by hand.
+    fn edit(&self, change: impl FnOnce(&mut Value)) {
+        let path = self.person.file("config.json");
+        let mut config = read(&path);
+        change(&mut config["networks"]["local"]);
+        std::fs::write(&path, config.to_string()).unwrap();
+    }
+
+    fn set_code(&self, contract: &str, code: &str) {
+        rpc(&self.node, "anvil_setCode", json!([self.address(contract), code]));
+        rpc(&self.node, "evm_mine", json!([]));
+    }
+}
+
+#[test]
+fn what_init_takes_from_the_file_passes_the_check() {
+    let world = Deployed::new();
+    let config = read(&world.person.file("config.json"));
+    let entry = &config["networks"]["local"];
+    assert_eq!((&entry["chainId"], &entry["claimWindow"]), (&json!(31_337), &json!(600)));
+    assert_eq!(entry["registryOrigin"], "http://registry.example/");
+    let report = world.person.types(&["network", "check", "--json"]).with(0, &[]).json();
+    for (field, contract) in [("nameRegistry", "NameRegistry"), ("packageRegistry", "PackageRegistry")] {
+        let written = &world.networks["local"]["contracts"][contract];
+        assert_eq!((&report[field], &entry[field]), (&written["address"], &written["address"]));
+        assert_eq!(report[format!("{field}CodeHash")], written["codeHash"]);
+        assert_eq!(entry[format!("{field}CodeHash")], written["codeHash"]);
+    }
+    assert_eq!(report["pinned"], true);
+
+    let file = world.person.file("networks.json");
+    let file = file.to_str().unwrap();
+    let other = ["init", "--network", "base", "--networks-file", file, "--rpc-url", "http://127.0.0.1:1/"];
+    world.person.types(&other).with(2, &["does not name network \"base\""]);
+}
+
+#[test]
+fn other_code_at_a_pinned_address_is_named_and_no_command_reads_there() {
+    let world = Deployed::new();
+    let check = ["network", "check"];
+    let status = ["status", "left-pad"];
+    world.person.types(&status).with(1, READ);
+    for contract in ["NameRegistry", "PackageRegistry"] {
+        let code = rpc(&world.node, "eth_getCode", json!([world.address(contract), "latest"]));
+        let code = code.as_str().unwrap();
+        // One byte of the code differs, somewhere in the middle.
+        let (head, tail) = code.split_at(code.len() / 2);
+        let digit = if tail.starts_with('0') { "1" } else { "0" };
+        world.set_code(contract, &format!("{head}{digit}{}", &tail[1..]));
+        for reads in ["calls", "proofs"] {
+            world.person.types(&["init", "--reads", reads]).with(0, &[]);
+            let ended = world.person.types(&check);
+            assert!(ended.code != 0, "{contract}: {ended:?}");
+            world.person.types(&status).with(1, &["error: ", "code of"]);
+        }
+        world.set_code(contract, code);
+        world.person.types(&check).with(0, &[]);
+    }
+    world.set_code("PackageRegistry", "0x");
+    world.person.types(&check).with(1, &[]);
+}
+
+#[test]
+fn metadata_at_the_end_of_the_code_counts_too_and_the_contract_is_named() {
+    let world = Deployed::new();
+    for contract in ["NameRegistry", "PackageRegistry"] {
+        let code = rpc(&world.node, "eth_getCode", json!([world.address(contract), "latest"]));
+        let code = code.as_str().unwrap();
+        // The contract works as before; it is another one all the same.
+        world.set_code(contract, &format!("{code}00"));
+        let expected = world.networks["local"]["contracts"][contract]["codeHash"].as_str().unwrap();
+        let sentence = format!("the code of {contract} is not the one this build expects");
+        world.person.types(&["network", "check"]).with(50, &[&sentence, expected]);
+        world.set_code(contract, code);
+    }
+}
+
+#[test]
+fn a_pin_that_is_not_this_builds_is_refused_before_anything_is_read() {
+    let world = Deployed::new();
+    let other = format!("0x{}", "11".repeat(32));
+    for (field, contract) in
+        [("nameRegistryCodeHash", "NameRegistry"), ("packageRegistryCodeHash", "PackageRegistry")]
+    {
+        let right = read(&world.person.file("config.json"))["networks"]["local"][field].clone();
+        world.edit(|entry| entry[field] = json!(other));
+        let sentence = format!("pins code of {contract} that this build does not know");
+        world.person.types(&["status", "left-pad"]).with(50, &[&sentence]);
+        world.person.types(&["network", "check"]).with(50, &[contract, &other]);
+        world.edit(|entry| entry[field] = right);
+    }
+    world.edit(|entry| entry["claimWindow"] = json!(601));
+    world.person.types(&["status", "left-pad"]).with(50, &[]);
+    world.person.types(&["network", "check"]).with(50, &["another claim window"]);
+    world.edit(|entry| {
+        entry.as_object_mut().unwrap().remove("claimWindow");
+    });
+    world.person.types(&["status", "left-pad"]).with(2, &["code hashes and no claimWindow"]);
+}
+
+#[test]
+fn addresses_that_do_not_belong_together_are_named() {
+    let world = Deployed::new();
+    let unpinned = |entry: &mut Value| {
+        let entry = entry.as_object_mut().unwrap();
+        for field in ["claimWindow", "nameRegistryCodeHash", "packageRegistryCodeHash"] {
+            entry.remove(field);
+        }
+    };
+    // A second deployment with its own NameRegistry, and the first one's PackageRegistry.
+    let rpc_url = world.node.url.as_str();
+    let mut second = deploy(rpc_url, &["--yes", "--json"]);
+    second[10] = "700";
+    let second = world.person.types(&second).with(0, &[]).json();
+    world.edit(|entry| {
+        unpinned(entry);
+        entry["nameRegistry"] = second["contracts"][0]["address"].clone();
+    });
+    world.person.types(&["network", "check"]).with(50, &["PackageRegistry"]);
+
+    world.edit(|entry| {
+        entry["packageRegistry"] = second["contracts"][1]["address"].clone();
+        entry["registryOrigin"] = json!("http://other.example/");
+    });
+    world.person.types(&["network", "check"]).with(50, &["serves another npm registry"]);
+    world.edit(|entry| entry["registryOrigin"] = json!("http://registry.example/"));
+    let fine = world.person.types(&["network", "check"]);
+    fine.with(0, &["--claim-window 700 pins this code"]);
+}
+
+#[test]
+fn reads_by_proof_need_a_pin_and_believe_no_word_of_the_endpoint() {
+    let world = Deployed::new();
+    world.person.types(&["init", "--reads", "proofs"]).with(0, &["by proof"]);
+    world.person.types(&["status", "left-pad"]).with(1, READ);
+
+    let lying =
+        proxy::start(world.node.url.as_str(), |request: &proxy::Request, upstream: &proxy::Upstream| {
+            let mut answer = upstream.ask(request)?;
+            if String::from_utf8_lossy(&request.body).contains("\"eth_getProof\"") {
+                answer.edit_json(|answer| {
+                    if let Some(word) = answer.pointer_mut("/result/storageProof/0/value") {
+                        *word = json!("0x1");
+                    }
+                });
+            }
+            Some(answer)
+        });
+    world.person.types(&["init", "--rpc-url", &lying]).with(0, &[]);
+    world.person.types(&["status", "left-pad"]).with(1, &["proves nothing about packages"]);
+    // The same endpoint tells the truth where nobody asks for proofs.
+    world.person.types(&["init", "--reads", "calls"]).with(0, &["by call"]);
+    world.person.types(&["status", "left-pad"]).with(1, READ);
+
+    world.person.types(&["init", "--reads", "guesses"]).with(2, &["calls or proofs"]);
+    world.edit(|entry| {
+        *entry = json!({ "chainId": 31_337, "rpcUrls": entry["rpcUrls"], "reads": "proofs",
+            "nameRegistry": entry["nameRegistry"], "packageRegistry": entry["packageRegistry"] });
+    });
+    world.person.types(&["status", "left-pad"]).with(2, &["reads by proof and no claimWindow"]);
+}
