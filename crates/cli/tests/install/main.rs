@@ -14,6 +14,7 @@ mod outages;
 mod packages;
 mod project;
 mod projects;
+mod proofs;
 mod registries;
 mod shelf;
 mod sieges;
