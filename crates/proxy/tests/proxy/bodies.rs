@@ -159,11 +159,12 @@ async fn a_large_body_passes_and_several_do_at_once() {
     let mut settings = settings(&[&registry]);
     settings.limits.tarball = 16 << 20;
     let (running, gate) = start_with(settings).await;
-    let all = (0..9).map(|at| get(&running, registry.at(&format!("/{at}.tgz"))));
+    // More than have a place at once.
+    let all = (0..6).map(|at| get(&running, registry.at(&format!("/{at}.tgz"))));
     for (status, got) in futures_util::future::join_all(all).await {
         assert!(status == 200 && got == body);
     }
-    assert_eq!(gate.seen().len(), 9);
+    assert_eq!(gate.seen().len(), 6);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use url::Url;
 
 /// Longer than anything here takes.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a registry was asked.
 #[derive(Debug, Clone)]
