@@ -58,6 +58,12 @@ impl Authorization {
         Self(format!("Basic {}", credentials.expose_secret()).into())
     }
 
+    /// The value of the header, still hidden.
+    #[must_use]
+    pub fn into_header_value(self) -> SecretString {
+        self.0
+    }
+
     #[cfg(test)]
     pub(crate) fn expose(&self) -> &str {
         self.0.expose_secret()

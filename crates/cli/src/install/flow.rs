@@ -25,6 +25,7 @@ use trust::policy::{Action, Policy};
 use url::Url;
 
 use super::assess::{AssessError, Assessment, Subject, TrustNetwork, assess};
+use super::collect::Counter;
 use super::decision::Call;
 use super::entries::{Checked, Registries, Registry, Source, check_entries};
 use super::lockfile::{Lockfile, LockfileError, parse_lockfile};
@@ -36,6 +37,7 @@ use super::settings::{Phase, Settings};
 use super::transaction::{Transaction, TransactionError};
 use super::unpacked::{Expected, UnpackedError, module_folders, verify_unpacked};
 use crate::output::Output;
+use crate::run_with::lists::Lists;
 
 /// Resolving asks the registry about every package of the tree.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -62,6 +64,8 @@ pub(crate) struct Surroundings {
     pub(crate) interactive: bool,
     /// Where remarks on the way go.
     pub(crate) output: Output,
+    /// What earlier runs saw in tarballs.
+    pub(crate) lists: Lists,
 }
 
 /// What is to be installed.
@@ -109,6 +113,12 @@ pub(crate) enum FlowError {
     /// Something that needs another's code to be fetched while resolving.
     #[error("a dependency does not come from a registry, and the policy does not allow that: {0}")]
     Source(String),
+    /// npm asked for something else than the checked lockfile names, or was given it.
+    #[error("npm was not given what the checked lockfile does not name: {0}")]
+    OtherBytes(String),
+    /// No proxy.
+    #[error(transparent)]
+    Proxy(#[from] proxy::ProxyError),
     /// The project could not be changed.
     #[error(transparent)]
     Transaction(#[from] TransactionError),
@@ -122,6 +132,8 @@ pub(crate) enum FlowError {
 struct Tree {
     lockfile: Lockfile,
     checked: Checked,
+    /// The registry that the lockfile's addresses stand for, where they are not the configured ones.
+    builtin: Option<Url>,
 }
 
 /// Installs; `ask` shows a person the report and asks whether to go on.
@@ -149,6 +161,12 @@ pub(crate) async fn install(
     progress.say("checking every package");
     let manifest = mirror.as_project().read_manifest()?;
     let tree = check_tree(&npm, &text, &manifest, client.config()).await?;
+    let counter = if wanted.dry_run {
+        None
+    } else {
+        let cache = settings.cache();
+        Some(Counter::open(&tree.checked, &client, tree.builtin.as_ref(), cache.as_deref()).await?)
+    };
     let assessment =
         assess(subjects(&tree), &client, around.network.as_ref().map(|(_, network)| network), now()).await?;
     let mut report = report("install", around, assessment, settings.noted());
@@ -167,23 +185,24 @@ pub(crate) async fn install(
         }
         Call::Warn => End::Declined { asked: false },
     };
-    if report.end != End::Checked || wanted.dry_run {
-        return Ok(report);
-    }
+    let Some(counter) = counter.filter(|_| report.end == End::Checked) else { return Ok(report) };
     let lockfile_path = mirror.original_lockfile_path()?;
     // 5.
     let progress = around.output.progress("unpacking");
     let modules: Vec<PathBuf> = module_folders(&tree.lockfile).into_iter().collect();
     let transaction = Transaction::begin(&project.root, &changes, &modules)?;
-    unpack(&npm, &project.root, &settings, &tree).await?;
+    let has_git = tree.checked.values().any(|source| matches!(source, Ok(Source::Git { .. })));
+    // git does not go through a proxy that it does not trust: a tree with such sources is unpacked without.
+    let behind = if has_git { npm.clone() } else { npm.clone().with(counter.environment()) };
+    if let Err(error) = unpack(&behind, &project.root, &settings, has_git).await {
+        return Err(match counter.refusals() {
+            refusals if refusals.is_empty() => error,
+            refusals => FlowError::OtherBytes(trust::text::printable(&refusals.join("; "), 600)),
+        });
+    }
     // 6.
     progress.say("comparing what was unpacked");
-    let files = report
-        .assessment
-        .findings
-        .iter()
-        .filter_map(|finding| Some((finding.subject.location.clone(), finding.files.clone()?)))
-        .collect();
+    let files = counter.files(&tree.checked, &report.assessment.findings, &client, &around.lists).await;
     let receipt = verify_unpacked(&Expected {
         root: &project.root,
         lockfile_path: &lockfile_path,
@@ -203,6 +222,7 @@ pub(crate) async fn install(
         scripts.run(&npm, &project.root, &settings).await?
     };
     transaction.commit()?;
+    around.lists.note_all(&tree.checked, &files);
     drop(progress);
     report.root = Some(project.root.clone());
     report.end = End::Installed { receipt, scripts };
@@ -352,7 +372,7 @@ async fn check_tree(npm: &Npm, text: &str, manifest: &Value, config: &NpmConfig)
     let builtin = if foreign { builtin_registry(npm).await? } else { None };
     let registries = Registries { configured: &configured, builtin: builtin.as_ref() };
     let checked = check_entries(&lockfile, manifest, &registries);
-    Ok(Tree { lockfile, checked })
+    Ok(Tree { lockfile, checked, builtin })
 }
 
 /// Which registry npm would use if nobody had configured any: the one whose address lockfiles carry, and
@@ -403,10 +423,10 @@ fn subjects(tree: &Tree) -> Vec<Subject> {
 }
 
 /// Step 5, npm's part.
-async fn unpack(npm: &Npm, root: &Path, settings: &Settings, tree: &Tree) -> Result<(), FlowError> {
+async fn unpack(npm: &Npm, root: &Path, settings: &Settings, has_git: bool) -> Result<(), FlowError> {
     let mut arguments: Vec<OsString> = vec!["ci".into()];
     arguments.extend(settings.flags(Phase::Quiet));
-    if !tree.checked.values().any(|source| matches!(source, Ok(Source::Git { .. }))) {
+    if !has_git {
         arguments.push("--allow-git=none".into());
         arguments.push("--git=false".into());
     }

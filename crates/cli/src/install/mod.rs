@@ -6,6 +6,7 @@
 //! install scripts, other package managers than npm.
 
 pub(crate) mod assess;
+mod collect;
 pub(crate) mod decision;
 pub(crate) mod entries;
 pub(crate) mod flow;
@@ -36,6 +37,7 @@ use crate::context::Context;
 use crate::errors::{Failure, Outcome};
 use crate::exit::{self, ExitCode};
 use crate::output::Page;
+use crate::run_with::lists::Lists;
 
 /// Installs packages, each checked before it is unpacked and before anything runs.
 pub(crate) async fn run_install(context: &Context, args: InstallArgs) -> Outcome {
@@ -85,6 +87,7 @@ pub(crate) fn surroundings(context: &Context) -> Result<Surroundings, Failure> {
         policy: *context.policy()?,
         interactive: context.interactive,
         output: context.output,
+        lists: Lists::in_home(&context.home()?),
     })
 }
 
@@ -153,6 +156,9 @@ fn failure(error: FlowError) -> Failure {
         }
         FlowError::Unpacked(_) => {
             (exit::MISMATCH, Some("look at what changes this project's node_modules while npm runs"))
+        }
+        FlowError::OtherBytes(_) => {
+            (exit::MISMATCH, Some("the project was put back; look at what the registry serves"))
         }
         FlowError::Registry(_) => (exit::UNKNOWN, Some("check `npm config get registry` and the network")),
         FlowError::Assess(_) => {

@@ -33,6 +33,8 @@ pub(crate) struct Npm {
     program: PathBuf,
     /// Whether npm sees its settings in the environment.
     settings: bool,
+    /// What stands in its environment besides.
+    variables: Vec<(&'static str, OsString)>,
 }
 
 /// What npm wrote before it ended well.
@@ -104,13 +106,18 @@ impl Npm {
             .filter(|folder| folder.is_absolute() && !folder.starts_with(project))
             .map(|folder| folder.join("npm"))
             .find(|program| is_executable(program))
-            .map(|program| Self { program, settings: true })
+            .map(|program| Self { program, settings: true, variables: vec![] })
             .ok_or(NpmRunError::NotFound)
     }
 
     /// The same npm, blind to settings in the environment.
     pub(crate) fn without_settings(self) -> Self {
         Self { settings: false, ..self }
+    }
+
+    /// The same npm with more in its environment.
+    pub(crate) fn with(self, variables: Vec<(&'static str, OsString)>) -> Self {
+        Self { variables, ..self }
     }
 
     /// Runs npm with `arguments` in `folder` and waits at most `limit`. Dropping the future kills the
@@ -132,6 +139,7 @@ impl Npm {
                 npm.env_remove(&name);
             }
         }
+        npm.envs(self.variables.iter().map(|(name, value)| (name, value)));
         match show {
             Show::Kept => npm.stdout(Stdio::piped()).stderr(Stdio::piped()),
             Show::Passed => npm.stdout(Stdio::from(std::io::stderr())).stderr(Stdio::inherit()),
@@ -234,7 +242,7 @@ mod tests {
         let program = folder.path().join("npm");
         std::fs::write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-        (folder, Npm { program, settings: true })
+        (folder, Npm { program, settings: true, variables: vec![] })
     }
 
     async fn run(text: &str, limit: Duration) -> Result<Output, NpmRunError> {

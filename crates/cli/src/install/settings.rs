@@ -97,6 +97,11 @@ impl Settings {
         on(&self.user) || on(&self.project)
     }
 
+    /// Where npm keeps what it fetched.
+    pub(crate) fn cache(&self) -> Option<std::path::PathBuf> {
+        self.project.get("cache").and_then(Value::as_str).map(Into::into)
+    }
+
     /// What the project sets that was overruled or should be known, in npm's order of names.
     pub(crate) fn noted(&self) -> Vec<Noted> {
         let mut noted = Vec::new();

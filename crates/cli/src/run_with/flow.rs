@@ -292,7 +292,7 @@ async fn own_registry(manager: &Manager, root: &Path) -> Option<Url> {
 }
 
 /// The user's own proxy, as curl and npm read it.
-fn upstream_proxy() -> Option<Url> {
+pub(crate) fn upstream_proxy() -> Option<Url> {
     let names = ["https_proxy", "HTTPS_PROXY", "npm_config_https_proxy", "http_proxy", "HTTP_PROXY"];
     let value = names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
     Url::parse(&value).ok().filter(|url| url.scheme() == "http" || url.scheme() == "https")

@@ -5,9 +5,9 @@ mod compare;
 pub(crate) mod exec;
 mod flow;
 mod gate;
-mod lists;
+pub(crate) mod lists;
 mod lookup;
-mod manager;
+pub(crate) mod manager;
 mod plug;
 mod process;
 mod scripts;
@@ -16,6 +16,7 @@ mod tree;
 use std::ffi::OsString;
 use std::path::Path;
 
+pub(crate) use flow::upstream_proxy;
 use flow::{Order, RunError};
 
 use crate::args::{InstallArgs, ManagedArgs, ManagerName, RunWithArgs};
