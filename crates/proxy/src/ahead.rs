@@ -113,7 +113,7 @@ impl Store {
         let same = inner.shared.entry(url.clone()).or_default();
         same.retain(|(_, fetch)| is_running(fetch));
         let found = same.iter().find(|(of, _)| of == headers).and_then(|(_, fetch)| fetch.upgrade());
-        if let Some(fetch) = found.filter(|fetch| fetch.peek().is_none()) {
+        if let Some(fetch) = found {
             return fetch;
         }
         let fetch = start();

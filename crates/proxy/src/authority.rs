@@ -47,10 +47,7 @@ impl fmt::Debug for Authority {
 impl Authority {
     /// For these hosts and no others. The authority's key ends here.
     pub(crate) fn new(hosts: &[String], now: SystemTime) -> Result<Self, ProxyError> {
-        let mut params = prepared(CertificateParams::default(), NAME, now);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        params.name_constraints = Some(constraints(hosts));
+        let params = authority(hosts, now);
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let certificate = params.self_signed(&key)?;
         let issuer = Issuer::new(params, key);
@@ -70,6 +67,15 @@ impl Authority {
     pub(crate) fn config_for(&self, host: &str) -> Option<Arc<ServerConfig>> {
         self.configs.get(host).cloned()
     }
+}
+
+/// What the authority may do, and for whom.
+fn authority(hosts: &[String], now: SystemTime) -> CertificateParams {
+    let mut params = prepared(CertificateParams::default(), NAME, now);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+    params.name_constraints = Some(constraints(hosts));
+    params
 }
 
 fn config_for(
@@ -155,9 +161,7 @@ mod tests {
     /// `name`, `seconds` from now.
     fn is_taken(hosts: &[&str], name: &str, seconds: i64) -> bool {
         let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
-        let mut params = prepared(CertificateParams::default(), NAME, now());
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.name_constraints = Some(constraints(&hosts));
+        let params = super::authority(&hosts, now());
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
         let authority = params.self_signed(&key).unwrap();
         let issuer = Issuer::new(params, key);

@@ -128,6 +128,21 @@ async fn what_is_held_has_a_limit() {
 }
 
 #[tokio::test]
+async fn what_is_larger_than_the_room_is_not_held() {
+    let body = noise(1500 << 10);
+    let registry = Registry::https(move |_| ok("application/octet-stream", &body)).await;
+    let mut settings = settings(&[&registry]);
+    settings.limits.held = 1 << 20;
+    let (running, gate) = start_with(settings).await;
+    running.fetch_ahead([registry.at("/large.tgz"), registry.at("/next.tgz"), registry.at("/last.tgz")]);
+    // The room of one that does not fit is free for the next.
+    eventually("all were judged", || gate.seen().len() == 3).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(get(&running, registry.at("/large.tgz")).await.1.len(), 1500 << 10);
+    assert!(!running.log()[0].ahead);
+}
+
+#[tokio::test]
 async fn what_needed_credentials_is_for_who_has_the_same() {
     let registry = Registry::https(|seen| {
         ok("application/octet-stream", seen.header("authorization").unwrap_or("nobody").as_bytes())
@@ -161,7 +176,11 @@ async fn nothing_foreign_is_fetched_ahead() {
         Registry::https(|_| ok("application/octet-stream", b"bytes")).await,
         Registry::https(|_| ok("application/octet-stream", b"bytes")).await,
     );
-    let (running, gate) = start(&[&registry]).await;
+    let mut settings = settings(&[&registry]);
+    settings.extra_roots.extend_from_slice(&foreign.roots);
+    // One after the other.
+    settings.limits.in_flight = 1;
+    let (running, gate) = start_with(settings).await;
     running.fetch_ahead([foreign.at("/a.tgz"), registry.at("/b.tgz")]);
     eventually("the other is judged", || !gate.seen().is_empty()).await;
     assert!(foreign.seen().is_empty());
