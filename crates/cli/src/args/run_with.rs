@@ -82,7 +82,8 @@ pub(crate) struct ExecArgs {
 
 /// `3pm ci`, `3pm add` and `3pm update`: the project's own package manager is told the same.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "The project's lockfile says which package manager it is; npm where there is none.")]
+#[command(after_help = "Examples:\n  3pm ci\n  3pm add left-pad --save-dev\n  3pm update left-pad\n\n\
+                        The nearest lockfile says which package manager it is; npm where there is none.")]
 pub(crate) struct ManagedArgs {
     /// Packages and flags, as that package manager takes them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]

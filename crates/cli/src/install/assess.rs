@@ -225,6 +225,7 @@ pub(crate) async fn assess_arrived(
 
 /// What the chain says about one package.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly always the larger one, and never many")]
 pub(crate) enum Said {
     /// No trust network is configured.
     NotAsked,

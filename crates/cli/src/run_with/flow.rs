@@ -305,10 +305,7 @@ fn report(around: &Surroundings, gate: &Gatekeeper, more: Vec<crate::install::as
     Report {
         command: "install",
         network: around.network.as_ref().map(|(name, _)| name.clone()),
-        assessment: Assessment {
-            head: gate.sources().lookup.as_ref().map(|lookup| lookup.head.clone()),
-            findings,
-        },
+        assessment: Assessment { head: gate.sources().lookup.as_ref().map(|lookup| lookup.head), findings },
         policy: around.policy,
         settings: Vec::new(),
         root: None,

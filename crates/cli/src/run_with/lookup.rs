@@ -21,6 +21,9 @@ const BATCH: usize = 400;
 type Answer<T> = oneshot::Sender<Result<T, String>>;
 type Key = (PackageName, Version);
 
+/// An answer, once it is there.
+type Known<V> = Arc<OnceCell<Result<V, String>>>;
+
 /// The chain at one block.
 #[derive(Debug)]
 pub(crate) struct Lookup {
@@ -34,16 +37,15 @@ impl Lookup {
     /// Reads `chain` at `head`; the work ends when this is dropped.
     pub(crate) fn new(chain: Arc<Chain>, head: Head) -> Self {
         let packages = {
-            let (chain, head) = (Arc::clone(&chain), head.clone());
+            let (chain, head) = (Arc::clone(&chain), head);
             Batched::new(move |names: Vec<PackageName>| {
-                let (chain, head) = (Arc::clone(&chain), head.clone());
+                let (chain, head) = (Arc::clone(&chain), head);
                 async move { chain.packages(&head, &names).await.map_err(|error| chain_of(&error)) }
             })
         };
         let releases = {
-            let head = head.clone();
             Batched::new(move |keys: Vec<Key>| {
-                let (chain, head) = (Arc::clone(&chain), head.clone());
+                let (chain, head) = (Arc::clone(&chain), head);
                 async move { chain.releases(&head, &keys).await.map_err(|error| chain_of(&error)) }
             })
         };
@@ -68,7 +70,7 @@ impl Lookup {
 /// Questions of one kind, gathered.
 #[derive(Debug)]
 struct Batched<K, V> {
-    known: Mutex<HashMap<K, Arc<OnceCell<Result<V, String>>>>>,
+    known: Mutex<HashMap<K, Known<V>>>,
     questions: mpsc::UnboundedSender<(K, Answer<V>)>,
 }
 
@@ -101,12 +103,10 @@ where
     }
 }
 
-async fn serve<K, V: Clone, F>(
-    mut questions: mpsc::UnboundedReceiver<(K, Answer<V>)>,
-    ask: impl Fn(Vec<K>) -> F,
-) where
-    K: Clone + Send + 'static,
-    V: Send + 'static,
+async fn serve<K, V, F>(mut questions: mpsc::UnboundedReceiver<(K, Answer<V>)>, ask: impl Fn(Vec<K>) -> F)
+where
+    K: Send + 'static,
+    V: Clone + Send + 'static,
     F: Future<Output = Result<Vec<V>, String>> + Send + 'static,
 {
     while let Some(first) = questions.recv().await {

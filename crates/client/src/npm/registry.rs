@@ -106,7 +106,6 @@ pub struct LegacyVersions {
 
 impl NpmClient {
     /// A client for the registries of `config`.
-    #[must_use]
     pub fn new(http: &Http, config: NpmConfig) -> Result<Self, HttpError> {
         let http = match config.ca_pem() {
             Some(authorities) => Http::with_authorities(authorities)?,
