@@ -1,0 +1,134 @@
+// What an install through 3pm costs beside the package manager alone: paired runs, A B A B, from a mirror on
+// loopback, cold and with a warm cache. Prints medians and ratios as a table.
+//
+//   node bench/install.mjs [--binary target/release/3pm] [--packages 300,1000] [--runs 5] [--delay 20]
+//                          [--managers npm,pnpm] [--pnpm PATH]
+import { spawn } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { name, start } from "./mirror.mjs";
+
+const { values } = parseArgs({
+  options: {
+    binary: { type: "string", default: "target/release/3pm" },
+    packages: { type: "string", default: "300,1000" },
+    runs: { type: "string", default: "5" },
+    delay: { type: "string", default: "20" },
+    managers: { type: "string", default: "npm,pnpm" },
+    pnpm: { type: "string", default: "tools/clients/node_modules/pnpm/bin/pnpm.cjs" },
+  },
+});
+const binary = resolve(values.binary);
+const runs = Number(values.runs);
+const work = mkdtempSync(join(tmpdir(), "bench-install-"));
+
+/** A local chain, so that every name is really asked about. */
+async function world() {
+  const home = join(work, "home");
+  const child = spawn(binary, ["dev", "--json"], {
+    env: { ...process.env, THREEPM_HOME: home },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let text = "";
+  const description = await new Promise((ready, failed) => {
+    child.once("exit", (code) => failed(new Error(`3pm dev ended with ${code}`)));
+    child.stdout.on("data", (chunk) => {
+      text += chunk;
+      try {
+        ready(JSON.parse(text));
+      } catch {
+        // Not all of it yet.
+      }
+    });
+  });
+  return { home: description.people.user.home, end: () => child.kill("SIGINT") };
+}
+
+function programs() {
+  const folder = join(work, "programs");
+  mkdirSync(folder);
+  writeFileSync(join(folder, "pnpm"), `#!/bin/sh\nexec node ${resolve(values.pnpm)} "$@"\n`, { mode: 0o755 });
+  return folder;
+}
+
+const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
+
+/** One run in a project of its own, in seconds. */
+async function once(command, project, cache, environment) {
+  const folder = mkdtempSync(join(work, "run-"));
+  cpSync(project, folder, { recursive: true });
+  const env = {
+    ...environment,
+    npm_config_cache: join(cache, "npm"),
+    npm_config_store_dir: join(cache, "pnpm"),
+    XDG_CACHE_HOME: join(cache, "xdg"),
+    XDG_DATA_HOME: join(cache, "data"),
+  };
+  const begun = process.hrtime.bigint();
+  const child = spawn(command[0], command.slice(1), { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (said += chunk));
+  const code = await new Promise((ready) => child.once("close", ready));
+  const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
+  if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}\n${said}`);
+  if (!existsSync(join(folder, "node_modules", name(0)))) throw new Error(`${command.join(" ")} installed nothing`);
+  rmSync(folder, { recursive: true });
+  return seconds;
+}
+
+const rows = [];
+const local = await world();
+try {
+  const path = `${programs()}:${process.env.PATH}`;
+  for (const count of values.packages.split(",").map(Number)) {
+    const mirror = await start(count, Number(values.delay));
+    const environment = {
+      ...process.env,
+      PATH: path,
+      THREEPM_HOME: local.home,
+      NPM_CONFIG_REGISTRY: mirror.url,
+      npm_config_registry: mirror.url,
+      npm_config_audit: "false",
+      npm_config_fund: "false",
+      npm_config_update_notifier: "false",
+      CI: "true",
+    };
+    for (const manager of values.managers.split(",")) {
+      const project = join(work, `project-${manager}-${count}`);
+      mkdirSync(project);
+      writeFileSync(join(project, "package.json"), JSON.stringify({ name: "bench", version: "1.0.0", dependencies: { [name(0)]: "1.0.0" } }));
+      const plain = manager === "npm" ? ["npm", "install"] : [manager, "install", "--no-frozen-lockfile"];
+      const ours = manager === "npm" ? [binary, "install", "--quiet"] : [binary, "run-with", manager, "--quiet", "--", ...plain.slice(1)];
+      for (const cache of ["cold", "warm"]) {
+        const caches = { plain: join(work, "cache-plain"), ours: join(work, "cache-ours") };
+        const fresh = () => {
+          for (const folder of Object.values(caches)) rmSync(folder, { recursive: true, force: true });
+        };
+        fresh();
+        await once(plain, project, caches.plain, environment);
+        await once(ours, project, caches.ours, environment);
+        const seconds = { plain: [], ours: [] };
+        for (let run = 0; run < runs; run += 1) {
+          const order = run % 2 === 0 ? ["plain", "ours"] : ["ours", "plain"];
+          for (const which of order) {
+            if (cache === "cold") fresh();
+            seconds[which].push(await once(which === "plain" ? plain : ours, project, caches[which], environment));
+          }
+        }
+        const ratio = median(seconds.ours.map((value, at) => value / seconds.plain[at]));
+        const row = [manager, count, cache, median(seconds.plain).toFixed(2), median(seconds.ours).toFixed(2), ratio.toFixed(2)];
+        rows.push(row);
+        process.stderr.write(`${row.join("  ")}\n`);
+      }
+    }
+    mirror.close();
+  }
+} finally {
+  local.end();
+  rmSync(work, { recursive: true, force: true });
+}
+process.stdout.write(`${runs} paired runs each, ${values.delay} ms per answer, ${cpus().length} x ${cpus()[0].model}\n\n`);
+process.stdout.write("| package manager | packages | cache | alone, s | through 3pm, s | ratio |\n|---|---|---|---|---|---|\n");
+for (const row of rows) process.stdout.write(`| ${row.join(" | ")} |\n`);
