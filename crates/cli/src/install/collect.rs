@@ -95,6 +95,7 @@ impl Counter {
         let settings = proxy::Settings {
             registries,
             upstream_proxy: crate::run_with::upstream_proxy(),
+            upstream_no_proxy: crate::run_with::upstream_no_proxy(),
             extra_roots: npm.config().ca_pem().unwrap_or_default().to_vec(),
             ..proxy::Settings::default()
         };

@@ -148,6 +148,7 @@ pub(crate) async fn run(
     let settings = proxy::Settings {
         registries,
         upstream_proxy: upstream_proxy(),
+        upstream_no_proxy: upstream_no_proxy(),
         extra_roots: gate.sources().npm.config().ca_pem().unwrap_or_default().to_vec(),
         ..proxy::Settings::default()
     };
@@ -296,6 +297,12 @@ pub(crate) fn upstream_proxy() -> Option<Url> {
     let names = ["https_proxy", "HTTPS_PROXY", "npm_config_https_proxy", "http_proxy", "HTTP_PROXY"];
     let value = names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
     Url::parse(&value).ok().filter(|url| url.scheme() == "http" || url.scheme() == "https")
+}
+
+/// The hosts that the user reaches without it.
+pub(crate) fn upstream_no_proxy() -> Option<String> {
+    let names = ["no_proxy", "NO_PROXY", "npm_config_noproxy"];
+    names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }
 
 /// What the gate and the comparison found, not yet what was done.

@@ -16,8 +16,8 @@ mod tree;
 use std::ffi::OsString;
 use std::path::Path;
 
-pub(crate) use flow::upstream_proxy;
 use flow::{Order, RunError};
+pub(crate) use flow::{upstream_no_proxy, upstream_proxy};
 
 use crate::args::{InstallArgs, ManagedArgs, ManagerName, RunWithArgs};
 use crate::context::Context;
