@@ -122,6 +122,28 @@ contract BatchTest is World {
         packages.publishBatch(rs, bits, all);
     }
 
+    function test_flipping_any_signed_field_of_any_release_of_a_batch_reverts() public {
+        (ReleaseInput[] memory rs, uint16[] memory bits) = two();
+        bits[0] = 7;
+        bytes memory signatures = sign(7, packages.digestOfBatch(rs));
+        for (uint256 i; i < 18; ++i) {
+            (ReleaseInput[] memory fs,) = two();
+            ReleaseInput memory f = fs[i / 9];
+            if (i % 9 == 0) f.packageName = fs[1 - i / 9].packageName;
+            if (i % 9 == 1) f.version = "1.0.9";
+            if (i % 9 == 2) f.sha512Hi ^= bytes32(uint256(1));
+            if (i % 9 == 3) f.sha512Lo ^= bytes32(uint256(1));
+            if (i % 9 == 4) f.contentHash ^= bytes32(uint256(1));
+            if (i % 9 == 5) f.gitSha ^= bytes32(uint256(1));
+            if (i % 9 == 6) f.ciRunUrl = "";
+            if (i % 9 == 7) f.nonce ^= 1;
+            if (i % 9 == 8) f.deadline ^= 1;
+            refuses(Errors.BadSignature.selector, 0);
+            packages.publishBatch(fs, bits, signatures);
+        }
+        packages.publishBatch(rs, bits, signatures);
+    }
+
     function test_a_withdrawn_nonce_stops_the_batch() public {
         (ReleaseInput[] memory rs, uint16[] memory bits) = two();
         withdraw("b", 0, 4);

@@ -84,6 +84,52 @@ contract ConfigureTest is World {
         names.configure(c, 1, signatures, 3, newOnes);
     }
 
+    /// `c` with one field changed; every result could be claimed and, but for the epoch, configured.
+    function flipped(Config memory c, uint256 field) private pure {
+        if (field == 0) c.packageName = "other";
+        if (field == 1) c.members[2] = person(3);
+        if (field == 2) c.threshold = 1;
+        if (field == 3) c.releaseDelayHours = 1;
+        if (field == 4) c.configDelayHours = 1;
+        if (field == 5) c.recoveryDays = 181;
+        if (field == 6) c.guardian = person(3);
+        if (field == 7) c.legacyRoot = "root";
+        if (field == 8) c.deadline ^= 1;
+        if (field == 9) c.epoch ^= 1;
+    }
+
+    function test_flipping_any_signed_field_of_a_config_reverts() public {
+        claim(NAME, 3, 2);
+        claim("other", 3, 2);
+        Config memory c = nextConfig(NAME, 3, 2);
+        bytes memory signatures = sign(3, names.digestOf(c));
+        for (uint256 field; field < 9; ++field) {
+            Config memory f = nextConfig(NAME, 3, 2);
+            flipped(f, field);
+            no(names.digestOf(f) == names.digestOf(c), "digest");
+            bytes memory own = sign(3, names.digestOf(f));
+            refuses(Errors.BadSignature.selector, 0);
+            names.configure(f, 3, signatures, 3, own);
+            refuses(Errors.BadSignature.selector, 0);
+            names.configure(f, 3, own, 3, signatures);
+        }
+        names.configure(c, 3, signatures, 3, signatures);
+    }
+
+    function test_flipping_any_signed_field_of_a_claim_reverts() public {
+        Config memory c = config(NAME, 3, 2);
+        bytes memory signatures = sign(3, names.digestOf(c));
+        uint64 anchorBlock = anchor();
+        for (uint256 field; field < 10; ++field) {
+            Config memory f = config(NAME, 3, 2);
+            flipped(f, field);
+            bytes memory proof = registrarProof(f, anchorBlock);
+            refuses(Errors.BadSignature.selector, 0);
+            names.claim(f, 3, signatures, anchorBlock, proof);
+        }
+        names.claim(c, 3, signatures, anchorBlock, registrarProof(c, anchorBlock));
+    }
+
     function test_the_epoch_is_the_next_one() public {
         claim(NAME, 1, 1);
         Config memory c = config(NAME, 1, 1);

@@ -196,8 +196,10 @@ contract SignaturesTest is World {
         uint256 length = call.length - 160 - 32; // the blob fills 160 bytes, its length stands before it
         for (uint256 less = 1; less < 134; less += 33) {
             call[length + 31] = bytes1(uint8(134 - less));
-            (bool ok,) = address(packages).call(call);
+            (bool ok, bytes memory reason) = address(packages).call(call);
             no(ok, vm.toString(less));
+            uint256 seat = less > 67 ? 0 : 1;
+            same(reason, abi.encodeWithSelector(Errors.BadSignature.selector, seat), vm.toString(less));
         }
         call[length + 31] = bytes1(uint8(134));
         (bool whole,) = address(packages).call(call);
