@@ -12,11 +12,16 @@ mod networks_file;
 mod output;
 mod prompt;
 mod run_with;
+mod shell;
 mod world;
 
 use clap::Parser as _;
 
 fn main() -> std::process::ExitCode {
+    let words: Vec<std::ffi::OsString> = std::env::args_os().collect();
+    if let Some(arguments) = commands::short_form(&words) {
+        return commands::run(arguments).into();
+    }
     let arguments = match args::Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -6,6 +6,7 @@ mod install;
 mod maintainer;
 mod run_with;
 mod setup;
+mod shell;
 mod world;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +21,7 @@ pub(crate) use run_with::{ExecArgs, ManagedArgs, ManagerName, RunWithArgs};
 pub(crate) use setup::{
     CompletionsArgs, CoordinatorCommand, InitArgs, ServeArgs, WalletCommand, WalletConnectArgs,
 };
+pub(crate) use shell::{HookArgs, InterceptArgs, ShellName, ShimsArgs, ShimsCommand};
 pub(crate) use world::{DemoArgs, DevArgs};
 
 use crate::output::Color;
@@ -89,6 +91,11 @@ pub(crate) enum Command {
     Exec(ExecArgs),
     /// Let npm, pnpm, yarn or bun install, behind the same checks
     RunWith(RunWithArgs),
+    /// Stand in for a command of a package manager: check what installs, hand on the rest
+    Intercept(InterceptArgs),
+    /// Programs that stand in for npm, pnpm, yarn and bun in scripts and CI
+    #[command(subcommand)]
+    Shims(ShimsCommand),
     /// Choose the network: RPC, contracts, coordinator
     Init(InitArgs),
     /// The wallet that signs; no key ever enters this process

@@ -9,11 +9,14 @@ use clap::Subcommand;
 use clap_complete::Shell;
 use url::Url;
 
+use super::HookArgs;
 use crate::config;
 
 /// `3pm init`.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, Default, PartialEq, clap::Args)]
 #[command(after_help = "Examples:\n  3pm init                                       asks\n  \
+                        3pm init --hook                                npm install goes through 3pm from now on\n  \
+                        3pm init --undo                                and no longer\n  \
                         3pm init --network local --rpc-url http://127.0.0.1:8545 \\\n    \
                         --name-registry 0x… --package-registry 0x… --coordinator http://127.0.0.1:8787\n\n\
                         Running it again changes what is given and keeps the rest.")]
@@ -49,6 +52,8 @@ pub(crate) struct InitArgs {
     /// Take chain, addresses and code hashes from a file that 3pm deploy wrote
     #[arg(long, value_name = "FILE")]
     pub(crate) networks_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) hook: HookArgs,
 }
 
 fn parse_reads(text: &str) -> Result<Reads, String> {

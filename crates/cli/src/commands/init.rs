@@ -10,6 +10,7 @@ use client::http::public;
 use serde::Serialize;
 use url::Url;
 
+use super::hook;
 use crate::args::InitArgs;
 use crate::config::{self, Config, ConfigFile, KNOWN_NETWORKS, Network, NetworkEntry};
 use crate::context::Context;
@@ -18,6 +19,7 @@ use crate::exit;
 use crate::networks_file;
 use crate::output::Page;
 use crate::prompt;
+use crate::shell::hook::Change;
 
 /// The name when nothing else is said.
 const DEFAULT_NETWORK: &str = "local";
@@ -38,10 +40,19 @@ struct Report {
     registry_origin: Option<String>,
     reads: Reads,
     claim_window: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hook: Vec<Change>,
 }
 
 /// Writes `config.json`.
-pub(crate) async fn run(context: &Context, args: InitArgs) -> Outcome {
+pub(crate) async fn run(context: &Context, mut args: InitArgs) -> Outcome {
+    let hook_args = std::mem::take(&mut args.hook);
+    if hook_args.undo {
+        return hook::undo(context, &hook_args);
+    }
+    if hook_args.hook && args == InitArgs::default() && context.chosen_network().is_none() {
+        return hook::write_only(context, &hook_args);
+    }
     let home = context.home()?;
     let path = home.join(config::FILE);
     let before = config::read(&path).hint("mend the file, or move it away and run 3pm init again")?;
@@ -77,6 +88,7 @@ pub(crate) async fn run(context: &Context, args: InitArgs) -> Outcome {
         registry_origin: network.registry_origin.as_ref().map(public),
         reads: network.reads,
         claim_window: network.pin.map(|pin| pin.claim_window),
+        hook: hook::offer(context, &hook_args).await?,
     };
     context.output.result(&report, |page| render(&report, page));
     Ok(exit::FINE)
@@ -190,5 +202,8 @@ fn render(report: &Report, page: &mut Page) {
     page.field("code", code);
     page.field("reads", if report.reads == Reads::Proofs { "by proof" } else { "by call" });
     page.field("config", format!("{}{}", report.config, if report.changed { "" } else { " (unchanged)" }));
+    if !report.hook.is_empty() {
+        hook::render(&report.hook, page);
+    }
     page.next("3pm install PACKAGE, or to publish: 3pm wallet connect --rpc URL of your signer");
 }

@@ -6,17 +6,21 @@ mod approve;
 mod completions;
 mod coordinator;
 mod deploy;
+mod hook;
 mod init;
+mod intercept;
 mod network;
 mod pending;
 mod publish;
 mod register;
 mod register_token;
+mod shims;
 mod status;
 mod submit;
 mod team;
 mod wallet;
 
+pub(crate) use intercept::short_form;
 use tokio::runtime::Runtime;
 
 use crate::args::{Arguments, Command, ManagerName};
@@ -72,6 +76,8 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Completions(args) => completions::run(&args),
         Command::Deploy(args) => deploy::run(context, args).await,
         Command::Network(command) => network::run(context, command).await,
+        Command::Intercept(args) => intercept::run(context, args).await,
+        Command::Shims(command) => shims::run(context, &command),
         Command::Init(args) => init::run(context, args).await,
         Command::Wallet(command) => wallet::run(context, command).await,
         Command::Register(args) => register::run(context, args).await,
