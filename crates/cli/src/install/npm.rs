@@ -105,7 +105,7 @@ impl Npm {
         std::env::split_paths(&path)
             .filter(|folder| folder.is_absolute() && !folder.starts_with(project))
             .map(|folder| folder.join("npm"))
-            .find(|program| is_executable(program))
+            .find(|program| is_executable(program) && !crate::shell::program::is_shim(program))
             .map(|program| Self { program, settings: true, variables: vec![] })
             .ok_or(NpmRunError::NotFound)
     }

@@ -201,7 +201,7 @@ pub(crate) fn find_program(command: &str, project: &Path, shims: &Path) -> Optio
     std::env::split_paths(&path)
         .filter(|folder| folder.is_absolute() && !folder.starts_with(project) && !folder.starts_with(shims))
         .map(|folder| folder.join(command))
-        .find(|program| is_executable(program))
+        .find(|program| is_executable(program) && !crate::shell::program::is_shim(program))
 }
 
 /// yarn 1, or a later one.

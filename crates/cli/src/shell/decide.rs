@@ -149,12 +149,12 @@ fn find<'a>(table: &Table, words: &'a [Word], from: usize) -> Found<'a> {
     for (index, word) in words.iter().enumerate().skip(from) {
         match look_up(table, &words[index..]) {
             None => unknown = Some(word),
-            Some(Does::Continues(skipped)) => match find(table, words, index + 1 + skipped) {
+            Some((Does::Continues(skipped), length)) => match find(table, words, index + length + skipped) {
                 Found::Row { does, at } => worst = Some(worse(worst, (does, at))),
                 Found::Bare => worst = Some(worse(worst, (Does::Installs, word.at))),
                 Found::Unknown(inner) => unknown = Some(inner),
             },
-            Some(does) => worst = Some(worse(worst, (does, word.at))),
+            Some((does, _)) => worst = Some(worse(worst, (does, word.at))),
         }
         if word.certain {
             break;
@@ -184,8 +184,9 @@ fn stake(does: Does) -> u8 {
     }
 }
 
-/// The longest row that these words begin with, else what an abbreviation could mean at worst.
-fn look_up(table: &Table, words: &[Word]) -> Option<Does> {
+/// The longest row that these words begin with, and how many words it has; else what an abbreviation could mean
+/// at worst.
+fn look_up(table: &Table, words: &[Word]) -> Option<(Does, usize)> {
     let first = if table.abbreviates { kebab(&words.first()?.text) } else { words.first()?.text.clone() };
     let fits = |name: &str| {
         let mut parts = name.split(' ');
@@ -193,12 +194,13 @@ fn look_up(table: &Table, words: &[Word]) -> Option<Does> {
             && parts.zip(1..).all(|(part, index)| words.get(index).is_some_and(|word| word.text == part))
     };
     let names = || table.rows.iter().flat_map(|(names, does)| names.iter().map(move |name| (*name, *does)));
-    let exact = names().filter(|(name, _)| fits(name)).max_by_key(|(name, _)| name.split(' ').count());
+    let length = |name: &str| name.split(' ').count();
+    let exact = names().filter(|(name, _)| fits(name)).max_by_key(|(name, _)| length(name));
     if exact.is_some() || !table.abbreviates || first.is_empty() {
-        return exact.map(|(_, does)| does);
+        return exact.map(|(name, does)| (does, length(name)));
     }
-    let meant = names().filter(|(name, _)| !name.contains(' ') && name.starts_with(&first));
-    meant.map(|(_, does)| does).max_by_key(|does| stake(*does))
+    let meant = names().filter(|(name, _)| length(name) == 1 && name.starts_with(&first));
+    meant.map(|(_, does)| (does, 1)).max_by_key(|(does, _)| stake(*does))
 }
 
 /// npm takes `installTest` for `install-test`.
@@ -222,7 +224,7 @@ fn asks_for_help(table: &Table, arguments: &[OsString]) -> bool {
         Some("--help" | "-h") => {
             let first =
                 words.first().map(|word| Word { text: word.to_string_lossy().into(), at: 0, certain: true });
-            let does = first.map(|word| look_up(table, &[word]));
+            let does = first.map(|word| look_up(table, &[word]).map(|(does, _)| does));
             let runs = matches!(does, Some(None | Some(Does::RunsOnce | Does::Creates | Does::RunsInBun)));
             words.iter().all(plain) && !runs
         }

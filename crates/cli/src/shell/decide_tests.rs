@@ -246,11 +246,8 @@ fn what_installs_nothing_is_npms_own_matter() {
 
 #[test]
 fn where_a_line_can_be_read_in_two_ways_the_one_that_installs_counts() {
-    check_installs(&[
-        "npm --unheard-of run install",
-        "npm --unheard-of install run",
-        "npm --tag --prefix install",
-    ]);
+    check_installs(&["npm --unheard-of run install", "npm --unheard-of install run"]);
+    check("refuse", &["npm --tag --prefix install"]);
     check("pass", &["npm --unheard-of value run build", "npm --color always run build"]);
     // `inst` alone is npm's own alias; `install-` could be three things.
     check("install: install, then test", &["npm install-t"]);
@@ -398,13 +395,13 @@ fn npx_and_its_kin_run_what_was_checked_or_what_is_there() {
             "npx --help",
             "npx --no cowsay",
             "npx --no-install cowsay",
-            "npx -c tsc",
             "pnpm exec tsc",
             "yarn exec tsc",
             "npm exec",
         ],
     );
     check("pass: --no-install tsc", &["bunx tsc"]);
+    check("pass: --no-install -c tsc", &["npx -c tsc"]);
     check("pass: x --no-install tsc", &["bun x tsc"]);
     // What 3pm exec has no words for runs as far as nothing has to be fetched.
     check("pass: --no-install -w a cowsay", &["npx -w a cowsay"]);

@@ -28,8 +28,6 @@ struct Manner {
     empty: &'static [&'static str],
     /// Flags with which it installs nothing.
     never: &'static [&'static str],
-    /// Flags that say what a shell is to run.
-    call: &'static [&'static str],
     /// Whether its flags may also stand behind the command.
     scattered: bool,
     /// The flag that makes it install nothing.
@@ -42,7 +40,6 @@ const NPX: Manner = Manner {
     package: &["-p", "--package"],
     empty: &["-y", "--yes", "-q", "--quiet", "-s", "--silent"],
     never: &["--no", "-n", "--no-install", "--yes=false", "--no-yes"],
-    call: &["-c", "--call"],
     scattered: false,
     offline: Some("--no-install"),
     local: true,
@@ -55,7 +52,6 @@ const PNPM_DLX: Manner = Manner {
     package: &["--package"],
     empty: &["-s", "--silent"],
     never: &[],
-    call: &[],
     scattered: false,
     offline: None,
     local: false,
@@ -67,7 +63,6 @@ const BUNX: Manner = Manner {
     package: &["-p", "--package"],
     empty: &["--silent", "--verbose"],
     never: &["--no-install"],
-    call: &[],
     scattered: false,
     offline: Some("--no-install"),
     local: true,
@@ -195,7 +190,7 @@ fn read(manner: &Manner, behind: &[OsString]) -> Read {
             let next = || behind.get(at).map(|next| next.to_string_lossy().into_owned());
             read.packages.extend(value.map(str::to_owned).or_else(next));
             at += usize::from(value.is_none());
-        } else if !manner.empty.contains(&text.as_ref()) || manner.call.contains(&name) {
+        } else if !manner.empty.contains(&text.as_ref()) {
             read.odd = read.odd.or_else(|| Some(text.into_owned()));
         }
     }
