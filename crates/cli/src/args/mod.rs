@@ -2,6 +2,7 @@
 //! `world`; settings that live longer than one command are in `config`.
 
 mod deployment;
+mod doctor;
 mod install;
 mod maintainer;
 mod run_with;
@@ -12,6 +13,7 @@ mod world;
 use clap::{Parser, Subcommand};
 
 pub(crate) use deployment::{DeployArgs, NetworkCommand};
+pub(crate) use doctor::DoctorArgs;
 pub(crate) use install::{InstallArgs, VerifyArgs};
 pub(crate) use maintainer::{
     ApproveArgs, ApproveSwitches, PendingArgs, PublishArgs, RegisterArgs, RegisterTokenArgs, StatusArgs,
@@ -96,6 +98,8 @@ pub(crate) enum Command {
     /// Programs that stand in for npm, pnpm, yarn and bun in scripts and CI
     #[command(subcommand)]
     Shims(ShimsCommand),
+    /// What is installed, hooked, reachable and misconfigured, and what to do about it
+    Doctor(DoctorArgs),
     /// Choose the network: RPC, contracts, coordinator
     Init(InitArgs),
     /// The wallet that signs; no key ever enters this process

@@ -6,6 +6,7 @@ mod approve;
 mod completions;
 mod coordinator;
 mod deploy;
+mod doctor;
 mod hook;
 mod init;
 mod intercept;
@@ -76,6 +77,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Completions(args) => completions::run(&args),
         Command::Deploy(args) => deploy::run(context, args).await,
         Command::Network(command) => network::run(context, command).await,
+        Command::Doctor(_) => doctor::run(context).await,
         Command::Intercept(args) => intercept::run(context, args).await,
         Command::Shims(command) => shims::run(context, &command),
         Command::Init(args) => init::run(context, args).await,
