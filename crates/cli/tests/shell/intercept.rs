@@ -1,0 +1,120 @@
+//! What installs nothing is the real program's own; what does not pass says why.
+
+use std::io::Read as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Command;
+
+use crate::desk::Desk;
+use crate::harness::world::World;
+
+/// A project whose scripts do what their names say.
+fn project(desk: &Desk) {
+    let scripts = r#"{"name": "p", "version": "1.0.0", "scripts": {
+        "count": "wc -c", "fail": "exit 7", "say": "echo said", "show": "node -p process.argv.slice(1).join()"}}"#;
+    desk.write("package.json", scripts);
+}
+
+#[test]
+fn npm_keeps_its_exit_code_its_input_and_its_words() {
+    let desk = Desk::new();
+    project(&desk);
+    let plain = desk.types("npm", &["--version"]);
+    let through = desk.types("3pm", &["npm-intercept", "--version"]);
+    assert_eq!((&plain.stdout, &plain.stderr, plain.code), (&through.stdout, &through.stderr, through.code));
+    desk.types("3pm", &["npm-intercept", "run", "fail"]).with(7, &[]);
+    desk.types("3pm", &["npm-intercept", "--", "run", "say"]).with(0, &["said"]);
+    desk.types("3pm", &["intercept", "npm", "--", "run", "say"]).with(0, &["said"]);
+    let counted = desk.types_into("3pm", &["npm-intercept", "run", "--silent", "count"], "four").with(0, &[]);
+    assert_eq!(counted.stdout.trim(), "4");
+    // Flags that 3pm has as well are npm's here.
+    let document = desk.types("3pm", &["npm-intercept", "--json", "ls"]).with(0, &[]).json();
+    assert_eq!(document["name"], "p");
+    desk.types("3pm", &["npm-intercept", "-q", "--color=always", "run", "say"]).with(0, &["said"]);
+}
+
+#[test]
+fn the_process_becomes_the_program_so_signals_are_its_own() {
+    let desk = Desk::new();
+    desk.program("fake/npm", "echo $$ $0 \"$@\"; exec sleep 600");
+    let desk = desk;
+    let fake = desk.at("fake");
+    let desk = desk.first_on_path(fake);
+    let mut child = desk.command("3pm", &["npm-intercept", "run", "a  b", ""]).spawn().unwrap();
+    let mut line = Vec::new();
+    let mut byte = [0];
+    let mut stdout = child.stdout.take().unwrap();
+    while stdout.read(&mut byte).unwrap() == 1 && byte[0] != b'\n' {
+        line.push(byte[0]);
+    }
+    let line = String::from_utf8(line).unwrap();
+    assert!(line.starts_with(&format!("{} ", child.id())) && line.ends_with(" run a  b "), "{line}");
+    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
+}
+
+#[test]
+fn what_cannot_be_checked_is_refused_and_the_switch_hands_it_on() {
+    let desk = Desk::new();
+    desk.program("fake/npm", "echo real npm got \"$@\"");
+    let fake = desk.at("fake");
+    let desk = desk.first_on_path(fake);
+    let refused = desk.types("3pm", &["npm-intercept", "install", "-g", "left-pad"]);
+    let refused = refused.with(4, &["outside of a project", "THREEPM_INTERCEPT=off npm install -g left-pad"]);
+    assert!(!refused.stdout.contains("real npm"), "{refused:?}");
+    desk.types("3pm", &["npm-intercept", "nothing-of-the-kind"]).with(4, &["nothing that 3pm knows"]);
+    let off = [("THREEPM_INTERCEPT", "off".as_ref())];
+    desk.types_with("3pm", &["npm-intercept", "install", "-g", "left-pad"], &off)
+        .with(0, &["real npm got install -g left-pad"]);
+}
+
+#[test]
+fn a_program_that_is_not_there_or_leads_back_ends_at_once() {
+    let desk = Desk::new();
+    let own = desk.at("own");
+    let empty = desk.only_on_path(&[own]);
+    empty.types("3pm", &["pnpm-intercept", "run", "x"]).with(127, &["pnpm is not on the PATH"]);
+    let desk = Desk::new();
+    desk.program("wrapper/npm", "exec 3pm npm-intercept \"$@\"");
+    desk.program("spawner/yarn", "3pm yarn-intercept \"$@\"");
+    let (wrapper, spawner) = (desk.at("wrapper"), desk.at("spawner"));
+    let desk = desk.first_on_path(wrapper).first_on_path(spawner);
+    desk.types("3pm", &["npm-intercept", "ls"]).with(127, &["leads back to 3pm"]);
+    desk.types("3pm", &["yarn-intercept", "run", "x"]).with(127, &["leads back to 3pm"]);
+}
+
+#[test]
+fn an_install_that_was_typed_as_npm_goes_through_the_checks() {
+    let world = World::shared();
+    let name = "intercepted";
+    let folder = world.new_folder("intercepted-package");
+    std::fs::write(folder.join("package.json"), format!(r#"{{"name": "{name}", "version": "1.0.0"}}"#))
+        .unwrap();
+    world.person("alice").at(&folder).program("npm", ["publish"]).succeeded();
+    for (place, words) in
+        [("plain", ["install", name].as_slice()), ("other", &["install", "--save-exact", name])]
+    {
+        let project = world.new_folder(&format!("intercepted-{place}"));
+        std::fs::write(project.join("package.json"), r#"{"name": "p", "version": "1.0.0"}"#).unwrap();
+        let user = world.person("user").at(&project);
+        let all: Vec<&str> = std::iter::once("npm-intercept").chain(words.iter().copied()).collect();
+        let ended = user.threepm(all).succeeded();
+        assert!(project.join("node_modules").join(name).join("package.json").is_file(), "{ended:?}");
+        assert!(ended.stdout.contains("compared") || ended.stdout.contains("NotEnrolled"), "{ended:?}");
+        // From the lockfile, and what npm does with a word between.
+        std::fs::remove_dir_all(project.join("node_modules")).unwrap();
+        user.threepm(["npm-intercept", "ci"]).succeeded();
+        assert!(project.join("node_modules").join(name).join("package.json").is_file());
+    }
+}
+
+#[test]
+fn the_tests_that_belong_to_an_install_run_after_it() {
+    let world = World::shared();
+    let project = world.new_folder("intercepted-test");
+    let manifest = r#"{"name": "p", "version": "1.0.0", "scripts": {"test": "echo ran > ran.txt; exit 5"}}"#;
+    std::fs::write(project.join("package.json"), manifest).unwrap();
+    let ended = world.person("user").at(&project).threepm(["npm-intercept", "install-test"]);
+    assert_eq!(ended.code, Some(5), "{ended:?}");
+    assert!(project.join("ran.txt").is_file());
+}

@@ -1,0 +1,11 @@
+//! What stands in front of the package managers, with the real binary, real shells and real programs.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
+#![allow(dead_code, unreachable_pub, reason = "the harness serves several test programs")]
+
+mod desk;
+mod doctor;
+mod harness;
+mod hook;
+mod intercept;
+mod shims;
