@@ -36,7 +36,8 @@ pub(crate) fn write_only(context: &Context, args: &HookArgs) -> Outcome {
 /// `3pm init --undo`.
 pub(crate) fn undo(context: &Context, args: &HookArgs) -> Outcome {
     let shells = if args.shell.is_empty() { ShellName::ALL.to_vec() } else { args.shell.clone() };
-    let changes = shells.into_iter().map(|shell| Ok(hook::remove(shell, &startup_file(shell)?).map_err(failure)?));
+    let changes =
+        shells.into_iter().map(|shell| Ok(hook::remove(shell, &startup_file(shell)?).map_err(failure)?));
     let report = Report { hook: changes.collect::<Result<_, Failure>>()? };
     context.output.result(&report, |page| {
         let gone: Vec<&Change> = report.hook.iter().filter(|change| change.changed).collect();
@@ -95,7 +96,8 @@ pub(crate) fn render(changes: &[Change], page: &mut Page) {
 }
 
 fn write(context: &Context, args: &HookArgs) -> Result<Vec<Change>, Failure> {
-    let changes = shells(args)?.into_iter().map(|shell| Ok(hook::add(shell, &startup_file(shell)?).map_err(failure)?));
+    let changes =
+        shells(args)?.into_iter().map(|shell| Ok(hook::add(shell, &startup_file(shell)?).map_err(failure)?));
     let changes = changes.collect::<Result<Vec<_>, Failure>>()?;
     warn_off_path(context, &changes);
     Ok(changes)
@@ -118,7 +120,9 @@ fn warn_off_path(context: &Context, changes: &[Change]) {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let known = std::env::split_paths(&path).any(|folder| crate::shell::is_executable(&folder.join("3pm")));
     if !known && !changes.is_empty() {
-        context.output.warn("3pm is not on the PATH, and the hook calls it by its name: add its folder to the PATH");
+        context
+            .output
+            .warn("3pm is not on the PATH, and the hook calls it by its name: add its folder to the PATH");
     }
 }
 

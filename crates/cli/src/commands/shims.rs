@@ -37,17 +37,27 @@ pub(crate) fn run(context: &Context, command: &ShimsCommand) -> Outcome {
         ShimsCommand::Remove(args) => {
             let folder = folder(context, args)?;
             let removed = shims::remove(&folder)?;
-            let report = Report { folder, written: vec![], removed, path_line: None, added_to_github_path: false };
+            let report =
+                Report { folder, written: vec![], removed, path_line: None, added_to_github_path: false };
             context.output.result(&report, |page| {
-                page.good(if report.removed.is_empty() { "there were no shims" } else { "the shims are gone" });
+                page.good(if report.removed.is_empty() {
+                    "there were no shims"
+                } else {
+                    "the shims are gone"
+                });
                 page.field("folder", report.folder.display());
             });
             Ok(exit::FINE)
         }
         ShimsCommand::Path(args) => {
             let folder = folder(context, args)?;
-            let report =
-                Report { folder, written: vec![], removed: vec![], path_line: None, added_to_github_path: false };
+            let report = Report {
+                folder,
+                written: vec![],
+                removed: vec![],
+                path_line: None,
+                added_to_github_path: false,
+            };
             context.output.result(&report, |page| page.line(&report.folder.display().to_string()));
             Ok(exit::FINE)
         }
@@ -92,7 +102,11 @@ fn announce(file: &Path, folder: &Path) -> std::io::Result<()> {
         return Ok(());
     }
     let end = if known.is_empty() || known.ends_with('\n') { "" } else { "\n" };
-    std::fs::OpenOptions::new().append(true).create(true).open(file)?.write_all(format!("{end}{line}\n").as_bytes())
+    std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(file)?
+        .write_all(format!("{end}{line}\n").as_bytes())
 }
 
 fn render(report: &Report, page: &mut Page) {

@@ -7,6 +7,8 @@
 //! 2. There is a checked tarball of that name and version: from this run, from an earlier one, or fetched now.
 //! 3. All of its files are there, with its bytes, and no others.
 //! 4. What comes from no registry is named, for the policy to decide about.
+//! 5. Something that lies there asks for each package, and declares each command: what a registry's document
+//!    added to a manifest is in nobody's bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -74,24 +76,34 @@ pub(crate) async fn compare_tree(
     for (place, what) in &tree.changed {
         compared.findings.push(elsewhere(place, what));
     }
+    let mut asked = Asked::default();
+    tree.own.iter().for_each(|manifest| asked.add(manifest, true));
+    let mut commands = tree.commands;
+    let mut present: Vec<(Option<String>, std::path::PathBuf)> = Vec::new();
     let mut level = tree.packages;
     while !level.is_empty() {
+        for package in &level {
+            asked.add(&package.manifest, false);
+            present.push((package.folder.clone(), package.location.clone()));
+        }
         sources.extend(sources_elsewhere(level.iter().map(|package| &package.manifest)));
         for (folder, targets) in aliases(level.iter().map(|package| &package.manifest)) {
             names.entry(folder).or_default().extend(targets);
         }
         find_missing(&level, &sources, &mut candidates, gate, lists).await;
-        let (nested, results) = {
+        let (nested, linked, results) = {
             let (root, candidates) = (root.to_owned(), candidates.clone());
             let work = tokio::task::spawn_blocking(move || {
                 let results = compare_all(&root, &level, &candidates);
-                let mut nested = Vec::new();
+                let (mut nested, mut linked) = (Vec::new(), Vec::new());
                 for (package, result) in level.iter().zip(&results) {
                     if let Ok(found) = result {
-                        nested.extend(packages_inside(&root, package, &found.files)?);
+                        let inside = packages_inside(&root, package, &found.files)?;
+                        nested.extend(inside.packages);
+                        linked.extend(inside.commands);
                     }
                 }
-                Ok::<_, TreeError>((nested, level.into_iter().zip(results).collect::<Vec<_>>()))
+                Ok::<_, TreeError>((nested, linked, level.into_iter().zip(results).collect::<Vec<_>>()))
             });
             match work.await {
                 Ok(done) => done?,
@@ -102,7 +114,19 @@ pub(crate) async fn compare_tree(
             compared.receipt.installed += 1;
             settle(&package, result, &sources, &names, &mut compared);
         }
+        commands.extend(linked);
         level = nested;
+    }
+    // 5.
+    for (folder, location) in present {
+        if folder.is_some_and(|folder| !asked.packages.contains(&folder)) {
+            compared.findings.push(elsewhere(&location, "nothing that lies here asks for it"));
+        }
+    }
+    for (place, command) in commands {
+        if !asked.commands.contains(&command) && !asked.any_command {
+            return Err(TreeError::Unknown { location: place, what: "the commands of these packages" });
+        }
     }
     Ok(compared)
 }
@@ -350,10 +374,10 @@ fn inside_name(inside: &str) -> Option<&str> {
 }
 
 /// The packages in a package's own `node_modules` that its tarball did not bring.
-fn packages_inside(root: &Path, package: &Package, files: &Files) -> Result<Vec<Package>, TreeError> {
+fn packages_inside(root: &Path, package: &Package, files: &Files) -> Result<Tree, TreeError> {
     let modules = package.location.join("node_modules");
     if package.place != Place::Folder || !root.join(&modules).is_dir() {
-        return Ok(vec![]);
+        return Ok(Tree::default());
     }
     let mut inside = Tree::default();
     tree::walk_nested(root, &modules, &mut inside)?;
@@ -362,7 +386,7 @@ fn packages_inside(root: &Path, package: &Package, files: &Files) -> Result<Vec<
         let path = inner.location.strip_prefix(prefix).unwrap_or(&inner.location);
         !files.contains_key(&format!("{}/package.json", path.display()))
     });
-    Ok(inside.packages)
+    Ok(inside)
 }
 
 /// Name and version as a package.json says them.
@@ -376,6 +400,39 @@ pub(crate) fn identity(manifest: &Value) -> Key {
 
 fn clean(version: &str) -> &str {
     version.split_once('+').map_or(version, |(clean, _)| clean)
+}
+
+/// What the manifests on disk ask for and declare.
+#[derive(Debug, Default)]
+struct Asked {
+    packages: BTreeSet<String>,
+    commands: BTreeSet<String>,
+    /// One declares a whole folder of commands.
+    any_command: bool,
+}
+
+impl Asked {
+    fn add(&mut self, manifest: &Value, is_own: bool) {
+        let fields = ["dependencies", "optionalDependencies", "peerDependencies", "devDependencies"];
+        for field in fields.iter().filter(|field| is_own || **field != "devDependencies") {
+            if let Some(Value::Object(asked)) = manifest.get(*field) {
+                self.packages.extend(asked.keys().cloned());
+            }
+        }
+        match manifest.get("bin") {
+            Some(Value::Object(commands)) => {
+                let plain = commands.keys().filter_map(|command| command.rsplit('/').next());
+                self.commands.extend(plain.map(str::to_owned));
+            }
+            Some(Value::String(_)) => {
+                let name = identity(manifest).0;
+                self.commands.extend(name.rsplit('/').next().map(str::to_owned));
+            }
+            Some(Value::Array(_)) => self.any_command = true,
+            _ => {}
+        }
+        self.any_command |= manifest.pointer("/directories/bin").is_some();
+    }
 }
 
 /// Folders whose package comes from no registry, with what asks for it.

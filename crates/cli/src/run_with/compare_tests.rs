@@ -68,7 +68,7 @@ fn bundled_packages_are_part_of_the_bytes_and_others_inside_are_not() {
     let package =
         Package { location: ".".into(), folder: Some("a".into()), manifest: json!({}), place: Place::Folder };
     let inside = packages_inside(disk.path(), &package, &files(&list)).unwrap();
-    assert_eq!(inside.len(), 1);
+    assert_eq!(inside.packages.len(), 1);
 }
 
 #[test]
@@ -99,4 +99,17 @@ fn versions_are_compared_as_they_are_published() {
         identity(&json!({"name": " a ", "version": "v1.0.0+b"})),
         ("a".to_owned(), "1.0.0".to_owned())
     );
+}
+
+#[test]
+fn what_is_asked_for_and_declared_is_read_from_the_manifests_on_disk() {
+    let mut asked = Asked::default();
+    asked.add(&json!({"name": "app", "devDependencies": {"a": "1"}, "bin": "./x.js"}), true);
+    asked.add(&json!({"name": "@s/b", "dependencies": {"c": "1"}, "devDependencies": {"d": "1"}, "bin": {"e": "e.js"}}), false);
+    asked.add(&json!({"name": "@s/f", "bin": "f.js", "peerDependencies": {"g": "*"}}), false);
+    assert_eq!(asked.packages, ["a", "c", "g"].map(str::to_owned).into());
+    assert_eq!(asked.commands, ["app", "e", "f"].map(str::to_owned).into());
+    assert!(!asked.any_command);
+    asked.add(&json!({"directories": {"bin": "./tools"}}), false);
+    assert!(asked.any_command);
 }

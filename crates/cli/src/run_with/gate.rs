@@ -385,7 +385,7 @@ impl Gatekeeper {
     }
 
     /// Reads a document: `Err` with a reason when it is one about a package that cannot be read.
-    fn read_document(&self, bytes: &Bytes) -> Result<(), String> {
+    fn read_document(&self, path: &str, bytes: &Bytes) -> Result<(), String> {
         let document: Document = match serde_json::from_slice(bytes) {
             Ok(document) => document,
             Err(error) => {
@@ -395,7 +395,20 @@ impl Gatekeeper {
                 return if about_package { Err(printable(&error.to_string(), 200)) } else { Ok(()) };
             }
         };
-        let Some(name) = document.name else { return Ok(()) };
+        let describes = document.versions.is_some() || document.dist.is_some();
+        let name = match document.name {
+            // Whoever asked for one package would take it for that one, whatever it calls itself.
+            Some(name) if describes && !is_document_of(path, &name) => {
+                return Err(format!(
+                    "it is about {} and not about {}",
+                    printable(&name, 214),
+                    printable(path, 300)
+                ));
+            }
+            Some(name) => name,
+            None if describes => return Err("it does not say which package it is about".to_owned()),
+            None => return Ok(()),
+        };
         let mut announced = Vec::new();
         let mut add = |named: Option<String>, version: String, dist: Option<Dist>| {
             let Some(Dist { tarball: Some(tarball), integrity }) = dist else { return };
@@ -475,10 +488,10 @@ impl Gate for Door {
     async fn document(&self, asked: &Asked, bytes: Bytes) -> Ruling {
         let gate = Arc::clone(&self.0);
         let read = if bytes.len() <= SMALL {
-            gate.read_document(&bytes)
+            gate.read_document(asked.url.path(), &bytes)
         } else {
-            let (gate, bytes) = (Arc::clone(&gate), bytes.clone());
-            let work = tokio::task::spawn_blocking(move || gate.read_document(&bytes));
+            let (gate, bytes, path) = (Arc::clone(&gate), bytes.clone(), asked.url.path().to_owned());
+            let work = tokio::task::spawn_blocking(move || gate.read_document(&path, &bytes));
             work.await.unwrap_or_else(|error| Err(error.to_string()))
         };
         if let Some(name) = name_of_document(asked.url.path()) {
@@ -543,6 +556,14 @@ fn name_of_document(path: &str) -> Option<PackageName> {
     }
 }
 
+/// Whether a document about `name` may be the answer to `path`: `…/name`, or `…/name/version`.
+fn is_document_of(path: &str, name: &str) -> bool {
+    let path = decoded(path.trim_end_matches('/'));
+    let ends_with =
+        |path: &str| path.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with('/'));
+    ends_with(&path) || path.rsplit_once('/').is_some_and(|(parent, _)| ends_with(parent))
+}
+
 fn decoded(path: &str) -> String {
     path.replace("%2f", "/").replace("%2F", "/").replace("%40", "@")
 }
@@ -564,6 +585,22 @@ mod tests {
         assert_eq!(of("/npm/private/@a/b/-/@a/b-1.0.0.tgz").as_deref(), Some("@a/b 1.0.0"));
         assert_eq!(of("/download/ms.tgz"), None);
         assert_eq!(of("/ms/-/other-2.1.3.tgz"), None);
+    }
+
+    #[test]
+    fn a_document_is_about_what_was_asked_for() {
+        for (path, name) in [
+            ("/ms", "ms"),
+            ("/@a%2fb", "@a/b"),
+            ("/npm/private/@a/b", "@a/b"),
+            ("/ms/2.1.3", "ms"),
+            ("/ms/latest", "ms"),
+        ] {
+            assert!(is_document_of(path, name), "{path} {name}");
+        }
+        for (path, name) in [("/ms", "s"), ("/ms", "other"), ("/@a%2fb", "b2"), ("/a/b/c", "a")] {
+            assert!(!is_document_of(path, name), "{path} {name}");
+        }
     }
 
     #[test]

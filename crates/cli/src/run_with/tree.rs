@@ -74,6 +74,8 @@ pub(crate) struct Tree {
     pub(crate) packages: Vec<Package>,
     /// Folders of the project itself that links lead to, and links that lead out of it, with their targets.
     pub(crate) outside: BTreeMap<PathBuf, PathBuf>,
+    /// Commands that are linked, by name, with where.
+    pub(crate) commands: Vec<(PathBuf, String)>,
     /// Packages that are deliberately not as they were published, with what changed them.
     pub(crate) changed: Vec<(PathBuf, String)>,
     /// The project's own package.json files, its workspaces' included.
@@ -185,7 +187,7 @@ fn walk_modules(walk: &Walk<'_>, modules: &Path, depth: usize, tree: &mut Tree) 
     for (name, kind) in list(&walk.root.join(modules))? {
         let place = modules.join(&name);
         if name == ".bin" && kind.is_dir() {
-            check_commands(walk, &place)?;
+            check_commands(walk, &place, tree)?;
         } else if STORES.contains(&name.as_str()) && kind.is_dir() {
             walk_store(walk, &place, depth, tree)?;
         } else if name.starts_with('.') {
@@ -267,7 +269,7 @@ fn walk_store(walk: &Walk<'_>, store: &Path, depth: usize, tree: &mut Tree) -> R
 }
 
 /// Commands are links into the project, or small programs that the package manager writes.
-fn check_commands(walk: &Walk<'_>, folder: &Path) -> Result<(), TreeError> {
+fn check_commands(walk: &Walk<'_>, folder: &Path, tree: &mut Tree) -> Result<(), TreeError> {
     for (name, kind) in list(&walk.root.join(folder))? {
         let place = folder.join(&name);
         let path = walk.root.join(&place);
@@ -280,6 +282,7 @@ fn check_commands(walk: &Walk<'_>, folder: &Path) -> Result<(), TreeError> {
         if !fine {
             return Err(TreeError::Unknown { location: place, what: "a folder of commands" });
         }
+        tree.commands.push((place, name));
     }
     Ok(())
 }

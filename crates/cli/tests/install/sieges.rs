@@ -511,3 +511,73 @@ fn a_private_name_on_the_public_registry_is_asked_only_where_it_lives() {
         assert_eq!(project.read("node_modules/@siege/private/index.js"), "good", "{client:?}");
     }
 }
+
+#[test]
+fn a_document_under_another_name_or_out_of_a_cache_adds_nothing() {
+    let world = World::shared();
+    signed(world, "siege-shadow");
+    put(
+        world,
+        &world.person("alice"),
+        &json!({"name": "siege-shade", "version": "1.0.0"}),
+        &evil("siege-shade", "1.0.0"),
+    );
+    let lie =
+        |document: &mut Value| document["versions"]["1.0.0"]["dependencies"] = json!({"siege-shade": "1"});
+    let renamed = lying(world, move |request, response| {
+        if request.path == "/siege-shadow" {
+            response.edit_json(|document| {
+                lie(document);
+                document["name"] = json!("siege-other-name");
+            });
+        }
+    });
+    let nameless = lying(world, move |request, response| {
+        if request.path == "/siege-shadow" {
+            response.edit_json(|document| {
+                lie(document);
+                document.as_object_mut().expect("an object").remove("name");
+            });
+        }
+    });
+    for (what, registry) in [("renamed", &renamed), ("nameless", &nameless)] {
+        repelled(
+            world,
+            &format!("siege-shadow-{what}"),
+            &json!({"siege-shadow": "1"}),
+            registry,
+            &[10, 13, 50, 101],
+            |_, _| {},
+        );
+    }
+    // The package manager has the lie in its cache from a run without us, and asks nobody again.
+    let cached = lying(world, move |request, response| {
+        if request.path == "/siege-shadow" {
+            response.edit_json(lie);
+            response.headers.push(("cache-control".into(), "public, max-age=3600".into()));
+        }
+    });
+    for client in WITH_MODULES {
+        let project = Project::asking(
+            world,
+            &format!("siege-cached-{client:?}").to_lowercase(),
+            json!({"siege-shadow": "1"}),
+        );
+        let user = client.user_of(world, &project, &cached);
+        user.program(
+            client.command(),
+            if client == Client::YarnClassic {
+                ["install", "--ignore-scripts"]
+            } else {
+                ["install", "--silent"]
+            },
+        );
+        for left in ["node_modules", client.lockfile(), "ran"] {
+            let left = project.root.join(left);
+            let _ = std::fs::remove_dir_all(&left).or_else(|_| std::fs::remove_file(&left));
+        }
+        let ended = through(world, client, &project, &cached, &["install"]);
+        assert!(ended.code.is_some_and(|code| [13, 50, 101].contains(&code)), "{client:?}: {ended}");
+        untouched(client, &project, &ended);
+    }
+}
