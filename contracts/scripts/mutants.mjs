@@ -3,8 +3,12 @@
 // A mutant is a contract built from a changed source and put in the place of the committed artefact; the tests
 // deploy artefacts, so they need no rebuilding. It works on a copy in a temporary folder and changes nothing here.
 // `npm run mutants` runs all; `npm run mutants -- 12 13` runs some by their number.
+//
+// Left out because nothing can tell it from the original: without `signer.code.length != 0` an account without code
+// is asked as a wallet, and what is not there answers nothing. A precompile does answer, but none of them with
+// ERC-1271's word to a question that begins with its selector.
 import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -34,7 +38,6 @@ const mutants = [
   ["Signatures.sol", "v = 27 + (s >> 255);", "v = 27;"],
   ["Signatures.sol", "return recovered == signer && recovered != address(0);", "return recovered == signer;"],
   ["Signatures.sol", "return recovered == signer && recovered != address(0);", "return recovered != address(0);"],
-  ["Signatures.sol", "signer.code.length != 0 && ", ""],
   ["Signatures.sol", " && bytes3(head) != 0xef0100", ""],
   ["Signatures.sol", "and(and(ok, gt(returndatasize(), 31)), eq(mload(0), magic))", "and(ok, gt(returndatasize(), 31))"],
   ["Signatures.sol", "and(and(ok, gt(returndatasize(), 31)), eq(mload(0), magic))", "and(ok, eq(mload(0), magic))"],
@@ -175,7 +178,9 @@ const build = join(work, "build");
 const forge = join(root, "node_modules", ".bin", "forge");
 
 function copyTo(folder, parts) {
-  for (const part of parts) cpSync(join(root, part), join(folder, part), { recursive: true });
+  for (const part of parts.filter((part) => existsSync(join(root, part)))) {
+    cpSync(join(root, part), join(folder, part), { recursive: true });
+  }
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
 }
 
@@ -202,7 +207,7 @@ function artefacts(file) {
 }
 
 try {
-  copyTo(tests, ["src", "test", "bin", "artifacts", "foundry.toml", "snapshots"]);
+  copyTo(tests, ["src", "test", "bin", "artifacts", "foundry.toml", "snapshots", "out", "cache"]);
   copyTo(build, ["src", "bin", "scripts", "foundry.toml", "artifacts"]);
   cpSync(join(root, "..", "fixtures"), join(work, "tests", "fixtures"), { recursive: true });
   const broken = failure();

@@ -200,6 +200,7 @@ contract ClaimTest is World {
     // -------------------------------------------------------------------- Anchors
 
     function test_a_block_of_the_future_or_the_present_is_no_anchor() public {
+        etchHistory(); // says something of any block
         Config memory c = config(NAME, 1, 1);
         bytes memory signatures = sign(1, names.digestOf(c));
         uint64 present = uint64(height());
@@ -245,6 +246,10 @@ contract ClaimTest is World {
         vm.etch(0x0000F90827F1C53a10cb7A02335B175320002935, hex"60205ff3"); // answers zero
         refuses(Errors.StaleAnchor.selector, height() - 257);
         probe.blockHash(height() - 257);
+        Config memory c = config(NAME, 1, 1);
+        bytes memory signatures = sign(1, names.digestOf(c));
+        refuses(Errors.StaleAnchor.selector, height() - 257);
+        names.claim(c, 1, signatures, uint64(height() - 257), "");
     }
 
     function etchHistory() private {
