@@ -36,8 +36,7 @@ pub(crate) fn write_only(context: &Context, args: &HookArgs) -> Outcome {
 /// `3pm init --undo`.
 pub(crate) fn undo(context: &Context, args: &HookArgs) -> Outcome {
     let shells = if args.shell.is_empty() { ShellName::ALL.to_vec() } else { args.shell.clone() };
-    let changes =
-        shells.into_iter().map(|shell| Ok(hook::remove(shell, &startup_file(shell)?).map_err(failure)?));
+    let changes = shells.into_iter().map(|shell| hook::remove(shell, &startup_file(shell)?).map_err(failure));
     let report = Report { hook: changes.collect::<Result<_, Failure>>()? };
     context.output.result(&report, |page| {
         let gone: Vec<&Change> = report.hook.iter().filter(|change| change.changed).collect();
@@ -97,7 +96,7 @@ pub(crate) fn render(changes: &[Change], page: &mut Page) {
 
 fn write(context: &Context, args: &HookArgs) -> Result<Vec<Change>, Failure> {
     let changes =
-        shells(args)?.into_iter().map(|shell| Ok(hook::add(shell, &startup_file(shell)?).map_err(failure)?));
+        shells(args)?.into_iter().map(|shell| hook::add(shell, &startup_file(shell)?).map_err(failure));
     let changes = changes.collect::<Result<Vec<_>, Failure>>()?;
     warn_off_path(context, &changes);
     Ok(changes)

@@ -238,7 +238,8 @@ fn create(
 
 /// The package that creates `word`.
 fn creator(client: Client, word: &str) -> Option<String> {
-    if !is_registry(word) && !(word.starts_with('@') && !word.contains(['/', ':'])) {
+    let is_scope = word.starts_with('@') && !word.contains(['/', ':']);
+    if !is_scope && !is_registry(word) {
         return None;
     }
     let at = word.char_indices().skip(1).find(|(_, letter)| *letter == '@').map_or(word.len(), |(at, _)| at);
