@@ -84,6 +84,22 @@ fn a_program_that_is_not_there_or_leads_back_ends_at_once() {
 }
 
 #[test]
+fn programs_that_would_install_unasked_are_told_not_to() {
+    let desk = Desk::new();
+    desk.write("package.json", r#"{"scripts": {"build": "true"}}"#);
+    desk.program("fake/pnpm", "echo installs first: $pnpm_config_verify_deps_before_run");
+    desk.program("fake/bun", "echo bun got \"$@\"");
+    let fake = desk.at("fake");
+    let desk = desk.first_on_path(fake);
+    desk.types("3pm", &["pnpm-intercept", "build"]).with(0, &["installs first: false\n"]);
+    let own = [("pnpm_config_verify_deps_before_run", "error".as_ref())];
+    desk.types_with("3pm", &["pnpm-intercept", "build"], &own).with(0, &["installs first: error\n"]);
+    let own = [("pnpm_config_verify_deps_before_run", "install".as_ref())];
+    desk.types_with("3pm", &["pnpm-intercept", "build"], &own).with(0, &["installs first: false\n"]);
+    desk.types("3pm", &["bun-intercept", "server.ts"]).with(0, &["bun got --no-install server.ts\n"]);
+}
+
+#[test]
 fn an_install_that_was_typed_as_npm_goes_through_the_checks() {
     let world = World::shared();
     let name = "intercepted";
