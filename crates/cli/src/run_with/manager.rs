@@ -118,6 +118,7 @@ impl Kind {
                 ("npm_config_cafile", bundle()),
                 ("npm_config_ignore_scripts", "true".into()),
                 ("npm_config_strict_ssl", "true".into()),
+                ("npm_config_global", "false".into()),
             ]),
             Self::Yarn => {}
         }
