@@ -1,6 +1,7 @@
 //! The coordinator's API and the chain's JSON-RPC without our own client: for what our client would
 //! refuse to send. Signs through the development node, as a wallet would.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256, U256};
@@ -13,6 +14,9 @@ use trust::message::{Domain, Release, signing_request};
 use super::people::Person;
 use super::proxy::{Request, Response, Upstream};
 use super::world::World;
+
+/// Held while the account that relays for everybody has a transaction under way.
+static SENDER: Mutex<()> = Mutex::new(());
 
 /// One HTTP request with a JSON body or none, to somebody who answers.
 pub fn send(base: &str, method: &str, path: &str, body: Option<&Value>) -> Response {
@@ -112,6 +116,8 @@ pub fn record(world: &World, release: &Release, signers: &[&Person]) {
     let signatures = trust::signature::pack(&members, &signatures.collect()).expect("members");
     let call = chain::calls::publish(&network, release, &signatures).expect("an integrity");
     let transaction = json!({ "from": address("/chain/accounts/7"), "to": call.to, "data": call.data });
+    // The node chooses the nonce: two tests that send from one account at once would get the same.
+    let _one_at_a_time = SENDER.lock().unwrap_or_else(PoisonError::into_inner);
     let hash = rpc(world, "eth_sendTransaction", json!([transaction]));
     // Its block is made a moment after the answer.
     let receipt = std::iter::repeat_with(|| {
