@@ -223,6 +223,36 @@ contract SignaturesTest is World {
         yes(whole, "whole");
     }
 
+    /// A claim's signatures are read where the caller put them, with whatever he put behind them.
+    function test_bytes_behind_a_claims_signatures_complete_none() public {
+        Config memory c = config(NAME, 2, 2);
+        uint64 anchorBlock = anchor();
+        bytes memory signatures = sign(3, names.digestOf(c));
+        bytes memory call = abi.encodeCall(names.claim, (c, 3, signatures, anchorBlock, registrarProof(c, anchorBlock)));
+        uint256 last = lengthByteOf(call, signatures.length);
+        for (uint256 less = 1; less < 134; less += 33) {
+            call[last] = bytes1(uint8(134 - less));
+            (bool ok, bytes memory reason) = address(names).call(call);
+            no(ok, vm.toString(less));
+            uint256 seat = less > 67 ? 0 : 1;
+            same(reason, abi.encodeWithSelector(Errors.BadSignature.selector, seat), vm.toString(less));
+        }
+        call[last] = bytes1(uint8(134));
+        (bool whole,) = address(names).call(call);
+        yes(whole, "whole");
+    }
+
+    /// Where the only word that is `length` ends.
+    function lengthByteOf(bytes memory data, uint256 length) private pure returns (uint256 last) {
+        for (uint256 i = 4; i + 32 <= data.length; i += 32) {
+            uint256 word;
+            assembly {
+                word := mload(add(add(data, 32), i))
+            }
+            if (word == length) last = i + 31;
+        }
+    }
+
     function test_keys_wallets_and_compact_signatures_sign_together() public {
         Wallet wallet = new Wallet(person(9), Wallet.Mood.Honest);
         Config memory c = config(NAME, 3, 3);
