@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use alloy_primitives::{Address, B256};
 use chain::Reads;
 use serde::{Deserialize, Serialize};
-use trust::policy::Policy;
+use trust::policy::Rules;
 use trust::text::printable;
 use url::Url;
 
@@ -36,8 +36,9 @@ pub(crate) struct ConfigFile {
     pub(crate) network: Option<String>,
     /// Every network, by name.
     pub(crate) networks: BTreeMap<String, NetworkEntry>,
-    /// What to do about verdicts.
-    pub(crate) policy: Policy,
+    /// What to do about what is found.
+    #[serde(skip_serializing_if = "is_silent")]
+    pub(crate) policy: Rules,
 }
 
 /// One network of `config.json`. Everything may be missing there and come from the environment.
@@ -77,6 +78,10 @@ pub(crate) struct NetworkEntry {
     /// What the code of `PackageRegistry` must hash to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) package_registry_code_hash: Option<B256>,
+}
+
+fn is_silent(rules: &Rules) -> bool {
+    *rules == Rules::default()
 }
 
 /// The code a network entry pins.

@@ -3,7 +3,7 @@
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chain::{Chain, Head, PinnedCode, Reads};
@@ -20,6 +20,7 @@ use crate::errors::{Explain as _, Failure};
 use crate::exit;
 use crate::install::seen;
 use crate::output::Output;
+use crate::project_file;
 
 /// Shared by everything one command does.
 #[derive(Debug)]
@@ -73,9 +74,11 @@ impl Context {
         Ok(self.config.get_or_init(|| config))
     }
 
-    /// What to do about verdicts.
-    pub(crate) fn policy(&self) -> Result<&Policy, Failure> {
-        Ok(&self.config()?.file.policy)
+    /// What to do about what is found: the user's rules, and those of the project around `folder`.
+    pub(crate) fn policy(&self, folder: &Path) -> Result<Arc<Policy>, Failure> {
+        let projects = project_file::load(folder)
+            .map_err(|error| Failure::from(error).code(exit::USAGE).hint("docs/policy.md has every key"))?;
+        Ok(Arc::new(Policy::new(self.config()?.file.policy.clone(), projects, self.now())))
     }
 
     /// The network, where one is configured.

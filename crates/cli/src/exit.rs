@@ -25,6 +25,8 @@ pub(crate) const NOT_ENROLLED: ExitCode = ExitCode(11);
 pub(crate) const LEGACY: ExitCode = ExitCode(12);
 /// A dependency that comes from no registry, and policy denies that.
 pub(crate) const NON_REGISTRY: ExitCode = ExitCode(13);
+/// Out for less than the policy's minimum release age.
+pub(crate) const YOUNG: ExitCode = ExitCode(14);
 /// Recorded, but still within its delay.
 pub(crate) const COOLING: ExitCode = ExitCode(20);
 /// Enrolled, yet nobody signed this version.
@@ -84,6 +86,7 @@ mod tests {
             NOT_ENROLLED,
             LEGACY,
             NON_REGISTRY,
+            YOUNG,
             COOLING,
             UNRECORDED,
             VETOED,

@@ -10,6 +10,7 @@ mod install;
 mod maintain;
 mod networks_file;
 mod output;
+mod project_file;
 mod prompt;
 mod run_with;
 mod shell;

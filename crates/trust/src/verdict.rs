@@ -113,6 +113,12 @@ pub struct Mismatch {
 }
 
 impl Verdict {
+    /// Whether somebody stands for these bytes: those who signed them, or the list from before the claim.
+    #[must_use]
+    pub fn is_vouched_for(&self) -> bool {
+        matches!(self, Self::Verified(_) | Self::Flagged { .. } | Self::Legacy)
+    }
+
     /// The name of the verdict as documented.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -6,7 +6,7 @@ use alloy_primitives::{Address, B256, FixedBytes};
 use serde_json::{Value, json};
 use trust::legacy::{LegacyVersion, prove, root};
 use trust::manifest::Manifest;
-use trust::policy::{Action, Policy};
+use trust::policy::{Action, Case, Known, Policy, Released};
 use trust::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
 use trust::verdict::{Arrival, LegacyEvidence, Undecided, Verdict, judge};
 use trust::{ContentHash, Integrity, PackageName, TarballHashes, Version};
@@ -305,42 +305,47 @@ fn verdicts_read_the_same_in_json() {
     );
 }
 
-#[test]
-fn no_policy_lets_a_mismatch_or_a_release_that_was_taken_back_through() {
-    let lenient = Policy {
-        not_enrolled: Action::Allow,
-        legacy: Action::Allow,
-        unrecorded: Action::Allow,
-        flagged: Action::Allow,
-        non_registry: Action::Allow,
+fn decided(rules: Value, verdict: &Verdict) -> Action {
+    let case = Case {
+        name: "left-pad",
+        known: Known::Judged(verdict),
+        from_registry: true,
+        released: Released::At(0),
     };
-    let act = |bend: fn(&mut Scene)| {
-        let mut scene = Scene::verified();
-        bend(&mut scene);
-        lenient.action(&scene.judge().unwrap())
-    };
-    assert_eq!(act(|_| ()), Action::Allow);
-    assert_eq!(act(|scene| scene.bytes.push(0)), Action::Deny);
-    for status in [ReleaseStatus::Revoked, ReleaseStatus::Vetoed, ReleaseStatus::Cooling] {
-        let mut scene = Scene::verified();
-        scene.release.status = status;
-        assert_eq!(lenient.action(&scene.judge().unwrap()), Action::Deny);
-    }
-    let mut scene = Scene::verified();
-    scene.unrecorded();
-    let unrecorded = scene.judge().unwrap();
-    assert_eq!(
-        (lenient.action(&unrecorded), Policy::default().action(&unrecorded)),
-        (Action::Allow, Action::Deny)
-    );
+    Policy::new(serde_json::from_value(rules).unwrap(), vec![], 1).decide(&case).action
 }
 
 #[test]
-fn a_project_tightens_and_never_loosens() {
-    let strict = Policy { not_enrolled: Action::Deny, ..Policy::default() };
-    let loose = Policy { unrecorded: Action::Allow, ..Policy::default() };
-    assert_eq!(Policy::default().tightened_by(&strict).not_enrolled, Action::Deny);
-    assert_eq!(Policy::default().tightened_by(&loose), Policy::default());
-    assert_eq!(loose.tightened_by(&Policy::default()).unrecorded, Action::Deny);
-    assert!(serde_json::from_value::<Policy>(json!({"mismatch": "allow"})).is_err());
+fn no_policy_lets_a_mismatch_or_a_release_that_was_taken_back_through() {
+    let lenient = json!({
+        "notEnrolled": "allow", "legacy": "allow", "unrecorded": "allow", "flagged": "allow", "nonRegistry": "allow",
+        "exceptions": [{"rule": "unrecorded", "package": "*", "until": "2099-12-31"}],
+    });
+    let act = |bend: fn(&mut Scene)| {
+        let mut scene = Scene::verified();
+        bend(&mut scene);
+        decided(lenient.clone(), &scene.judge().unwrap())
+    };
+    assert_eq!(act(|_| ()), Action::Allow);
+    assert_eq!(act(|scene| scene.bytes.push(0)), Action::Deny);
+    assert_eq!(act(|scene| scene.release.status = ReleaseStatus::Revoked), Action::Deny);
+    assert_eq!(act(|scene| scene.release.status = ReleaseStatus::Vetoed), Action::Deny);
+    assert_eq!(act(|scene| scene.release.status = ReleaseStatus::Cooling), Action::Deny);
+    assert_eq!(act(Scene::unrecorded), Action::Allow);
+}
+
+#[test]
+fn what_is_signed_is_allowed_and_required_and_what_nobody_signed_is_not() {
+    let mut scene = Scene::verified();
+    let required = json!({"required": ["left-pad"]});
+    assert_eq!(decided(required.clone(), &scene.judge().unwrap()), Action::Allow);
+    scene.release.status = ReleaseStatus::Flagged;
+    scene.release.flagged_until = 9;
+    assert_eq!(decided(required.clone(), &scene.judge().unwrap()), Action::Warn);
+    let mut scene = Scene::verified();
+    scene.unrecorded();
+    assert_eq!(decided(json!({}), &scene.judge().unwrap()), Action::Deny);
+    assert_eq!(decided(json!({"unrecorded": "allow"}), &scene.judge().unwrap()), Action::Allow);
+    let both = json!({"unrecorded": "allow", "required": ["left-pad"]});
+    assert_eq!(decided(both, &scene.judge().unwrap()), Action::Deny);
 }

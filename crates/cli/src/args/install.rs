@@ -1,5 +1,29 @@
 //! `install` and `verify` as they are typed.
 
+use crate::install::decision::OnWarning;
+
+/// What to do where the policy warns.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub(crate) struct QuestionArgs {
+    /// Go on where the policy warns, without being asked
+    #[arg(long, short, conflicts_with = "deny")]
+    pub(crate) yes: bool,
+    /// Stop where the policy warns, without being asked
+    #[arg(long)]
+    pub(crate) deny: bool,
+}
+
+impl QuestionArgs {
+    /// What the flags mean.
+    pub(crate) fn on_warning(self) -> OnWarning {
+        match self {
+            Self { deny: true, .. } => OnWarning::Refuse,
+            Self { yes: true, .. } => OnWarning::Accept,
+            Self { .. } => OnWarning::Ask,
+        }
+    }
+}
+
 /// `3pm install`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:\n  3pm install left-pad\n  3pm install @acme/tool@1.2.0 ms@^2\n  \
@@ -12,9 +36,9 @@ pub(crate) struct InstallArgs {
     /// Add them to devDependencies
     #[arg(long, short = 'D')]
     pub(crate) save_dev: bool,
-    /// Go on where policy warns, without being asked
-    #[arg(long, short)]
-    pub(crate) yes: bool,
+    /// What to do about warnings
+    #[command(flatten)]
+    pub(crate) question: QuestionArgs,
     /// Say what would be installed, and stop before it is
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -5,6 +5,7 @@ mod deployment;
 mod doctor;
 mod install;
 mod maintainer;
+mod policy;
 mod run_with;
 mod setup;
 mod shell;
@@ -14,11 +15,12 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use deployment::{DeployArgs, NetworkCommand};
 pub(crate) use doctor::DoctorArgs;
-pub(crate) use install::{InstallArgs, VerifyArgs};
+pub(crate) use install::{InstallArgs, QuestionArgs, VerifyArgs};
 pub(crate) use maintainer::{
     ApproveArgs, ApproveSwitches, PendingArgs, PublishArgs, RegisterArgs, RegisterTokenArgs, StatusArgs,
     SubmitArgs, Target, TeamCommand,
 };
+pub(crate) use policy::{ApproveScriptsArgs, ExplainArgs, PolicyCommand};
 pub(crate) use run_with::{ExecArgs, ManagedArgs, ManagerName, RunWithArgs};
 pub(crate) use setup::{
     CompletionsArgs, CoordinatorCommand, InitArgs, ServeArgs, WalletCommand, WalletConnectArgs,
@@ -98,6 +100,9 @@ pub(crate) enum Command {
     /// Programs that stand in for npm, pnpm, yarn and bun in scripts and CI
     #[command(subcommand)]
     Shims(ShimsCommand),
+    /// What is wanted done about what is found, and why
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// What is installed, hooked, reachable and misconfigured, and what to do about it
     Doctor(DoctorArgs),
     /// Choose the network: RPC, contracts, coordinator

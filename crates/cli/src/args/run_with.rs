@@ -4,6 +4,8 @@ use std::ffi::OsString;
 
 use clap::ValueEnum;
 
+use super::install::QuestionArgs;
+
 /// A package manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ManagerName {
@@ -41,9 +43,9 @@ pub(crate) struct RunWithArgs {
     /// Which package manager
     #[arg(value_enum, value_name = "PACKAGE MANAGER")]
     pub(crate) manager: ManagerName,
-    /// Go on where policy warns, without being asked
-    #[arg(long, short)]
-    pub(crate) yes: bool,
+    /// What to do about warnings
+    #[command(flatten)]
+    pub(crate) question: QuestionArgs,
     /// Run no scripts at all
     #[arg(long)]
     pub(crate) ignore_scripts: bool,
@@ -66,9 +68,9 @@ pub(crate) struct ExecArgs {
     /// The package that brings the command, where it has another name; may be given several times
     #[arg(long, short, value_name = "PACKAGE")]
     pub(crate) package: Vec<String>,
-    /// Go on where policy warns, without being asked
-    #[arg(long, short)]
-    pub(crate) yes: bool,
+    /// What to do about warnings
+    #[command(flatten)]
+    pub(crate) question: QuestionArgs,
     /// Run no install scripts
     #[arg(long)]
     pub(crate) ignore_scripts: bool,

@@ -4,7 +4,9 @@
 
 use std::ffi::{OsStr, OsString};
 
-use crate::args::{Arguments, Command, ExecArgs, GlobalArgs, InterceptArgs, ManagerName, RunWithArgs};
+use crate::args::{
+    Arguments, Command, ExecArgs, GlobalArgs, InterceptArgs, ManagerName, QuestionArgs, RunWithArgs,
+};
 use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit::{self, ExitCode};
@@ -51,7 +53,7 @@ pub(crate) async fn run(context: &Context, args: InterceptArgs) -> Outcome {
         Decision::Once(once) => {
             let args = ExecArgs {
                 package: once.packages,
-                yes: false,
+                question: QuestionArgs::default(),
                 ignore_scripts: false,
                 command: once.command,
                 arguments: once.arguments,
@@ -94,8 +96,13 @@ async fn install(context: &Context, client: Client, order: Install) -> Result<Ex
         Client::Bun | Client::Bunx => ManagerName::Bun,
     };
     let arguments = order.arguments;
-    let args =
-        RunWithArgs { manager, yes: false, ignore_scripts: false, allow_project_code: false, arguments };
+    let args = RunWithArgs {
+        manager,
+        question: QuestionArgs::default(),
+        ignore_scripts: false,
+        allow_project_code: false,
+        arguments,
+    };
     run_with::run(context, args).await
 }
 

@@ -12,6 +12,7 @@ mod init;
 mod intercept;
 mod network;
 mod pending;
+mod policy;
 mod publish;
 mod register;
 mod register_token;
@@ -77,6 +78,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Completions(args) => completions::run(&args),
         Command::Deploy(args) => deploy::run(context, args).await,
         Command::Network(command) => network::run(context, command).await,
+        Command::Policy(command) => policy::run(context, command).await,
         Command::Doctor(_) => doctor::run(context).await,
         Command::Intercept(args) => intercept::run(context, args).await,
         Command::Shims(command) => shims::run(context, &command),

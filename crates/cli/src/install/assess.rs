@@ -25,6 +25,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use trust::legacy::LegacyVersion;
 use trust::manifest::Manifest;
+use trust::policy::Released;
 use trust::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
 use trust::text::printable;
 use trust::verdict::{Arrival, LegacyEvidence, Verdict, judge};
@@ -76,6 +77,8 @@ pub(crate) struct Finding {
     pub(crate) notes: Vec<String>,
     /// The files of the tarball as they will lie on disk, when it was read.
     pub(crate) files: Option<Arc<Files>>,
+    /// When it was released, once that was looked up.
+    pub(crate) released: Released,
 }
 
 /// What is known.
@@ -95,6 +98,19 @@ pub(crate) enum Outcome {
     Own,
     /// No trust network is configured, so nobody was asked.
     NotAsked,
+}
+
+/// The name of an outcome in counts and in JSON.
+pub(crate) fn kind(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Judged(verdict) => verdict.name(),
+        Outcome::Refused(_) => "Refused",
+        Outcome::Undecided(_) => "Undecided",
+        Outcome::Elsewhere(_) => "Elsewhere",
+        Outcome::Bundled(_) => "Bundled",
+        Outcome::Own => "Own",
+        Outcome::NotAsked => "NotAsked",
+    }
 }
 
 /// Everything that was found out.
@@ -485,7 +501,7 @@ impl View<'_> {
                 outcome
             }
         };
-        Finding { subject: subject.clone(), outcome, notes, files }
+        Finding { subject: subject.clone(), outcome, notes, files, released: Released::NotAsked }
     }
 
     fn notes(&self, subject: &Subject) -> Vec<String> {

@@ -15,6 +15,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use client::http::{Http, HttpError, Limits, Method, Request};
@@ -24,14 +25,16 @@ use trust::PackageName;
 use trust::policy::{Action, Policy};
 use url::Url;
 
+use super::ages;
 use super::assess::{AssessError, Assessment, Subject, TrustNetwork, assess};
 use super::collect::Counter;
-use super::decision::Call;
+use super::decision::{Call, OnWarning};
 use super::entries::{Checked, Registries, Registry, Source, check_entries};
 use super::lockfile::{Lockfile, LockfileError, parse_lockfile};
 use super::npm::{Npm, NpmRunError, QUESTION_LIMIT, Show};
 use super::project::{Mirror, Project, ProjectError, private_folder};
 use super::report::{End, Report};
+use super::scripted::Scripting;
 use super::scripts::Scripts;
 use super::settings::{Phase, Settings};
 use super::transaction::{Transaction, TransactionError};
@@ -58,8 +61,8 @@ pub(crate) struct Surroundings {
     pub(crate) http: Http,
     /// The trust network and its name.
     pub(crate) network: Option<(String, TrustNetwork)>,
-    /// What the user wants done.
-    pub(crate) policy: Policy,
+    /// What the user and the project want done.
+    pub(crate) policy: Arc<Policy>,
     /// Whether a person can be asked.
     pub(crate) interactive: bool,
     /// Where remarks on the way go.
@@ -75,8 +78,8 @@ pub(crate) struct Wanted {
     pub(crate) packages: Vec<String>,
     /// Add them to devDependencies.
     pub(crate) save_dev: bool,
-    /// Accept warnings.
-    pub(crate) yes: bool,
+    /// What to do about warnings.
+    pub(crate) on_warning: OnWarning,
     /// Stop before anything is installed.
     pub(crate) dry_run: bool,
     /// Run no scripts.
@@ -167,24 +170,12 @@ pub(crate) async fn install(
         let cache = settings.cache();
         Some(Counter::open(&tree.checked, &client, tree.builtin.as_ref(), cache.as_deref()).await?)
     };
-    let assessment =
-        assess(subjects(&tree), &client, around.network.as_ref().map(|(_, network)| network), now()).await?;
+    let assessment = find_out(&tree, &client, around, now()).await?;
     let mut report = report("install", around, assessment, settings.noted());
     drop(progress);
     // 4.
-    report.end = match report.call() {
-        Call::Deny | Call::Undecided => End::Refused,
-        Call::Allow => End::Checked,
-        Call::Warn if wanted.yes || wanted.dry_run => End::Checked,
-        Call::Warn if around.interactive => {
-            if ask(&report).await {
-                End::Checked
-            } else {
-                End::Declined { asked: true }
-            }
-        }
-        Call::Warn => End::Declined { asked: false },
-    };
+    let on_warning = if wanted.dry_run { OnWarning::Accept } else { wanted.on_warning };
+    report.end = settle(&report, on_warning, around.interactive, ask).await;
     let Some(counter) = counter.filter(|_| report.end == End::Checked) else { return Ok(report) };
     let lockfile_path = mirror.original_lockfile_path()?;
     // 5.
@@ -213,14 +204,17 @@ pub(crate) async fn install(
     })?;
     // 7.
     progress.say("running install scripts");
-    let scripts = Scripts::find(&project.root, &tree.lockfile, &tree.checked, &manifest);
-    let scripts = if scripts.is_empty() {
+    let findings = &report.assessment.findings;
+    let scripts =
+        Scripts::find(&project.root, &tree.lockfile, &tree.checked, &manifest, findings, &around.policy);
+    let said = if scripts.is_empty() && scripts.packages.is_empty() {
         "There are no install scripts.".to_owned()
-    } else if wanted.ignore_scripts || settings.ignores_scripts() {
+    } else if scripts.is_empty() || wanted.ignore_scripts || settings.ignores_scripts() {
         "No install scripts were run.".to_owned()
     } else {
         scripts.run(&npm, &project.root, &settings).await?
     };
+    let scripts = Scripting { said, packages: scripts.packages };
     transaction.commit()?;
     around.lists.note_all(&tree.checked, &files);
     drop(progress);
@@ -240,8 +234,7 @@ pub(crate) async fn verify_project(
         project.read_lockfile()?.ok_or_else(|| FlowError::NothingToCheck { root: project.root.clone() })?;
     let (settings, client) = prepare(&npm, &project, around, now).await?;
     let tree = check_tree(&npm, &text, &project.read_manifest()?, client.config()).await?;
-    let assessment =
-        assess(subjects(&tree), &client, around.network.as_ref().map(|(_, network)| network), now()).await?;
+    let assessment = find_out(&tree, &client, around, now()).await?;
     Ok(report("verify", around, assessment, settings.noted()))
 }
 
@@ -260,9 +253,44 @@ pub(crate) async fn verify_packages(
     resolve(&npm, &mirror, &wanted, around, &settings).await?;
     let (_, text) = mirror.changes()?;
     let tree = check_tree(&npm, &text, &mirror.as_project().read_manifest()?, client.config()).await?;
-    let assessment =
-        assess(subjects(&tree), &client, around.network.as_ref().map(|(_, network)| network), now()).await?;
+    let assessment = find_out(&tree, &client, around, now()).await?;
     Ok(report("verify", around, assessment, settings.noted()))
+}
+
+/// Step 3, the part that asks.
+async fn find_out(
+    tree: &Tree,
+    client: &NpmClient,
+    around: &Surroundings,
+    now: u64,
+) -> Result<Assessment, AssessError> {
+    let network = around.network.as_ref().map(|(_, network)| network);
+    let mut assessment = assess(subjects(tree), client, network, now).await?;
+    if around.policy.asks_release_age() {
+        ages::look_up(&mut assessment.findings, client).await;
+    }
+    Ok(assessment)
+}
+
+/// Step 4: what the policy makes of it, and of its warnings the person, where there is one.
+pub(crate) async fn settle(
+    report: &Report,
+    on_warning: OnWarning,
+    interactive: bool,
+    ask: &impl AsyncFn(&Report) -> bool,
+) -> End {
+    match (report.call(), on_warning) {
+        (Call::Deny | Call::Undecided, _) => End::Refused,
+        (Call::Allow, _) | (Call::Warn, OnWarning::Accept) => End::Checked,
+        (Call::Warn, OnWarning::Ask) if interactive => {
+            if ask(report).await {
+                End::Checked
+            } else {
+                End::Declined { asked: true }
+            }
+        }
+        (Call::Warn, OnWarning::Ask | OnWarning::Refuse) => End::Declined { asked: false },
+    }
 }
 
 /// A report of what was found, not yet of what was done.
@@ -276,7 +304,7 @@ fn report(
         command,
         network: around.network.as_ref().map(|(name, _)| name.clone()),
         assessment,
-        policy: around.policy,
+        policy: Arc::clone(&around.policy),
         settings,
         root: None,
         end: End::Checked,
@@ -341,7 +369,8 @@ async fn resolve(
     // anybody could say a word about it: only where that was allowed beforehand. A URL's tarball is only
     // read, and judged with the rest. (`--allow-remote=none` would also stop registry packages that
     // carry bundled ones.)
-    let allowed = wanted.yes || around.policy.non_registry == Action::Allow;
+    let accepted = wanted.on_warning == OnWarning::Accept && around.policy.non_registry() == Action::Warn;
+    let allowed = accepted || around.policy.non_registry() == Action::Allow;
     if !allowed {
         arguments.extend(["--allow-git=none", "--git=false"].map(OsString::from));
     }

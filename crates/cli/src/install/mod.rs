@@ -2,9 +2,9 @@
 //! compared, and a project ends as it was or complete. Start reading at `flow`.
 //!
 //! This file ties the flow to the command line; it makes no verdict and no decision. What is not here yet:
-//! findings beside the verdicts (typosquats, new behaviour, known vulnerabilities), a policy on single
-//! install scripts, other package managers than npm.
+//! findings beside the verdicts (typosquats, new behaviour, known vulnerabilities).
 
+pub(crate) mod ages;
 pub(crate) mod assess;
 mod collect;
 pub(crate) mod decision;
@@ -16,6 +16,7 @@ pub(crate) mod npm;
 pub(crate) mod project;
 pub(crate) mod receipts;
 pub(crate) mod report;
+pub(crate) mod scripted;
 mod scripts;
 pub(crate) mod seen;
 mod settings;
@@ -45,7 +46,7 @@ pub(crate) async fn run_install(context: &Context, args: InstallArgs) -> Outcome
     let wanted = Wanted {
         packages: args.packages,
         save_dev: args.save_dev,
-        yes: args.yes,
+        on_warning: args.question.on_warning(),
         dry_run: args.dry_run,
         ignore_scripts: args.ignore_scripts,
     };
@@ -80,11 +81,12 @@ pub(crate) fn surroundings(context: &Context) -> Result<Surroundings, Failure> {
             Some((network.name.clone(), TrustNetwork { chain, coordinator }))
         }
     };
+    let folder = std::env::current_dir()?;
     Ok(Surroundings {
-        folder: std::env::current_dir()?,
+        policy: context.policy(&folder)?,
+        folder,
         http,
         network,
-        policy: *context.policy()?,
         interactive: context.interactive,
         output: context.output,
         lists: Lists::in_home(&context.home()?),
@@ -134,7 +136,7 @@ pub(crate) fn finish(context: &Context, around: &Surroundings, report: Result<Re
 }
 
 /// A sentence with its exit code and what to do next.
-fn failure(error: FlowError) -> Failure {
+pub(crate) fn failure(error: FlowError) -> Failure {
     let (code, hint): (ExitCode, Option<&str>) = match &error {
         FlowError::Npm(NpmRunError::Failed { status, .. }) => {
             (status.code().map_or(exit::UNKNOWN, ExitCode::from_package_manager), None)
@@ -142,7 +144,7 @@ fn failure(error: FlowError) -> Failure {
         FlowError::Npm(NpmRunError::NotFound) => (exit::UNKNOWN, Some("install Node.js, which brings npm")),
         FlowError::Source(_) => (
             exit::NON_REGISTRY,
-            Some("repeat with --yes, or allow nonRegistry in the policy of the configuration"),
+            Some("repeat with --yes, or allow nonRegistry in the policy: 3pm policy show"),
         ),
         FlowError::NothingToCheck { .. } => {
             (exit::USAGE, Some("name a package, or go to a project with a lockfile"))

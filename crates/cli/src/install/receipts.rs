@@ -12,7 +12,29 @@ use trust::text::printable;
 
 use super::assess::{Finding, Outcome};
 use super::entries::Source;
+use super::project::{ProjectError, read_bounded};
 use super::report::{End, Report};
+use super::scripted::{Scripted, Scripting};
+
+/// The biggest trees have about 10,000 packages.
+const MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Why a receipt is not known.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReceiptError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Unreadable(ProjectError),
+    /// It is not what was written.
+    #[error("{} is not a receipt", path.display())]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// Where it goes wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+}
 
 /// One project's packages at one time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,13 +64,14 @@ pub(crate) struct KeptPackage {
     pub(crate) integrity: Option<String>,
     /// What was said of it.
     pub(crate) verdict: String,
+    /// Its install scripts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) scripts: Vec<String>,
 }
 
 /// Writes what an install came to; does nothing for one that installed nothing.
 pub(crate) fn keep(home: &Path, report: &Report, now: u64) -> std::io::Result<Option<PathBuf>> {
-    if !matches!(report.end, End::Installed { .. }) {
-        return Ok(None);
-    }
+    let End::Installed { scripts, .. } = &report.end else { return Ok(None) };
     let Some(project) = report.root.as_ref().and_then(|root| root.canonicalize().ok()) else {
         return Ok(None);
     };
@@ -57,7 +80,7 @@ pub(crate) fn keep(home: &Path, report: &Report, now: u64) -> std::io::Result<Op
         at: now,
         network: report.network.clone(),
         block: report.assessment.head.as_ref().map(|head| head.number),
-        packages: report.assessment.findings.iter().filter_map(package).collect(),
+        packages: report.assessment.findings.iter().filter_map(|finding| package(finding, scripts)).collect(),
         project,
     };
     let folder = path.parent().unwrap_or(home);
@@ -68,13 +91,21 @@ pub(crate) fn keep(home: &Path, report: &Report, now: u64) -> std::io::Result<Op
     Ok(Some(path))
 }
 
+/// The receipt of a project; none where nothing was installed with 3pm.
+pub(crate) fn read(home: &Path, project: &Path) -> Result<Option<Kept>, ReceiptError> {
+    let path = path_of(home, project);
+    let bytes = read_bounded(&path, MAX_BYTES).map_err(ReceiptError::Unreadable)?;
+    let read = |bytes: Vec<u8>| serde_json::from_slice(&bytes);
+    bytes.map(read).transpose().map_err(|source| ReceiptError::Malformed { path, source })
+}
+
 /// Where the receipt of a project lies.
 pub(crate) fn path_of(home: &Path, project: &Path) -> PathBuf {
     let digest = Sha256::digest(project.as_os_str().as_encoded_bytes());
     home.join("receipts").join(format!("{}.json", hex::encode(digest)))
 }
 
-fn package(finding: &Finding) -> Option<KeptPackage> {
+fn package(finding: &Finding, scripts: &Scripting) -> Option<KeptPackage> {
     let verdict = match &finding.outcome {
         Outcome::Own => return None,
         Outcome::Judged(verdict) => verdict.name().to_owned(),
@@ -84,14 +115,20 @@ fn package(finding: &Finding) -> Option<KeptPackage> {
         Outcome::Refused(_) | Outcome::Undecided(_) => "refused".to_owned(),
     };
     let integrity = match &finding.subject.source {
-        Ok(Source::Tarball(tarball)) => Some(tarball.integrity.to_string()),
+        Ok(Source::Tarball(tarball)) => Some(tarball.integrity),
         _ => None,
     };
+    let subject = &finding.subject;
+    let same = |one: &&Scripted| {
+        one.name == subject.name && one.version == subject.version && one.integrity == integrity
+    };
+    let scripted = scripts.packages.iter().find(same);
     Some(KeptPackage {
-        name: printable(&finding.subject.name, 214),
-        version: finding.subject.version.clone(),
-        integrity,
+        name: printable(&subject.name, 214),
+        version: subject.version.clone(),
+        integrity: integrity.map(|integrity| integrity.to_string()),
         verdict: printable(&verdict, 300),
+        scripts: scripted.map(|scripted| scripted.scripts.clone()).unwrap_or_default(),
     })
 }
 

@@ -3,16 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use trust::policy::Policy;
+use trust::policy::{Line, Origin, Policy, Rule};
 use trust::text::printable;
 use trust::verdict::Verdict;
 
-use super::assess::{Assessment, Finding, Outcome};
-use super::decision::{Call, call};
-use super::entries::{Origin, Source};
+use super::assess::{Assessment, Finding, Outcome, kind};
+use super::decision::{Call, call, in_words, line};
+use super::entries::{self, Source};
+use super::scripted::Scripting;
 use super::settings::Noted;
 use super::unpacked::Receipt;
 use crate::exit::{self, ExitCode};
@@ -31,7 +33,7 @@ pub(crate) struct Report {
     /// What was found out.
     pub(crate) assessment: Assessment,
     /// The policy that was applied.
-    pub(crate) policy: Policy,
+    pub(crate) policy: Arc<Policy>,
     /// Settings of the project that were overruled or deserve a word.
     pub(crate) settings: Vec<Noted>,
     /// The project; none where nothing is installed.
@@ -56,8 +58,8 @@ pub(crate) enum End {
     Installed {
         /// What lies on disk.
         receipt: Receipt,
-        /// What came of the scripts, in words.
-        scripts: String,
+        /// What came of the scripts.
+        scripts: Scripting,
     },
 }
 
@@ -77,7 +79,7 @@ impl Report {
         }
         let standing =
             self.assessment.findings.iter().filter(|finding| call(finding, &self.policy) != Call::Allow);
-        standing.map(code_of).max().unwrap_or(exit::FINE)
+        standing.map(|finding| code_of(finding, &self.policy)).max().unwrap_or(exit::FINE)
     }
 
     /// For a person.
@@ -100,14 +102,19 @@ impl Report {
             .assessment
             .findings
             .iter()
-            .map(|finding| finding_json(finding, call(finding, &self.policy)))
+            .map(|finding| finding_json(finding, call(finding, &self.policy), line(finding, &self.policy)))
             .collect();
         let end = match &self.end {
             End::Checked => json!({"state": "checked"}),
             End::Refused => json!({"state": "refused"}),
             End::Declined { asked } => json!({"state": "declined", "asked": asked}),
             End::Installed { receipt, scripts } => {
-                json!({"state": "installed", "receipt": receipt, "scripts": scripts})
+                json!({
+                    "state": "installed",
+                    "receipt": receipt,
+                    "scripts": scripts.said,
+                    "packagesWithScripts": scripts.packages,
+                })
             }
         };
         json!({
@@ -212,6 +219,9 @@ impl Report {
         }
         for finding in chosen.iter().take(LISTED) {
             render_finding(page, finding);
+            if let Some(line) = line(finding, &self.policy).filter(|line| !goes_without_saying(line)) {
+                page.line(&format!("    {}", in_words(&line)));
+            }
         }
         render_rest(page, chosen.len());
     }
@@ -227,7 +237,7 @@ impl Report {
             let count = receipt.left_out.len();
             page.line(&format!("npm left {count} out: optional, for other platforms, or by its settings."));
         }
-        page.line(scripts);
+        scripts.render(page);
     }
 
     /// Why the command did not end well, in one sentence, with what to do next; `None` when it did.
@@ -257,11 +267,25 @@ impl Report {
             End::Declined { asked: false } => (
                 format!("{nothing}: {reasons}, and nobody to ask"),
                 Some(
-                    "repeat with --yes to accept warnings once, or decide them in the policy of the configuration",
+                    "repeat with --yes to accept warnings once, or decide them in the policy: 3pm policy show",
                 ),
             ),
             _ => (format!("{nothing}: {reasons}"), None),
         })
+    }
+}
+
+/// `name@version`, and what is known of it.
+pub(crate) fn headline(finding: &Finding) -> String {
+    let subject = subject(finding);
+    match &finding.outcome {
+        Outcome::Judged(verdict) => format!("{subject}  {}: {}", verdict.name(), meaning(verdict)),
+        Outcome::Refused(problem) => format!("{subject}  Refused: {}", problem.what),
+        Outcome::Undecided(reason) => format!("{subject}  {reason}"),
+        Outcome::Elsewhere(place) => format!("{subject}  does not come from a registry: {place}"),
+        Outcome::NotAsked => format!("{subject}  not verified"),
+        Outcome::Own => format!("{subject}  the project's own"),
+        Outcome::Bundled(parent) => format!("{subject}  inside the tarball of {}", printable(parent, 200)),
     }
 }
 
@@ -279,28 +303,15 @@ fn subject(finding: &Finding) -> String {
 }
 
 fn render_finding(page: &mut Page, finding: &Finding) {
-    let subject = subject(finding);
-    let sides = |page: &mut Page, expected: &str, received: &str| {
+    page.line(&format!("  {}", headline(finding)));
+    let sides = match &finding.outcome {
+        Outcome::Judged(Verdict::Mismatch(mismatch)) => Some((&mismatch.expected, &mismatch.received)),
+        Outcome::Refused(problem) => Some((&problem.expected, &problem.received)),
+        _ => None,
+    };
+    if let Some((expected, received)) = sides {
         page.line(&format!("    expected  {expected}"));
         page.line(&format!("    received  {received}"));
-    };
-    match &finding.outcome {
-        Outcome::Judged(verdict) => {
-            page.line(&format!("  {subject}  {}: {}", verdict.name(), meaning(verdict)));
-            if let Verdict::Mismatch(mismatch) = verdict {
-                sides(page, &mismatch.expected, &mismatch.received);
-            }
-        }
-        Outcome::Refused(problem) => {
-            page.line(&format!("  {subject}  Refused: {}", problem.what));
-            sides(page, &problem.expected, &problem.received);
-        }
-        Outcome::Undecided(reason) => page.line(&format!("  {subject}  {reason}")),
-        Outcome::Elsewhere(place) => {
-            page.line(&format!("  {subject}  does not come from a registry: {place}"))
-        }
-        Outcome::NotAsked => page.line(&format!("  {subject}  not verified")),
-        Outcome::Own | Outcome::Bundled(_) => {}
     }
     render_notes(page, finding);
 }
@@ -318,9 +329,12 @@ fn render_rest(page: &mut Page, count: usize) {
 }
 
 /// The exit code of a finding that stands in the way.
-fn code_of(finding: &Finding) -> ExitCode {
+fn code_of(finding: &Finding, policy: &Policy) -> ExitCode {
+    if line(finding, policy).is_some_and(|line| line.rule == Rule::YoungRelease) {
+        return exit::YOUNG;
+    }
     let from_registry = match &finding.subject.source {
-        Ok(Source::Tarball(tarball)) => tarball.origin == Origin::Registry,
+        Ok(Source::Tarball(tarball)) => tarball.origin == entries::Origin::Registry,
         _ => false,
     };
     match &finding.outcome {
@@ -338,6 +352,7 @@ fn code_of(finding: &Finding) -> ExitCode {
         },
         Outcome::Refused(_) => exit::MISMATCH,
         Outcome::Undecided(_) => exit::UNKNOWN,
+        Outcome::NotAsked if from_registry => exit::NOT_ENROLLED,
         Outcome::Elsewhere(_) | Outcome::NotAsked => exit::NON_REGISTRY,
         Outcome::Own | Outcome::Bundled(_) => exit::FINE,
     }
@@ -362,20 +377,12 @@ fn meaning(verdict: &Verdict) -> String {
     }
 }
 
-/// The name of an outcome in counts and in JSON.
-fn kind(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Judged(verdict) => verdict.name(),
-        Outcome::Refused(_) => "Refused",
-        Outcome::Undecided(_) => "Undecided",
-        Outcome::Elsewhere(_) => "Elsewhere",
-        Outcome::Bundled(_) => "Bundled",
-        Outcome::Own => "Own",
-        Outcome::NotAsked => "NotAsked",
-    }
+/// What a line says that nobody wrote, for no reason of its own, is said by the verdict already.
+fn goes_without_saying(line: &Line) -> bool {
+    line.rule == Rule::Fixed || (line.origin == Origin::BuiltIn && line.because.is_none())
 }
 
-fn finding_json(finding: &Finding, call: Call) -> Value {
+fn finding_json(finding: &Finding, call: Call, decided_by: Option<Line>) -> Value {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Row<'a> {
@@ -384,6 +391,7 @@ fn finding_json(finding: &Finding, call: Call) -> Value {
         version: Option<&'a str>,
         outcome: &'static str,
         call: Call,
+        decided_by: Option<Line>,
         detail: Value,
         notes: &'a [String],
     }
@@ -401,6 +409,7 @@ fn finding_json(finding: &Finding, call: Call) -> Value {
         version: finding.subject.version.as_deref(),
         outcome: kind(&finding.outcome),
         call,
+        decided_by,
         detail,
         notes: &finding.notes,
     };

@@ -1,6 +1,5 @@
 //! The second phase: install scripts, after everything on disk was checked. By path, because `npm rebuild
-//! NAME` runs whatever sits in the folder of that name. Decides nothing about which scripts are worth
-//! trusting; that belongs to the policy on scripts, which does not exist yet.
+//! NAME` runs whatever sits in the folder of that name. Which of them may run is the policy's matter.
 //!
 //! Order and tolerance are npm's: dependencies first (one that is optional may fail), then the project's
 //! own life cycle, in the order of `npm ci`.
@@ -10,10 +9,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
+use trust::policy::Policy;
 
+use super::assess::Finding;
 use super::entries::{Checked, Source};
 use super::lockfile::Lockfile;
 use super::npm::{Npm, NpmRunError, Show};
+use super::scripted::{self, Scripted, install_scripts_in};
 use super::settings::{Phase, Settings};
 
 /// Compiling native code takes its time.
@@ -24,7 +26,7 @@ const LIFE_CYCLE: [&str; 7] =
     ["preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare", "postprepare"];
 
 /// Which folders have something to run.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Scripts {
     /// Folders without which the tree does not work.
     pub(crate) needed: Vec<String>,
@@ -32,11 +34,20 @@ pub(crate) struct Scripts {
     pub(crate) optional: Vec<String>,
     /// Scripts of the project itself.
     pub(crate) own: Vec<&'static str>,
+    /// Every package with scripts, those that the policy holds back included.
+    pub(crate) packages: Vec<Scripted>,
 }
 
 impl Scripts {
     /// Looks at what lies on disk: the checked bytes decide, not what a lockfile says of them.
-    pub(crate) fn find(root: &Path, lockfile: &Lockfile, checked: &Checked, project: &Value) -> Self {
+    pub(crate) fn find(
+        root: &Path,
+        lockfile: &Lockfile,
+        checked: &Checked,
+        project: &Value,
+        findings: &[Finding],
+        policy: &Policy,
+    ) -> Self {
         let mut scripts = Self::default();
         for (location, entry) in &lockfile.entries {
             let counts = match checked.get(location) {
@@ -47,21 +58,48 @@ impl Scripts {
                 Some(Ok(Source::Own | Source::Outside { .. })) => entry.link,
                 _ => false,
             };
-            let folder = root.join(location);
-            if counts && has_script(&folder, entry.link) {
-                let list = if entry.optional { &mut scripts.optional } else { &mut scripts.needed };
-                list.push(location.clone());
+            if !counts {
+                continue;
             }
+            let folder = root.join(location);
+            let manifest = manifest_of(&folder);
+            let found = install_scripts_in(&folder, &manifest);
+            let prepares = entry.link && declares(&manifest, "prepare");
+            if found.is_empty() && !prepares {
+                continue;
+            }
+            // A linked folder is the project's own.
+            if !entry.link {
+                let integrity = match checked.get(location) {
+                    Some(Ok(Source::Tarball(tarball))) => Some(tarball.integrity),
+                    _ => None,
+                };
+                let finding = findings.iter().find(|finding| finding.subject.location == *location);
+                let decided_by = scripted::decide(policy, finding, &entry.name, integrity);
+                let package = Scripted {
+                    name: entry.name.clone(),
+                    version: entry.version.clone(),
+                    location: location.into(),
+                    integrity,
+                    scripts: found,
+                    decided_by,
+                };
+                let may_run = package.may_run();
+                scripts.packages.push(package);
+                if !may_run {
+                    continue;
+                }
+            }
+            let list = if entry.optional { &mut scripts.optional } else { &mut scripts.needed };
+            list.push(location.clone());
         }
-        let declares =
-            |name: &str| project.get("scripts").and_then(|scripts| scripts.get(name)).is_some_and(is_text);
-        scripts.own = LIFE_CYCLE.into_iter().filter(|name| declares(name)).collect();
+        scripts.own = LIFE_CYCLE.into_iter().filter(|name| declares(project, name)).collect();
         scripts
     }
 
     /// Whether there is nothing to run.
     pub(crate) fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.needed.is_empty() && self.optional.is_empty() && self.own.is_empty()
     }
 
     /// Runs them; what an optional package's failure leaves is said in the answer.
@@ -109,24 +147,13 @@ impl Scripts {
     }
 }
 
-fn has_script(folder: &Path, is_link: bool) -> bool {
-    let manifest: Option<Value> =
-        std::fs::read(folder.join("package.json")).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let scripts = manifest.as_ref().and_then(|manifest| manifest.get("scripts"));
-    let mut names = vec!["preinstall", "install", "postinstall"];
-    if is_link {
-        names.push("prepare");
-    }
-    names.iter().any(|name| scripts.and_then(|scripts| scripts.get(name)).is_some_and(is_text))
-        || (builds_native_code(manifest.as_ref()) && folder.join("binding.gyp").is_file())
+/// The package.json of a folder; nothing where there is none.
+fn manifest_of(folder: &Path) -> Value {
+    let bytes = std::fs::read(folder.join("package.json")).ok();
+    bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
-/// npm builds what has a `binding.gyp`, unless the package says that it does not want that. npm itself forgets
-/// this field between two phases, because its lockfiles do not hold it; we do not ask it to build then.
-fn builds_native_code(manifest: Option<&Value>) -> bool {
-    manifest.and_then(|manifest| manifest.get("gypfile")) != Some(&Value::Bool(false))
-}
-
-fn is_text(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| !text.is_empty())
+fn declares(manifest: &Value, name: &str) -> bool {
+    let script = manifest.get("scripts").and_then(|scripts| scripts.get(name)).and_then(Value::as_str);
+    script.is_some_and(|text| !text.is_empty())
 }

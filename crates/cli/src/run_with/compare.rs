@@ -18,6 +18,7 @@ use alloy_primitives::B256;
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use trust::policy::Released;
 use trust::text::printable;
 use trust::{Integrity, PackageName};
 
@@ -27,6 +28,7 @@ use super::plug;
 use super::tree::{self, Package, Place, Tree, TreeError, aliases, list, without_version};
 use crate::install::assess::{Finding, Outcome, Subject, chain_of};
 use crate::install::entries::{Problem, Source};
+use crate::install::scripted::{Scripted, decide, install_scripts};
 use crate::install::unpacked::{Files, Receipt};
 
 /// Tarballs fetched at once.
@@ -44,6 +46,8 @@ pub(crate) struct Compared {
     pub(crate) findings: Vec<Finding>,
     /// The tarballs that lie there, by name and version.
     pub(crate) present: BTreeMap<Key, Integrity>,
+    /// Packages with install scripts.
+    pub(crate) scripted: Vec<Scripted>,
 }
 
 /// A tarball that was checked, in this run or before.
@@ -112,6 +116,7 @@ pub(crate) async fn compare_tree(
         };
         for (package, result) in results {
             compared.receipt.installed += 1;
+            compared.scripted.extend(scripted(&package, result.as_ref().ok(), gate));
             settle(&package, result, &sources, &names, &mut compared);
         }
         commands.extend(linked);
@@ -129,6 +134,22 @@ pub(crate) async fn compare_tree(
         }
     }
     Ok(compared)
+}
+
+/// Its install scripts, where it has some, and whether they may run.
+fn scripted(package: &Package, found: Option<&Candidate>, gate: &Gatekeeper) -> Option<Scripted> {
+    let has_binding = found.is_some_and(|found| found.files.contains_key("binding.gyp"));
+    let scripts = install_scripts(&package.manifest, has_binding);
+    if scripts.is_empty() {
+        return None;
+    }
+    let (name, version) = identity(&package.manifest);
+    let integrity = found.map(|found| found.integrity);
+    let arrived = integrity.and_then(|integrity| gate.arrived_as(&name, &version, integrity));
+    let finding = arrived.as_ref().map(|arrived| &arrived.finding);
+    let decided_by = decide(&gate.sources().policy, finding, &name, integrity);
+    let (location, version) = (package.location.clone(), Some(version));
+    Some(Scripted { name, version, location, integrity, scripts, decided_by })
 }
 
 /// What one package's comparison means.
@@ -200,13 +221,12 @@ async fn find_one(key: &Key, gate: &Gatekeeper, lists: &Lists) -> Vec<Candidate>
     if !gate.is_enrolled(&name).await {
         let known = lists.read(&name, &key.1);
         if !known.is_empty() {
-            let candidates = known.into_iter();
-            return candidates
-                .map(|(integrity, files)| {
-                    gate.keep_known(&name, &key.1, integrity, Arc::clone(&files));
-                    Candidate { integrity, files }
-                })
-                .collect();
+            let mut candidates = Vec::with_capacity(known.len());
+            for (integrity, files) in known {
+                gate.keep_known(&name, &key.1, integrity, Arc::clone(&files)).await;
+                candidates.push(Candidate { integrity, files });
+            }
+            return candidates;
         }
     }
     let npm = &gate.sources().npm;
@@ -505,7 +525,13 @@ fn subject(
 fn elsewhere(location: &Path, what: &str) -> Finding {
     let source = Ok(Source::File { path: what.to_owned() });
     let subject = subject(location, printable(&location.display().to_string(), 300), None, source);
-    Finding { subject, outcome: Outcome::Elsewhere(what.to_owned()), notes: vec![], files: None }
+    Finding {
+        subject,
+        outcome: Outcome::Elsewhere(what.to_owned()),
+        notes: vec![],
+        files: None,
+        released: Released::NotAsked,
+    }
 }
 
 fn wrong(package: &Package, what: &str, expected: &str, received: &str) -> Finding {
@@ -518,7 +544,13 @@ fn wrong(package: &Package, what: &str, expected: &str, received: &str) -> Findi
     };
     let version = Some(printable(&version, 100)).filter(|version| !version.is_empty());
     let subject = subject(&package.location, printable(&name, 214), version, Err(problem.clone()));
-    Finding { subject, outcome: Outcome::Refused(problem), notes: vec![], files: None }
+    Finding {
+        subject,
+        outcome: Outcome::Refused(problem),
+        notes: vec![],
+        files: None,
+        released: Released::NotAsked,
+    }
 }
 
 #[cfg(test)]

@@ -35,7 +35,12 @@ pub(crate) async fn run(context: &Context, args: ExecArgs) -> Outcome {
     let mut around = crate::install::surroundings(context)?;
     around.folder = folder.path().to_owned();
     let packages = if args.package.is_empty() { vec![args.command.clone()] } else { args.package.clone() };
-    let wanted = Wanted { packages, yes: args.yes, ignore_scripts: args.ignore_scripts, ..Wanted::default() };
+    let wanted = Wanted {
+        packages,
+        on_warning: args.question.on_warning(),
+        ignore_scripts: args.ignore_scripts,
+        ..Wanted::default()
+    };
     let report = flow::install(&wanted, &around, &|| context.now(), &async |report: &Report| {
         crate::install::ask(context, report).await
     })

@@ -29,11 +29,12 @@ use super::process::{self, ProcessError, Words};
 use super::scripts;
 use super::tree::{TreeError, module_folders, read_tree};
 use crate::install::assess::{AssessError, Assessment};
-use crate::install::decision::Call;
-use crate::install::flow::{FlowError, Surroundings, builtin_registry, reach};
+use crate::install::decision::{Call, OnWarning};
+use crate::install::flow::{FlowError, Surroundings, builtin_registry, reach, settle};
 use crate::install::npm::Npm;
 use crate::install::project::MAX_MANIFEST_BYTES;
 use crate::install::report::{End, Report};
+use crate::install::scripted::Scripting;
 use crate::install::transaction::{Transaction, TransactionError};
 
 /// How long an install may take.
@@ -49,8 +50,8 @@ pub(crate) struct Order {
     pub(crate) command: String,
     /// Its arguments.
     pub(crate) arguments: Vec<OsString>,
-    /// Accept warnings.
-    pub(crate) yes: bool,
+    /// What to do about warnings.
+    pub(crate) on_warning: OnWarning,
     /// Run no scripts.
     pub(crate) ignore_scripts: bool,
     /// Let the project's own plugins of the package manager run.
@@ -182,26 +183,21 @@ pub(crate) async fn run(
     let progress = around.output.progress("comparing what was unpacked");
     let tree = read_tree(&root)?;
     let own = tree.own.clone();
-    let Compared { receipt, findings, present } = compare_tree(&root, tree, &gate, &lists).await?;
+    let Compared { receipt, findings, present, scripted } = compare_tree(&root, tree, &gate, &lists).await?;
     drop(progress);
     report = self::report(around, &gate, findings);
     // 5.
-    report.end = match report.call() {
-        Call::Deny | Call::Undecided => End::Refused,
-        Call::Allow => End::Checked,
-        Call::Warn if order.yes => End::Checked,
-        Call::Warn if around.interactive && ask(&report).await => End::Checked,
-        Call::Warn => End::Declined { asked: around.interactive },
-    };
+    report.end = settle(&report, order.on_warning, around.interactive, ask).await;
     if report.end != End::Checked {
         return Ok(report);
     }
     // 6.
-    let scripts = if order.ignore_scripts {
+    let said = if order.ignore_scripts {
         "No install scripts were run.".to_owned()
     } else {
-        scripts::run(&manager, &root, &own, around).await?
+        scripts::run(&manager, &root, &own, &scripted, around).await?
     };
+    let scripts = Scripting { said, packages: scripted };
     transaction.commit()?;
     for arrived in gate.arrived() {
         let (Some(files), Ok(name)) = (&arrived.files, arrived.finding.subject.name.parse()) else {
@@ -275,7 +271,7 @@ async fn prepare(
         lookup,
         npm,
         coordinator: around.network.as_ref().and_then(|(_, network)| network.coordinator.clone()),
-        policy: around.policy,
+        policy: Arc::clone(&around.policy),
     };
     Ok((Gatekeeper::new(sources), registries))
 }
@@ -313,7 +309,7 @@ fn report(around: &Surroundings, gate: &Gatekeeper, more: Vec<crate::install::as
         command: "install",
         network: around.network.as_ref().map(|(name, _)| name.clone()),
         assessment: Assessment { head: gate.sources().lookup.as_ref().map(|lookup| lookup.head), findings },
-        policy: around.policy,
+        policy: Arc::clone(&around.policy),
         settings: Vec::new(),
         root: None,
         end: End::Checked,

@@ -19,15 +19,16 @@ use proxy::{Asked, Gate, Ruling};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use trust::policy::Policy;
+use trust::policy::{Line, Policy, Released, Rule};
 use trust::text::printable;
 use trust::verdict::Verdict;
 use trust::{Integrity, PackageName, Version};
 use url::Url;
 
 use super::lookup::Lookup;
+use crate::install::ages;
 use crate::install::assess::{self, Fetched, Finding, Outcome, Said, Subject, assess_arrived};
-use crate::install::decision::{Call, call};
+use crate::install::decision::{Call, call, in_words, line};
 use crate::install::entries::{Origin, Problem, Source, Tarball};
 use crate::install::unpacked::Files;
 
@@ -70,7 +71,7 @@ pub(crate) struct Sources {
     /// For versions from before a claim.
     pub(crate) coordinator: Option<CoordinatorClient>,
     /// What is wanted done about verdicts.
-    pub(crate) policy: Policy,
+    pub(crate) policy: Arc<Policy>,
 }
 
 /// The gate of one run.
@@ -134,6 +135,12 @@ impl Gatekeeper {
         lock(&self.arrived).values().cloned().collect()
     }
 
+    /// What was found about one tarball.
+    pub(crate) fn arrived_as(&self, name: &str, version: &str, integrity: Integrity) -> Option<Arrived> {
+        let key = (name.to_owned(), version.to_owned(), integrity);
+        lock(&self.arrived).get(&key).cloned()
+    }
+
     /// Judges a tarball that `url` gave, and remembers it.
     pub(crate) async fn judge(&self, url: &Url, bytes: Bytes) -> Arrived {
         let fetched = match tokio::task::spawn_blocking(move || assess::read(&bytes)).await {
@@ -161,7 +168,7 @@ impl Gatekeeper {
     }
 
     /// Remembers a tarball of a name that nobody signs, whose files an earlier run saw.
-    pub(crate) fn keep_known(
+    pub(crate) async fn keep_known(
         &self,
         name: &PackageName,
         version: &str,
@@ -186,8 +193,17 @@ impl Gatekeeper {
             manifest: None,
             source: Ok(Source::Tarball(tarball)),
         };
-        let finding = Finding { subject, outcome, notes: vec![], files: None };
+        let mut finding =
+            Finding { subject, outcome, notes: vec![], files: None, released: Released::NotAsked };
+        self.look_up_age(&mut finding).await;
         self.keep(Arrived { finding, integrity, files: Some(files) });
+    }
+
+    /// Where the policy asks how long it has been out.
+    async fn look_up_age(&self, finding: &mut Finding) {
+        if self.sources.policy.asks_release_age() {
+            ages::look_up(std::slice::from_mut(finding), &self.sources.npm).await;
+        }
     }
 
     async fn judge_read(&self, url: &Url, fetched: Arc<Fetched>) -> Arrived {
@@ -246,7 +262,8 @@ impl Gatekeeper {
                 url: Some(url.clone()),
             })),
         };
-        let finding = self.find(subject, &name, &version, Arc::clone(&fetched)).await;
+        let mut finding = self.find(subject, &name, &version, Arc::clone(&fetched)).await;
+        self.look_up_age(&mut finding).await;
         let files = fetched.read.as_ref().ok().map(|read| Arc::clone(&read.files));
         Arrived { finding, integrity, files }
     }
@@ -264,6 +281,7 @@ impl Gatekeeper {
             outcome: Outcome::Undecided(reason),
             notes: vec![],
             files: None,
+            released: Released::NotAsked,
         };
         let mut manifests: Vec<Option<Value>> = Vec::new();
         let mut answers = None;
@@ -373,7 +391,13 @@ impl Gatekeeper {
             manifest: None,
             source: Err(problem.clone()),
         };
-        let finding = Finding { subject, outcome: Outcome::Refused(problem), notes: vec![], files: None };
+        let finding = Finding {
+            subject,
+            outcome: Outcome::Refused(problem),
+            notes: vec![],
+            files: None,
+            released: Released::NotAsked,
+        };
         Arrived { finding, integrity: integrity.unwrap_or_else(|| Integrity::of(b"")), files: None }
     }
 
@@ -481,7 +505,9 @@ impl Gate for Door {
         let arrived = self.0.judge(&asked.url, bytes).await;
         match self.0.call(&arrived.finding) {
             Call::Allow | Call::Warn => Ruling::Release,
-            Call::Deny | Call::Undecided => Ruling::Refuse { message: words(&arrived.finding) },
+            Call::Deny | Call::Undecided => {
+                Ruling::Refuse { message: words(&arrived.finding, &self.0.sources.policy) }
+            }
         }
     }
 
@@ -507,7 +533,7 @@ impl Gate for Door {
 }
 
 /// What stands against a finding, in one sentence.
-pub(crate) fn words(finding: &Finding) -> String {
+fn words(finding: &Finding, policy: &Policy) -> String {
     let subject = &finding.subject;
     let target = match &subject.version {
         Some(version) => format!("{}@{version}", subject.name),
@@ -518,8 +544,13 @@ pub(crate) fn words(finding: &Finding) -> String {
             format!("{}: expected {}, received {}", problem.what, problem.expected, problem.received)
         }
         Outcome::Undecided(reason) => format!("could not be checked: {reason}"),
-        Outcome::Judged(verdict) => verdict.name().to_owned(),
-        _ => "refused by policy".to_owned(),
+        _ => match (&finding.outcome, line(finding, policy)) {
+            (Outcome::Judged(verdict), None | Some(Line { rule: Rule::Fixed, .. })) => {
+                verdict.name().to_owned()
+            }
+            (_, Some(line)) => in_words(&line),
+            (_, None) => "is refused".to_owned(),
+        },
     };
     printable(&format!("{target} {reason}"), 400)
 }

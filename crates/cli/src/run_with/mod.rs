@@ -19,7 +19,7 @@ use std::path::Path;
 use flow::{Order, RunError};
 pub(crate) use flow::{upstream_no_proxy, upstream_proxy};
 
-use crate::args::{InstallArgs, ManagedArgs, ManagerName, RunWithArgs};
+use crate::args::{InstallArgs, ManagedArgs, ManagerName, QuestionArgs, RunWithArgs};
 use crate::context::Context;
 use crate::errors::{Failure, Outcome};
 use crate::exit::{self, ExitCode};
@@ -31,7 +31,7 @@ pub(crate) async fn run(context: &Context, args: RunWithArgs) -> Outcome {
     let order = Order {
         command: args.manager.as_str().to_owned(),
         arguments: args.arguments,
-        yes: args.yes,
+        on_warning: args.question.on_warning(),
         ignore_scripts: args.ignore_scripts,
         allow_project_code: args.allow_project_code,
     };
@@ -81,9 +81,9 @@ pub(crate) async fn run_managed(context: &Context, intent: Intent, args: Managed
             (ManagerName::Bun, words_for(intent, exactly, ["add"], ["update"]))
         }
     };
-    let (yes, ignore_scripts, rest) = own_flags(args.arguments);
+    let (question, ignore_scripts, rest) = own_flags(args.arguments);
     let arguments = words.into_iter().map(Into::into).chain(rest).collect();
-    let args = RunWithArgs { manager, yes, ignore_scripts, allow_project_code: false, arguments };
+    let args = RunWithArgs { manager, question, ignore_scripts, allow_project_code: false, arguments };
     run(context, args).await
 }
 
@@ -99,8 +99,9 @@ pub(crate) async fn run_install(context: &Context, manager: ManagerName, args: I
         arguments.push(if manager == ManagerName::Bun { "--dev" } else { "-D" }.into());
     }
     arguments.extend(args.packages.iter().map(OsString::from));
-    let (yes, ignore_scripts) = (args.yes, args.ignore_scripts);
-    run(context, RunWithArgs { manager, yes, ignore_scripts, allow_project_code: false, arguments }).await
+    let (question, ignore_scripts) = (args.question, args.ignore_scripts);
+    run(context, RunWithArgs { manager, question, ignore_scripts, allow_project_code: false, arguments })
+        .await
 }
 
 fn words_for<const N: usize, const M: usize, const L: usize>(
@@ -116,17 +117,18 @@ fn words_for<const N: usize, const M: usize, const L: usize>(
     }
 }
 
-/// `--yes` and `--ignore-scripts` are ours; the rest is the package manager's.
-fn own_flags(arguments: Vec<OsString>) -> (bool, bool, Vec<OsString>) {
-    let (mut yes, mut ignore_scripts, mut rest) = (false, false, Vec::new());
+/// `--yes`, `--deny` and `--ignore-scripts` are ours; the rest is the package manager's.
+fn own_flags(arguments: Vec<OsString>) -> (QuestionArgs, bool, Vec<OsString>) {
+    let (mut question, mut ignore_scripts, mut rest) = (QuestionArgs::default(), false, Vec::new());
     for argument in arguments {
         match argument.to_str() {
-            Some("--yes" | "-y") => yes = true,
+            Some("--yes" | "-y") => question.yes = true,
+            Some("--deny") => question.deny = true,
             Some("--ignore-scripts") => ignore_scripts = true,
             _ => rest.push(argument),
         }
     }
-    (yes, ignore_scripts, rest)
+    (question, ignore_scripts, rest)
 }
 
 /// Whose lockfile lies nearest; npm's where there is none.
@@ -188,8 +190,8 @@ mod tests {
     #[test]
     fn our_flags_are_taken_out_and_the_others_handed_on() {
         let arguments = ["-y", "left-pad", "--save-dev", "--ignore-scripts"].map(OsString::from).into();
-        let (yes, ignore_scripts, rest) = own_flags(arguments);
-        assert!(yes && ignore_scripts);
+        let (question, ignore_scripts, rest) = own_flags(arguments);
+        assert!(question.yes && !question.deny && ignore_scripts);
         assert_eq!(rest, ["left-pad", "--save-dev"].map(OsString::from));
     }
 }

@@ -2,6 +2,7 @@
 //! its own rules which packages may run theirs; it is asked to rebuild, which fetches nothing. Without the
 //! proxy, its certificate authority and 3pm's own variables.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use super::flow::RunError;
 use super::manager::{Kind, Manager, find_program};
 use super::process::{self, Words};
 use crate::install::flow::Surroundings;
+use crate::install::scripted::Scripted;
 
 /// Compiling native code takes its time.
 const LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -19,16 +21,18 @@ const LIMIT: Duration = Duration::from_secs(60 * 60);
 /// The project's own scripts, in the order of an install.
 const LIFE_CYCLE: [&str; 4] = ["preinstall", "install", "postinstall", "prepare"];
 
-/// Runs what the package manager would have run; says in words what that was.
+/// Runs what the package manager would have run of what the policy allows; says in words what that was.
 pub(crate) async fn run(
     manager: &Manager,
     root: &Path,
     own: &[Value],
+    scripted: &[Scripted],
     around: &Surroundings,
 ) -> Result<String, RunError> {
     let words = if around.output.is_json() || around.output.is_quiet() { Words::Kept } else { Words::Passed };
-    let go = async |program: &Path, arguments: &[&str]| -> Result<(), RunError> {
-        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+    let go = async |program: &Path, arguments: &[&str], rest: &[String]| -> Result<(), RunError> {
+        let rest = rest.iter().map(OsString::from);
+        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).chain(rest).collect();
         let quiet = manager.kind.own_program();
         let process::Ended { status, words } =
             process::run(program, &arguments, root, &quiet, words, LIMIT).await?;
@@ -39,55 +43,113 @@ pub(crate) async fn run(
             format!("{} {}", manager.kind.command(), arguments.join(&OsString::from(" ")).display());
         Err(RunError::Failed { command, status, words })
     };
-    let root_scripts = own.first().map(declared).unwrap_or_default();
-    match manager.kind {
-        Kind::Npm => go(&manager.program, &["rebuild"]).await?,
-        Kind::Pnpm => go(&manager.program, &["rebuild", "--pending"]).await?,
+    let allowed = Allowed::of(scripted);
+    let npm = || {
+        let npm = find_program("npm", root, Path::new("/nonexistent"));
+        npm.ok_or_else(|| RunError::NotFound { command: "npm".to_owned() })
+    };
+    let rebuild = ["rebuild", "--ignore-scripts=false", "--"];
+    match (manager.kind, &allowed) {
+        (_, Allowed::Nothing) => {}
+        // Without a name these two would rebuild everything.
+        (Kind::Pnpm | Kind::Yarn, Allowed::Some { names, .. }) if names.is_empty() => {}
+        (Kind::Npm, Allowed::Everything) => go(&manager.program, &["rebuild"], &[]).await?,
+        (Kind::Npm, Allowed::Some { folders, .. }) => go(&manager.program, &rebuild, folders).await?,
+        (Kind::Pnpm, Allowed::Everything) => go(&manager.program, &["rebuild", "--pending"], &[]).await?,
+        (Kind::Pnpm, Allowed::Some { names, .. }) => go(&manager.program, &["rebuild"], names).await?,
         // Builds what is to be built, the project's own included.
-        Kind::Yarn => {
-            go(&manager.program, &["rebuild"]).await?;
+        (Kind::Yarn, Allowed::Everything) => {
+            go(&manager.program, &["rebuild"], &[]).await?;
             return Ok("yarn ran the install scripts it allows.".to_owned());
         }
-        // Neither has a command for it; both leave a tree that npm can read.
-        Kind::YarnClassic | Kind::Bun => {
-            let trusted = trusted(manager.kind, root, own);
-            let npm = find_program("npm", root, Path::new("/nonexistent"));
-            let npm = npm.ok_or_else(|| RunError::NotFound { command: "npm".to_owned() })?;
-            match &trusted {
-                None => go(&npm, &["rebuild", "--ignore-scripts=false"]).await?,
-                Some(folders) if folders.is_empty() => {}
-                Some(folders) => {
-                    let mut arguments = vec!["rebuild", "--ignore-scripts=false", "--"];
-                    arguments.extend(folders.iter().map(String::as_str));
-                    go(&npm, &arguments).await?;
-                }
+        (Kind::Yarn, Allowed::Some { names, .. }) => go(&manager.program, &["rebuild"], names).await?,
+        // Neither of the two has a command for it; both leave a tree that npm can read.
+        (Kind::YarnClassic, Allowed::Everything) => {
+            go(&npm()?, &["rebuild", "--ignore-scripts=false"], &[]).await?
+        }
+        (Kind::YarnClassic, Allowed::Some { folders, .. }) => go(&npm()?, &rebuild, folders).await?,
+        (Kind::Bun, allowed) => {
+            let folders: Vec<String> =
+                trusted(root, own).into_iter().filter(|folder| allowed.holds(folder)).collect();
+            if !folders.is_empty() {
+                go(&npm()?, &rebuild, &folders).await?;
             }
         }
     }
+    let root_scripts = own.first().map(declared).unwrap_or_default();
     for script in &root_scripts {
-        go(&manager.program, &["run", script]).await?;
+        go(&manager.program, &["run", script], &[]).await?;
     }
+    let command = manager.kind.command();
+    let of_packages = match allowed {
+        Allowed::Nothing => format!("{command} ran no install scripts of packages"),
+        Allowed::Some { .. } => format!("{command} ran those install scripts that the policy allows"),
+        Allowed::Everything => format!("{command} ran the install scripts it allows"),
+    };
     Ok(match root_scripts.len() {
-        0 => format!("{} ran the install scripts it allows.", manager.kind.command()),
-        count => format!(
-            "{} ran the install scripts it allows, and {count} of the project.",
-            manager.kind.command()
-        ),
+        0 => format!("{of_packages}."),
+        count => format!("{of_packages}, and {count} of the project."),
     })
 }
 
-/// bun runs scripts only of what the project trusts; yarn 1 of everything.
-fn trusted(kind: Kind, root: &Path, own: &[Value]) -> Option<Vec<String>> {
-    if kind != Kind::Bun {
-        return None;
+/// What the policy lets run.
+#[derive(Debug, PartialEq, Eq)]
+enum Allowed {
+    /// All that the package manager would.
+    Everything,
+    /// These, and of them all copies that lie there.
+    Some {
+        /// By name.
+        names: Vec<String>,
+        /// By folder, `./` before it.
+        folders: Vec<String>,
+    },
+    /// Nothing.
+    Nothing,
+}
+
+impl Allowed {
+    fn of(scripted: &[Scripted]) -> Self {
+        if scripted.iter().all(Scripted::may_run) {
+            return Self::Everything;
+        }
+        let folder = |package: &Scripted| format!("./{}", package.location.display());
+        let folders: Vec<String> = scripted.iter().filter(|package| package.may_run()).map(folder).collect();
+        // A name stands for every version of it, so one that may not run holds back the others.
+        let held: BTreeSet<&str> = scripted
+            .iter()
+            .filter(|package| !package.may_run())
+            .map(|package| package.name.as_str())
+            .collect();
+        let names: BTreeSet<&str> = scripted
+            .iter()
+            .map(|package| package.name.as_str())
+            .filter(|name| !held.contains(name))
+            .collect();
+        if folders.is_empty() {
+            return Self::Nothing;
+        }
+        Self::Some { names: names.into_iter().map(str::to_owned).collect(), folders }
     }
+
+    fn holds(&self, folder: &str) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Some { folders, .. } => folders.iter().any(|allowed| allowed == folder),
+            Self::Nothing => false,
+        }
+    }
+}
+
+/// bun runs scripts only of what the project trusts.
+fn trusted(root: &Path, own: &[Value]) -> Vec<String> {
     let names =
         own.first().and_then(|manifest| manifest.get("trustedDependencies")).and_then(Value::as_array);
     let names = names.map_or(&[][..], Vec::as_slice).iter().filter_map(Value::as_str);
     let folders = names
         .filter(|name| name.parse::<trust::PackageName>().is_ok())
         .map(|name| format!("./node_modules/{name}"));
-    Some(folders.filter(|folder| root.join(folder).is_dir()).collect())
+    folders.filter(|folder| root.join(folder).is_dir()).collect()
 }
 
 fn declared(manifest: &Value) -> Vec<&'static str> {
@@ -99,4 +161,37 @@ fn declared(manifest: &Value) -> Vec<&'static str> {
             .is_some_and(|text| !text.is_empty())
     };
     LIFE_CYCLE.into_iter().filter(|name| has(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use trust::policy::{Action, Line, Origin, Rule};
+
+    use super::*;
+
+    fn package(name: &str, location: &str, action: Action) -> Scripted {
+        let decided_by = Line { rule: Rule::Scripts, origin: Origin::User, action, because: None };
+        Scripted {
+            name: name.into(),
+            version: None,
+            location: location.into(),
+            integrity: None,
+            scripts: vec![],
+            decided_by,
+        }
+    }
+
+    #[test]
+    fn one_copy_that_may_not_run_holds_back_all_that_its_name_means() {
+        let fine = package("a", "node_modules/a", Action::Allow);
+        let other = package("b", "node_modules/b", Action::Allow);
+        let held = package("a", "node_modules/b/node_modules/a", Action::Deny);
+        assert_eq!(Allowed::of(&[]), Allowed::Everything);
+        assert_eq!(Allowed::of(&[fine.clone(), other.clone()]), Allowed::Everything);
+        assert_eq!(Allowed::of(std::slice::from_ref(&held)), Allowed::Nothing);
+        let some = Allowed::of(&[fine, other, held]);
+        let folders = ["./node_modules/a", "./node_modules/b"].map(str::to_owned).to_vec();
+        assert_eq!(some, Allowed::Some { names: vec!["b".into()], folders });
+        assert!(some.holds("./node_modules/b") && !some.holds("./node_modules/b/node_modules/a"));
+    }
 }

@@ -12,7 +12,7 @@ use super::Client;
 use super::once::{self, Once};
 use super::table::{Does, Table};
 use super::words::{Line, Word, parse_line};
-use crate::args::InstallArgs;
+use crate::args::{InstallArgs, QuestionArgs};
 
 /// What to do.
 #[derive(Debug, Clone)]
@@ -368,8 +368,13 @@ fn as_plain_install(table: &Table, arguments: &[OsString], line: &Line, at: usiz
     {
         return None;
     }
-    let mut plain =
-        InstallArgs { packages: vec![], save_dev: false, yes: false, dry_run: false, ignore_scripts: false };
+    let mut plain = InstallArgs {
+        packages: vec![],
+        save_dev: false,
+        question: QuestionArgs::default(),
+        dry_run: false,
+        ignore_scripts: false,
+    };
     for flag in &line.flags {
         match (flag.name.as_str(), flag.is_off(), &flag.value) {
             ("D" | "save-dev", false, None) => plain.save_dev = true,
