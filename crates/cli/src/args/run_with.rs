@@ -46,6 +46,9 @@ pub(crate) struct RunWithArgs {
     /// What to do about warnings
     #[command(flatten)]
     pub(crate) question: QuestionArgs,
+    /// Say what would be installed, and put everything back
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Run no scripts at all
     #[arg(long)]
     pub(crate) ignore_scripts: bool,

@@ -99,6 +99,7 @@ async fn install(context: &Context, client: Client, order: Install) -> Result<Ex
     let args = RunWithArgs {
         manager,
         question: QuestionArgs::default(),
+        dry_run: false,
         ignore_scripts: false,
         allow_project_code: false,
         arguments,

@@ -223,6 +223,34 @@ impl Transaction {
         Self::begin_with(root, &changes, &absent, modules)
     }
 
+    /// Puts the folders back where nobody made new ones: a command that only writes a lockfile leaves them alone.
+    /// Returns whether it did; where one was made anew, those that were not are gone for good.
+    pub(crate) fn give_back_untouched(&self) -> Result<bool, TransactionError> {
+        let folder = self.root.join(FOLDER);
+        let path = folder.join(JOURNAL);
+        let unreadable = || TransactionError::Journal { path: path.clone() };
+        let text = read_bounded(&path, MAX_JOURNAL_BYTES).ok().flatten().ok_or_else(unreadable)?;
+        let journal: Journal = serde_json::from_slice(&text).map_err(|_| unreadable())?;
+        let is_made = |aside: &SetAside| self.root.join(&aside.place).symlink_metadata().is_ok();
+        let is_written = |aside: &SetAside| {
+            let now = std::fs::read(self.root.join(&aside.place)).ok();
+            now != aside.original.as_ref().and_then(|original| std::fs::read(folder.join(original)).ok())
+        };
+        // With Plug'n'Play packages lie where this table says, and in no such folder.
+        let mut tables = journal.files.iter().filter(|aside| aside.place.ends_with(".pnp.cjs"));
+        if journal.folders.iter().any(is_made) || tables.any(is_written) {
+            return Ok(false);
+        }
+        let mut given = false;
+        for aside in journal.folders {
+            let Some(original) = aside.original else { continue };
+            let place = self.root.join(&aside.place);
+            std::fs::rename(folder.join(original), &place).map_err(|source| io(&place, source))?;
+            given = true;
+        }
+        Ok(given)
+    }
+
     /// Keeps what is there now.
     pub(crate) fn commit(mut self) -> Result<(), TransactionError> {
         let journal = self.root.join(FOLDER).join(JOURNAL);
@@ -412,6 +440,29 @@ mod tests {
         for gone in ["package-lock.json", "node_modules/b", "packages/w/node_modules", FOLDER] {
             assert!(!root.join(gone).exists(), "{gone}");
         }
+    }
+
+    #[test]
+    fn folders_that_nobody_made_anew_are_given_back_and_stay_whatever_comes() {
+        let (_holder, root) = project();
+        let transaction = begin(&root).unwrap();
+        assert!(transaction.give_back_untouched().unwrap());
+        assert!(root.join("node_modules/a/index.js").exists());
+        transaction.commit().unwrap();
+        assert!(root.join("node_modules/a/index.js").exists() && !root.join(FOLDER).exists());
+        // Dropped afterwards: as before.
+        let (_holder, root) = project();
+        let transaction = begin(&root).unwrap();
+        assert!(transaction.give_back_untouched().unwrap());
+        drop(transaction);
+        assert_as_before(&root);
+        // Somebody made one: the other is not wanted any more.
+        let (_holder, root) = project();
+        let transaction = begin(&root).unwrap();
+        std::fs::create_dir_all(root.join("packages/w/node_modules/c")).unwrap();
+        assert!(!transaction.give_back_untouched().unwrap());
+        drop(transaction);
+        assert_as_before(&root);
     }
 
     #[test]

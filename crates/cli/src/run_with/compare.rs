@@ -34,6 +34,9 @@ use crate::install::unpacked::{Files, Receipt};
 /// Tarballs fetched at once.
 const PARALLEL: usize = 8;
 
+/// What yarn leaves in a folder of `.yarn/unplugged` when it is complete.
+const UNPLUGGED_MARK: &str = ".ready";
+
 /// Name and version.
 type Key = (String, String);
 
@@ -288,7 +291,10 @@ fn compare_one(
     let mut reason = "no tarball of that name and version was checked".to_owned();
     for candidate in known {
         let compared = match &package.place {
-            Place::Folder => compare_files(&root.join(&package.location), &candidate.files),
+            Place::Folder => compare_files(&root.join(&package.location), &candidate.files, None),
+            Place::Unplugged => {
+                compare_files(&root.join(&package.location), &candidate.files, Some(UNPLUGGED_MARK))
+            }
             Place::Archive { file, inside } => compare_archive(file, inside, &candidate.files),
         };
         match compared {
@@ -299,15 +305,17 @@ fn compare_one(
     Err(reason)
 }
 
-/// Every file of a folder against a list, both ways. Folders of other packages are theirs.
-pub(crate) fn compare_files(folder: &Path, files: &Files) -> Result<(), String> {
+/// Every file of a folder against a list, both ways. Folders of other packages are theirs; `mark` is the name of an
+/// empty file that the package manager leaves.
+pub(crate) fn compare_files(folder: &Path, files: &Files, mark: Option<&str>) -> Result<(), String> {
     let mut missing: BTreeSet<&str> = files.keys().map(String::as_str).collect();
     let mut open = vec![String::new()];
     while let Some(inner) = open.pop() {
         for (name, kind) in list(&folder.join(&inner)).map_err(|error| chain_of(&error))? {
             let path = if inner.is_empty() { name.clone() } else { format!("{inner}/{name}") };
             let shown = || printable(&path, 200);
-            if is_of_another(&path, files) {
+            let is_mark = mark == Some(path.as_str()) && is_empty(&folder.join(&path));
+            if is_of_another(&path, files) || (is_mark && !files.contains_key(&path)) {
                 continue;
             }
             if kind.is_dir() {
@@ -330,6 +338,10 @@ pub(crate) fn compare_files(folder: &Path, files: &Files) -> Result<(), String> 
         Some(path) => Err(format!("{} is in the checked tarball, but not on disk", printable(path, 200))),
         None => Ok(()),
     }
+}
+
+fn is_empty(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == 0)
 }
 
 /// The same for a package in an archive.

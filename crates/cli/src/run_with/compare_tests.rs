@@ -26,23 +26,39 @@ const LIST: &[(&str, &str)] = &[("package.json", "{}"), ("lib/a.js", "a"), (".np
 
 #[test]
 fn the_same_files_are_the_same_also_where_a_name_was_not_rewritten() {
-    assert_eq!(compare_files(on_disk(LIST).path(), &files(LIST)), Ok(()));
+    assert_eq!(compare_files(on_disk(LIST).path(), &files(LIST), None), Ok(()));
     let kept = [("package.json", "{}"), ("lib/a.js", "a"), (".gitignore", "x")];
-    assert_eq!(compare_files(on_disk(&kept).path(), &files(LIST)), Ok(()));
+    assert_eq!(compare_files(on_disk(&kept).path(), &files(LIST), None), Ok(()));
 }
 
 #[test]
 fn another_byte_one_file_more_one_less_or_a_link_is_a_difference() {
     let changed = [("package.json", "{}"), ("lib/a.js", "b"), (".npmignore", "x")];
-    assert!(compare_files(on_disk(&changed).path(), &files(LIST)).unwrap_err().contains("lib/a.js differs"));
+    assert!(
+        compare_files(on_disk(&changed).path(), &files(LIST), None).unwrap_err().contains("lib/a.js differs")
+    );
     let more = [("package.json", "{}"), ("lib/a.js", "a"), (".npmignore", "x"), ("lib/evil.js", "")];
-    assert!(compare_files(on_disk(&more).path(), &files(LIST)).unwrap_err().contains("evil.js is not in"));
+    assert!(
+        compare_files(on_disk(&more).path(), &files(LIST), None).unwrap_err().contains("evil.js is not in")
+    );
     let less = [("package.json", "{}"), (".npmignore", "x")];
-    assert!(compare_files(on_disk(&less).path(), &files(LIST)).unwrap_err().contains("not on disk"));
+    assert!(compare_files(on_disk(&less).path(), &files(LIST), None).unwrap_err().contains("not on disk"));
     let linked = on_disk(&less);
     std::fs::create_dir(linked.path().join("lib")).unwrap();
     std::os::unix::fs::symlink("../package.json", linked.path().join("lib/a.js")).unwrap();
-    assert!(compare_files(linked.path(), &files(LIST)).unwrap_err().contains("symbolic link"));
+    assert!(compare_files(linked.path(), &files(LIST), None).unwrap_err().contains("symbolic link"));
+}
+
+#[test]
+fn a_package_managers_own_mark_is_empty_and_at_its_place() {
+    let check = |extra: (&str, &str), mark: Option<&str>| {
+        let list = [LIST, &[extra]].concat();
+        compare_files(on_disk(&list).path(), &files(LIST), mark)
+    };
+    assert_eq!(check((".ready", ""), Some(".ready")), Ok(()));
+    assert!(check((".ready", ""), None).is_err());
+    assert!(check((".ready", "x"), Some(".ready")).is_err());
+    assert!(check(("lib/.ready", ""), Some(".ready")).is_err());
 }
 
 #[test]
@@ -59,12 +75,12 @@ fn bundled_packages_are_part_of_the_bytes_and_others_inside_are_not() {
         ("node_modules/c/package.json", "{\"name\":\"c\"}"),
         ("node_modules/.bin/c", "#!/bin/sh"),
     ]);
-    assert_eq!(compare_files(disk.path(), &files(&list)), Ok(()));
+    assert_eq!(compare_files(disk.path(), &files(&list), None), Ok(()));
     std::fs::write(disk.path().join("node_modules/b/evil.js"), "").unwrap();
-    assert!(compare_files(disk.path(), &files(&list)).is_err());
+    assert!(compare_files(disk.path(), &files(&list), None).is_err());
     // A bundled one that was hoisted away is no loss.
     std::fs::remove_dir_all(disk.path().join("node_modules/b")).unwrap();
-    assert_eq!(compare_files(disk.path(), &files(&list)), Ok(()));
+    assert_eq!(compare_files(disk.path(), &files(&list), None), Ok(()));
     let package =
         Package { location: ".".into(), folder: Some("a".into()), manifest: json!({}), place: Place::Folder };
     let inside = packages_inside(disk.path(), &package, &files(&list)).unwrap();

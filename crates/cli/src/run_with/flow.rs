@@ -52,6 +52,8 @@ pub(crate) struct Order {
     pub(crate) arguments: Vec<OsString>,
     /// What to do about warnings.
     pub(crate) on_warning: OnWarning,
+    /// Put everything back once it is known what would be installed.
+    pub(crate) dry_run: bool,
     /// Run no scripts.
     pub(crate) ignore_scripts: bool,
     /// Let the project's own plugins of the package manager run.
@@ -121,7 +123,9 @@ pub(crate) async fn run(
     let manager = find_manager(&order.command, &around.folder, home).await?;
     let root = find_root(manager.kind, &around.folder)
         .ok_or_else(|| RunError::NoProject { folder: around.folder.clone() })?;
-    if let Some(what) = manager.kind.code_of_project(&root).filter(|_| !order.allow_project_code) {
+    let kind = manager.kind;
+    let runs_code = kind.runs_scripts_with(&order.arguments).or_else(|| kind.code_of_project(&root));
+    if let Some(what) = runs_code.filter(|_| !order.allow_project_code) {
         return Err(RunError::ProjectCode { what });
     }
     // 1.
@@ -137,6 +141,10 @@ pub(crate) async fn run(
     let mut files: Vec<PathBuf> = Vec::new();
     let mut modules = module_folders(&root)?;
     for folder in modules.iter().filter_map(|modules| modules.parent()) {
+        let code = kind.code_of_manifest(&root.join(folder)).filter(|_| !order.allow_project_code);
+        if let Some(what) = code {
+            return Err(RunError::ProjectCode { what });
+        }
         files.push(folder.join("package.json"));
         files.extend(manager.kind.files().iter().map(|name| folder.join(name)));
     }
@@ -178,6 +186,15 @@ pub(crate) async fn run(
         let process::Ended { status, words } = ended;
         return Err(RunError::Failed { command: order.command.clone(), status, words });
     }
+    let on_warning = if order.dry_run { OnWarning::Accept } else { order.on_warning };
+    // Manifests and lockfiles at most have changed: what lay there lies there.
+    if transaction.give_back_untouched()? {
+        report.end = settle(&report, on_warning, around.interactive, ask).await;
+        if report.end == End::Checked && !order.dry_run {
+            transaction.commit()?;
+        }
+        return Ok(report);
+    }
     // 4.
     let lists = Lists::in_home(home);
     let progress = around.output.progress("comparing what was unpacked");
@@ -187,8 +204,8 @@ pub(crate) async fn run(
     drop(progress);
     report = self::report(around, &gate, findings);
     // 5.
-    report.end = settle(&report, order.on_warning, around.interactive, ask).await;
-    if report.end != End::Checked {
+    report.end = settle(&report, on_warning, around.interactive, ask).await;
+    if report.end != End::Checked || order.dry_run {
         return Ok(report);
     }
     // 6.

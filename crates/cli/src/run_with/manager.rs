@@ -40,6 +40,9 @@ pub(crate) struct Gateway<'a> {
 /// A host that does not exist: an empty list of exceptions would let the project's own stand.
 const NO_EXCEPTIONS: &str = "3pm.invalid";
 
+/// Commands of yarn 4 that take `--mode=skip-build`. All others that install run scripts while they do.
+const YARN_WITHOUT_BUILDS: [&str; 5] = ["install", "add", "up", "remove", "dedupe"];
+
 impl Kind {
     /// The command people type.
     pub(crate) fn command(self) -> &'static str {
@@ -84,8 +87,10 @@ impl Kind {
             }
             Self::Pnpm => vec!["--ignore-scripts".into(), "--ignore-pnpmfile".into()],
             Self::YarnClassic => vec!["--ignore-scripts".into()],
-            // Builds are switched off in the environment: `--mode` is not a flag of every command.
-            Self::Yarn => vec![],
+            // The setting of the environment is not enough: `dependenciesMeta` overrules it, and the project's own
+            // scripts run in spite of it.
+            Self::Yarn if user.iter().any(is_mode) => vec![],
+            Self::Yarn => vec!["--mode=skip-build".into()],
             Self::Bun => vec!["--ignore-scripts".into()],
         };
         // What follows `--` is not ours to add to.
@@ -94,6 +99,36 @@ impl Kind {
         all.extend(behind);
         all.extend(user[at..].iter().cloned());
         all
+    }
+
+    /// Why this command could run code of packages or of the project before it is checked, whatever it is told.
+    pub(crate) fn runs_scripts_with(self, user: &[OsString]) -> Option<String> {
+        if self != Self::Yarn {
+            return None;
+        }
+        let mut words = user
+            .iter()
+            .take_while(|argument| *argument != "--")
+            .filter_map(|argument| argument.to_str())
+            .filter(|argument| !argument.starts_with('-'));
+        let verb = match words.next() {
+            None => return None,
+            Some("workspace") => words.nth(1).unwrap_or("workspace"),
+            Some(word) => word,
+        };
+        let mode = user
+            .iter()
+            .filter_map(|argument| argument.to_str())
+            .find_map(|flag| flag.strip_prefix("--mode="));
+        if !YARN_WITHOUT_BUILDS.contains(&verb) {
+            return Some(format!(
+                "yarn {verb} cannot be told to run no scripts before everything is checked"
+            ));
+        }
+        let is_bare = user.iter().any(|argument| argument == "--mode");
+        let is_quiet = mode.is_none_or(|mode| matches!(mode, "skip-build" | "update-lockfile"));
+        (is_bare || !is_quiet)
+            .then(|| "--mode has to be --mode=skip-build or --mode=update-lockfile".to_owned())
     }
 
     /// What stands in its environment while nothing may run. `None` takes a variable away.
@@ -182,6 +217,21 @@ impl Kind {
         let loads = text.lines().any(|line| line.trim_end().starts_with("plugins:"));
         loads.then(|| ".yarnrc.yml loads plugins, which yarn would run before anything is checked".to_owned())
     }
+
+    /// What a manifest of the project makes it execute while it fetches.
+    pub(crate) fn code_of_manifest(self, folder: &Path) -> Option<String> {
+        let text =
+            std::fs::read_to_string(folder.join("package.json")).ok().filter(|_| self == Self::Yarn)?;
+        let runs = text.contains("\"exec:");
+        runs.then(|| {
+            "a dependency is made by a script (exec:), which yarn would run before anything is checked"
+                .to_owned()
+        })
+    }
+}
+
+fn is_mode(argument: &OsString) -> bool {
+    argument.to_str().is_some_and(|argument| argument.starts_with("--mode"))
 }
 
 /// A package manager that is there.
@@ -264,6 +314,38 @@ mod tests {
         std::fs::write(holder.path().join("pnpm-lock.yaml"), "").unwrap();
         assert_eq!(find_root(Kind::Pnpm, &inner), Some(holder.path().to_owned()));
         assert_eq!(find_root(Kind::Bun, &inner), Some(inner));
+    }
+
+    #[test]
+    fn yarn_runs_only_what_it_can_be_told_to_run_without_scripts() {
+        let check = |line: &str, expected: Option<&str>| {
+            let arguments: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            let why = Kind::Yarn.runs_scripts_with(&arguments);
+            let said = why.as_deref().unwrap_or_default();
+            assert!(
+                why.is_some() == expected.is_some() && said.contains(expected.unwrap_or_default()),
+                "{line}: {said}"
+            );
+            assert_eq!(Kind::YarnClassic.runs_scripts_with(&arguments), None, "{line}");
+        };
+        check("", None);
+        check("--immutable", None);
+        check("add left-pad -D", None);
+        check("workspace web add left-pad", None);
+        check("install --mode=update-lockfile", None);
+        check("workspace web run build", Some("yarn run"));
+        check("workspaces focus --all", Some("yarn workspaces"));
+        check("unplug x", Some("yarn unplug"));
+        check("--cwd elsewhere add x", Some("yarn elsewhere"));
+        check("install --mode skip-build", Some("--mode=skip-build"));
+        check("install --mode=build", Some("--mode=skip-build"));
+        let of = |line: &str| {
+            Kind::Yarn
+                .arguments(&line.split(' ').map(OsString::from).collect::<Vec<_>>())
+                .join(&OsString::from(" "))
+        };
+        assert_eq!(of("add x"), "add x --mode=skip-build");
+        assert_eq!(of("install --mode=update-lockfile"), "install --mode=update-lockfile");
     }
 
     #[test]

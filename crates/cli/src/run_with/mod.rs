@@ -32,6 +32,7 @@ pub(crate) async fn run(context: &Context, args: RunWithArgs) -> Outcome {
         command: args.manager.as_str().to_owned(),
         arguments: args.arguments,
         on_warning: args.question.on_warning(),
+        dry_run: args.dry_run,
         ignore_scripts: args.ignore_scripts,
         allow_project_code: args.allow_project_code,
     };
@@ -81,27 +82,25 @@ pub(crate) async fn run_managed(context: &Context, intent: Intent, args: Managed
             (ManagerName::Bun, words_for(intent, exactly, ["add"], ["update"]))
         }
     };
-    let (question, ignore_scripts, rest) = own_flags(args.arguments);
+    let OwnFlags { question, dry_run, ignore_scripts, rest } = own_flags(args.arguments);
     let arguments = words.into_iter().map(Into::into).chain(rest).collect();
-    let args = RunWithArgs { manager, question, ignore_scripts, allow_project_code: false, arguments };
+    let args =
+        RunWithArgs { manager, question, dry_run, ignore_scripts, allow_project_code: false, arguments };
     run(context, args).await
 }
 
 /// `3pm install` where the project has another package manager than npm.
 pub(crate) async fn run_install(context: &Context, manager: ManagerName, args: InstallArgs) -> Outcome {
-    if args.dry_run {
-        return Err(Failure::usage(format!("--dry-run is not known for {} yet", manager.as_str()))
-            .hint("3pm verify checks what the lockfile of an npm project says"));
-    }
     let mut arguments: Vec<OsString> = Vec::new();
     arguments.push(if args.packages.is_empty() { "install" } else { "add" }.into());
     if args.save_dev && !args.packages.is_empty() {
         arguments.push(if manager == ManagerName::Bun { "--dev" } else { "-D" }.into());
     }
     arguments.extend(args.packages.iter().map(OsString::from));
-    let (question, ignore_scripts) = (args.question, args.ignore_scripts);
-    run(context, RunWithArgs { manager, question, ignore_scripts, allow_project_code: false, arguments })
-        .await
+    let InstallArgs { question, dry_run, ignore_scripts, .. } = args;
+    let args =
+        RunWithArgs { manager, question, dry_run, ignore_scripts, allow_project_code: false, arguments };
+    run(context, args).await
 }
 
 fn words_for<const N: usize, const M: usize, const L: usize>(
@@ -117,18 +116,28 @@ fn words_for<const N: usize, const M: usize, const L: usize>(
     }
 }
 
-/// `--yes`, `--deny` and `--ignore-scripts` are ours; the rest is the package manager's.
-fn own_flags(arguments: Vec<OsString>) -> (QuestionArgs, bool, Vec<OsString>) {
-    let (mut question, mut ignore_scripts, mut rest) = (QuestionArgs::default(), false, Vec::new());
+/// What is ours of the arguments of a short command.
+#[derive(Debug, Default)]
+struct OwnFlags {
+    question: QuestionArgs,
+    dry_run: bool,
+    ignore_scripts: bool,
+    /// The package manager's.
+    rest: Vec<OsString>,
+}
+
+fn own_flags(arguments: Vec<OsString>) -> OwnFlags {
+    let mut flags = OwnFlags::default();
     for argument in arguments {
         match argument.to_str() {
-            Some("--yes" | "-y") => question.yes = true,
-            Some("--deny") => question.deny = true,
-            Some("--ignore-scripts") => ignore_scripts = true,
-            _ => rest.push(argument),
+            Some("--yes" | "-y") => flags.question.yes = true,
+            Some("--deny") => flags.question.deny = true,
+            Some("--dry-run") => flags.dry_run = true,
+            Some("--ignore-scripts") => flags.ignore_scripts = true,
+            _ => flags.rest.push(argument),
         }
     }
-    (question, ignore_scripts, rest)
+    flags
 }
 
 /// Whose lockfile lies nearest; npm's where there is none.
@@ -190,8 +199,8 @@ mod tests {
     #[test]
     fn our_flags_are_taken_out_and_the_others_handed_on() {
         let arguments = ["-y", "left-pad", "--save-dev", "--ignore-scripts"].map(OsString::from).into();
-        let (question, ignore_scripts, rest) = own_flags(arguments);
-        assert!(question.yes && !question.deny && ignore_scripts);
-        assert_eq!(rest, ["left-pad", "--save-dev"].map(OsString::from));
+        let flags = own_flags(arguments);
+        assert!(flags.question.yes && !flags.question.deny && !flags.dry_run && flags.ignore_scripts);
+        assert_eq!(flags.rest, ["left-pad", "--save-dev"].map(OsString::from));
     }
 }

@@ -118,7 +118,9 @@ fn read_package(root: &Path, folder: &str, place: &Path) -> Result<Package, Tree
     let location = place.strip_prefix(root).unwrap_or(place).to_owned();
     let Some((file, inside)) = split_archive(place) else {
         let manifest = read_manifest(root, &location)?;
-        return Ok(Package { location, folder: Some(folder.to_owned()), manifest, place: Place::Folder });
+        let is_unplugged = location.starts_with(".yarn/unplugged");
+        let place = if is_unplugged { Place::Unplugged } else { Place::Folder };
+        return Ok(Package { location, folder: Some(folder.to_owned()), manifest, place });
     };
     let no = |reason: String| TreeError::NoManifest { location: location.clone(), reason };
     let mut archive = open(&file).map_err(no)?;

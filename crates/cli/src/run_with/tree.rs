@@ -58,6 +58,8 @@ pub(crate) struct Package {
 pub(crate) enum Place {
     /// Its own folder, at its location.
     Folder,
+    /// The same, in `.yarn/unplugged`, where yarn leaves a mark in it.
+    Unplugged,
     /// A zip archive of yarn's.
     Archive {
         /// Which.

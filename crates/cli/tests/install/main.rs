@@ -6,12 +6,14 @@
 
 mod attacks;
 mod clients;
+mod eager;
 mod harness;
 mod ledger;
 mod legacy;
 mod managers;
 mod outages;
 mod packages;
+mod policies;
 mod project;
 mod projects;
 mod proofs;
