@@ -89,10 +89,14 @@ contract ClaimTest is World {
     }
 
     function test_a_member_twice_is_refused() public {
-        Config memory c = config(NAME, 3, 1);
-        c.members[2] = c.members[0];
-        refuses(Errors.DuplicateMember.selector, uint160(c.members[0]));
-        this.claiming(c);
+        for (uint256 second = 1; second < 4; ++second) {
+            for (uint256 first; first < second; ++first) {
+                Config memory c = config(NAME, 4, 1);
+                c.members[second] = c.members[first];
+                refuses(Errors.DuplicateMember.selector, uint160(c.members[first]));
+                this.claiming(c);
+            }
+        }
     }
 
     function test_thresholds_are_from_one_to_the_number_of_members() public {

@@ -134,6 +134,15 @@ contract PublishTest is World {
         same(packages.releaseCount(id(NAME)), 2, "count");
     }
 
+    function test_every_nonce_of_a_group_has_marks_of_its_own() public {
+        for (uint256 i; i < 64; ++i) {
+            no(packages.isNonceUsed(id(NAME), i), vm.toString(i));
+            publish(release(NAME, string.concat("1.0.", vm.toString(i)), i), 3);
+            yes(packages.isNonceUsed(id(NAME), i), vm.toString(i));
+        }
+        no(packages.isNonceUsed(id(NAME), 64), "64");
+    }
+
     function test_the_highest_nonce_is_two_below_2_to_the_64() public {
         ReleaseInput memory r = release(NAME, "1.0.0", type(uint64).max);
         refuses(Errors.NonceTooHigh.selector, type(uint64).max);
