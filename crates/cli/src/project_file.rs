@@ -57,8 +57,10 @@ pub(crate) fn load(folder: &Path) -> Result<Vec<(String, Rules)>, ProjectFileErr
 /// The rules in `text`, or in words what is wrong and in which line.
 pub(crate) fn parse(text: &str) -> Result<Rules, String> {
     let document: Document = toml::from_str(text).map_err(|error| {
-        let line =
-            error.span().and_then(|span| text.get(..span.start)).map(|before| before.lines().count().max(1));
+        let line = error
+            .span()
+            .and_then(|span| text.get(..span.start))
+            .map(|before| before.matches('\n').count() + 1);
         match line {
             Some(line) => format!("line {line}: {}", error.message()),
             None => error.message().to_owned(),

@@ -3,13 +3,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use futures_util::future::{BoxFuture, FutureExt as _, Shared, WeakShared};
 use futures_util::stream::{self, StreamExt as _};
 use hyper::StatusCode;
-use hyper::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use hyper::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
+};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
@@ -18,6 +22,7 @@ use crate::answer::Answer;
 use crate::headers::of_request;
 use crate::log::Kind;
 use crate::relay::Relay;
+use crate::server::Tasks;
 
 /// Room is counted in this many bytes.
 const UNIT: usize = 1 << 10;
@@ -27,6 +32,9 @@ const EXPECTED: u32 = 512;
 
 /// Fetched ahead at the same time; npm itself has 15 at once.
 const AT_ONCE: usize = 24;
+
+/// An `Accept` that takes every form.
+const ANY: &str = "*/*";
 
 /// A GET that several may wait for.
 pub(crate) type Fetch = Shared<BoxFuture<'static, Answer>>;
@@ -42,11 +50,34 @@ pub struct Ahead {
     /// The whole value of the `Authorization` header that the package manager will send. What was fetched
     /// with one is handed out to requests with the same one only.
     pub authorization: Option<SecretString>,
+    /// The `Accept` header that it will send: handed out to requests with the same one only. None for what has one
+    /// form.
+    pub accept: Option<String>,
+    /// The `If-None-Match` header that it will send, where it has an older answer: handed out to requests with the
+    /// same one only.
+    pub if_none_match: Option<String>,
 }
 
 impl From<Url> for Ahead {
     fn from(url: Url) -> Self {
-        Self { url, authorization: None }
+        Self { url, authorization: None, accept: None, if_none_match: None }
+    }
+}
+
+/// Fetches ahead as [`crate::Running::fetch_ahead`] does, from wherever it is cloned to; does nothing after the run.
+#[derive(Debug, Clone)]
+pub struct Early {
+    pub(crate) relay: Weak<Relay>,
+    pub(crate) tasks: Tasks,
+    pub(crate) runtime: Handle,
+}
+
+impl Early {
+    /// Fetches before the package manager asks.
+    pub fn fetch(&self, wanted: impl IntoIterator<Item = Ahead>) {
+        let Some(relay) = self.relay.upgrade() else { return };
+        let wanted = wanted.into_iter().collect();
+        self.tasks.spawn_on(&self.runtime, fetch_ahead(relay, wanted));
     }
 }
 
@@ -54,6 +85,8 @@ impl From<Url> for Ahead {
 pub(crate) struct Store {
     inner: Mutex<Inner>,
     room: Arc<Semaphore>,
+    /// Places of what is being fetched.
+    places: Semaphore,
     /// Of what is expected of one.
     expected: u32,
 }
@@ -66,7 +99,8 @@ struct Inner {
 }
 
 struct Held {
-    authorization: Option<HeaderValue>,
+    /// What it was fetched with.
+    headers: HeaderMap,
     fetch: Fetch,
     room: OwnedSemaphorePermit,
 }
@@ -82,7 +116,8 @@ impl Store {
     pub(crate) fn new(bytes: usize) -> Self {
         let units = (bytes / UNIT).min(Semaphore::MAX_PERMITS);
         let expected = u32::try_from(units).map_or(EXPECTED, |units| units.min(EXPECTED));
-        Self { inner: Mutex::default(), room: Arc::new(Semaphore::new(units)), expected }
+        let (inner, room) = (Mutex::default(), Arc::new(Semaphore::new(units)));
+        Self { inner, room, places: Semaphore::new(AT_ONCE), expected }
     }
 
     /// Makes a fetch of a future.
@@ -90,10 +125,12 @@ impl Store {
         future.boxed().shared()
     }
 
-    /// Whether an answer is what the package manager would get now: released, or refused by the gate.
+    /// Whether an answer is what the package manager would get now: released, refused by the gate, or no other than
+    /// the one it has.
     pub(crate) fn is_worth_keeping(answer: &Answer) -> bool {
         let is_judged = matches!(answer.kind, Kind::Tarball | Kind::Document);
-        is_judged && matches!(answer.status, StatusCode::OK | StatusCode::FORBIDDEN)
+        answer.status == StatusCode::NOT_MODIFIED
+            || (is_judged && matches!(answer.status, StatusCode::OK | StatusCode::FORBIDDEN))
     }
 
     /// What was fetched ahead for such a request; nobody gets it again.
@@ -101,7 +138,7 @@ impl Store {
         let mut inner = self.lock();
         inner.asked.insert(url.clone());
         let held = inner.held.get(url)?;
-        if held.authorization.is_some() && held.authorization.as_ref() != headers.get(AUTHORIZATION) {
+        if !would_get(&held.headers, headers) {
             return None;
         }
         inner.held.remove(url).map(|held| held.fetch)
@@ -139,6 +176,18 @@ impl Store {
     }
 }
 
+/// Whether a request with `asked` would get what one with `sent` got.
+fn would_get(sent: &HeaderMap, asked: &HeaderMap) -> bool {
+    let same = |name: HeaderName| sent.get(&name) == asked.get(&name);
+    let accept = sent.get(ACCEPT);
+    let credentials = !sent.contains_key(AUTHORIZATION) || same(AUTHORIZATION);
+    let form = accept.is_none_or(|accept| accept == ANY) || same(ACCEPT);
+    // A date beside an entity tag counts for nothing (RFC 9110, section 13.1.3).
+    let others = [IF_MATCH, IF_UNMODIFIED_SINCE].iter().any(|name| asked.contains_key(name));
+    let by_date = asked.contains_key(IF_MODIFIED_SINCE) && !asked.contains_key(IF_NONE_MATCH);
+    credentials && form && same(IF_NONE_MATCH) && !others && !by_date
+}
+
 fn is_running(fetch: &Waiting) -> bool {
     fetch.upgrade().is_some_and(|fetch| fetch.peek().is_none())
 }
@@ -151,30 +200,21 @@ pub(crate) async fn fetch_ahead(relay: Arc<Relay>, wanted: Vec<Ahead>) {
 }
 
 async fn fetch_one(relay: Arc<Relay>, wanted: Ahead) {
-    let Ahead { url, authorization } = wanted;
+    let Ahead { url, authorization, accept, if_none_match } = wanted;
     let store = &relay.store;
     if !relay.origins.allow(&url) || store.expected == 0 {
         return;
     }
+    let Ok(_place) = store.places.acquire().await else { return };
     let Ok(room) = Arc::clone(&store.room).acquire_many_owned(store.expected).await else { return };
-    let mut headers = HeaderMap::new();
-    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
-    let authorization = match authorization.map(|value| HeaderValue::from_str(value.expose_secret())) {
-        None => None,
-        Some(Ok(mut value)) => {
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value.clone());
-            Some(value)
-        }
-        Some(Err(_)) => return,
-    };
+    let Some(headers) = headers(authorization, accept, if_none_match) else { return };
     let fetch = relay.fetch_later(&url, of_request(&headers), Purpose::Ahead);
     {
         let mut inner = store.lock();
         if inner.asked.contains(&url) || inner.held.contains_key(&url) {
             return;
         }
-        inner.held.insert(url.clone(), Held { authorization, fetch: fetch.clone(), room });
+        inner.held.insert(url.clone(), Held { headers, fetch: fetch.clone(), room });
     }
     let answer = fetch.await;
     let mut inner = store.lock();
@@ -185,6 +225,27 @@ async fn fetch_one(relay: Arc<Relay>, wanted: Ahead) {
     } else {
         inner.held.remove(&url);
     }
+}
+
+/// What such a request says; none where it cannot be said.
+fn headers(
+    authorization: Option<SecretString>,
+    accept: Option<String>,
+    if_none_match: Option<String>,
+) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    let accept = accept.map_or(Ok(HeaderValue::from_static(ANY)), |accept| HeaderValue::from_str(&accept));
+    headers.insert(ACCEPT, accept.ok()?);
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    if let Some(authorization) = authorization {
+        let mut value = HeaderValue::from_str(authorization.expose_secret()).ok()?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    if let Some(if_none_match) = if_none_match {
+        headers.insert(IF_NONE_MATCH, HeaderValue::from_str(&if_none_match).ok()?);
+    }
+    Some(headers)
 }
 
 /// Makes `permit` fit `bytes`; whether there was room for that.

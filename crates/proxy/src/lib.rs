@@ -39,7 +39,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use url::Url;
 
-pub use ahead::Ahead;
+pub use ahead::{Ahead, Early};
 pub use hyper::Method;
 pub use log::{Kind, Passed};
 pub use running::Running;
@@ -64,6 +64,8 @@ pub struct Asked {
     pub method: Method,
     /// Who wants it.
     pub purpose: Purpose,
+    /// In which form: the `Accept` header of the request.
+    pub accept: Option<String>,
 }
 
 /// Who wants an answer.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderMap, LOCATION};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION};
 use hyper::{Method, Request, Response, StatusCode};
 use trust::text::printable;
 use url::Url;
@@ -107,6 +107,9 @@ impl Relay {
         if parts.method == Method::GET {
             // 2.
             if is_conditional(&headers) {
+                if let Some(answer) = self.held(url, &headers).await {
+                    return Ok((answer, true));
+                }
                 let answer = self.fetch(&Method::GET, url, headers, Bytes::new(), Purpose::Client).await?;
                 return Ok((answer, false));
             }
@@ -133,17 +136,20 @@ impl Relay {
 
     /// A body as a whole: from what is here already, else from the registry.
     async fn get(self: &Arc<Self>, url: &Url, headers: HeaderMap) -> (Answer, bool) {
-        if let Some(held) = self.store.take(url, &headers) {
-            let answer = held.await;
-            if Store::is_worth_keeping(&answer) {
-                return (answer, true);
-            }
+        if let Some(answer) = self.held(url, &headers).await {
+            return (answer, true);
         }
         let fetch =
             self.store.join(url, &headers, || self.fetch_later(url, headers.clone(), Purpose::Client));
         let answer = fetch.await;
         self.store.leave(url);
         (answer, false)
+    }
+
+    /// What was fetched ahead for such a request, where that is of use.
+    async fn held(&self, url: &Url, headers: &HeaderMap) -> Option<Answer> {
+        let answer = self.store.take(url, headers)?.await;
+        Store::is_worth_keeping(&answer).then_some(answer)
     }
 
     /// A GET that begins when somebody waits for it, and ends when nobody does.
@@ -166,6 +172,7 @@ impl Relay {
         purpose: Purpose,
     ) -> Result<Answer, Refusal> {
         let is_conditional = is_conditional(&headers);
+        let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).map(str::to_owned);
         // 3.
         let opened = self.upstream.open(method, url, headers, body).await?;
         let status = opened.status();
@@ -204,7 +211,7 @@ impl Relay {
         }
         // 5.
         let kind = if *method == Method::GET {
-            self.judge(Asked { url: url.clone(), method: method.clone(), purpose }, &body).await?
+            self.judge(Asked { url: url.clone(), method: method.clone(), purpose, accept }, &body).await?
         } else if is_json(&body.bytes) {
             Kind::Other
         } else {

@@ -23,7 +23,7 @@ use crate::origins::Origins;
 use crate::relay::Relay;
 use crate::server::{self, Credentials, Server, Tasks};
 use crate::upstream::Upstream;
-use crate::{Ahead, Gate, ProxyError, Settings};
+use crate::{Ahead, Early, Gate, ProxyError, Settings};
 
 /// The user that package managers are told to be.
 const USER: &str = "3pm";
@@ -88,6 +88,13 @@ impl Running {
     pub fn fetch_ahead(&self, wanted: impl IntoIterator<Item = impl Into<Ahead>>) {
         let wanted = wanted.into_iter().map(Into::into).collect();
         self.tasks.spawn_on(&self.runtime, ahead::fetch_ahead(Arc::clone(&self.relay), wanted));
+    }
+
+    /// The same for whoever does not hold this, such as the gate.
+    #[must_use]
+    pub fn early(&self) -> Early {
+        let relay = Arc::downgrade(&self.relay);
+        Early { relay, tasks: self.tasks.clone(), runtime: self.runtime.clone() }
     }
 
     /// Closes everything, and returns when nothing listens and no file is left.

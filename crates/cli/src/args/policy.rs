@@ -8,10 +8,12 @@
 )]
 pub(crate) enum PolicyCommand {
     /// The rules that hold here, and who wrote each
+    #[command(after_help = "Examples:\n  3pm policy show\n  3pm policy show --json")]
     Show,
     /// What the policy makes of a package, and which line decides
     Explain(ExplainArgs),
     /// The install scripts of what lies here, and whether they may run
+    #[command(after_help = "Examples:\n  3pm policy scripts\n  3pm policy scripts --json")]
     Scripts,
     /// Let install scripts run, as long as not a byte of their package differs
     Approve(ApproveScriptsArgs),

@@ -4,11 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use client::npm::NpmClient;
+use client::npm::{NpmClient, NpmConfig};
 use futures_util::{StreamExt as _, stream};
 use proxy::{Ahead, Asked, Gate, Ruling, Running};
 use trust::Integrity;
@@ -16,6 +16,7 @@ use url::Url;
 
 use super::assess::{self, Finding, chain_of};
 use super::entries::{Checked, Source, Tarball};
+use super::npm_cache;
 use super::unpacked::Files;
 use crate::run_with::lists::Lists;
 use crate::run_with::manager::{Gateway, Kind};
@@ -88,34 +89,24 @@ impl Counter {
         let wanted = tarballs.iter().map(|tarball| tarball.integrity).collect();
         let collector = Arc::new(Collector { wanted, ..Collector::default() });
         let urls = tarballs.iter().filter_map(|tarball| tarball.url.as_ref());
-        let mut registries: Vec<Url> =
-            npm.config().registries().chain(more).chain(urls).map(|url| only_origin(url.clone())).collect();
-        registries.sort();
-        registries.dedup();
-        let settings = proxy::Settings {
-            registries,
-            upstream_proxy: crate::run_with::upstream_proxy(),
-            upstream_no_proxy: crate::run_with::upstream_no_proxy(),
-            extra_roots: npm.config().ca_pem().unwrap_or_default().to_vec(),
-            ..proxy::Settings::default()
-        };
+        let settings = proxy_for(npm.config(), more.into_iter().chain(urls));
         let running = proxy::start(settings, Arc::clone(&collector)).await?;
         let mut seen = BTreeSet::new();
         let ahead = tarballs.into_iter().filter(|tarball| {
-            seen.insert(tarball.integrity) && !cache.is_some_and(|cache| is_cached(cache, &tarball.integrity))
+            seen.insert(tarball.integrity)
+                && !cache.is_some_and(|cache| npm_cache::holds(cache, &tarball.integrity))
         });
         running.fetch_ahead(ahead.filter_map(|tarball| {
             let url = tarball.url.clone()?;
             let authorization = npm.config().authorization_for(&url).map(|value| value.into_header_value());
-            Some(Ahead { url, authorization })
+            Some(Ahead { authorization, ..Ahead::from(url) })
         }));
         Ok(Self { collector, running })
     }
 
     /// What npm is told, so that everything it fetches comes from here.
     pub(crate) fn environment(&self) -> Vec<(&'static str, OsString)> {
-        let (ca, bundle) = (self.running.ca_file(), self.running.bundle_file());
-        Kind::Npm.environment(&Gateway { url: self.running.url(), ca: &ca, bundle: &bundle })
+        behind(&self.running)
     }
 
     /// Why something was not handed out.
@@ -167,6 +158,27 @@ impl Counter {
     }
 }
 
+/// A proxy for npm as it is configured, and what else its lockfile names.
+pub(crate) fn proxy_for<'a>(config: &NpmConfig, more: impl IntoIterator<Item = &'a Url>) -> proxy::Settings {
+    let mut registries: Vec<Url> =
+        config.registries().cloned().chain(more.into_iter().cloned()).map(only_origin).collect();
+    registries.sort();
+    registries.dedup();
+    proxy::Settings {
+        registries,
+        upstream_proxy: crate::run_with::upstream_proxy(),
+        upstream_no_proxy: crate::run_with::upstream_no_proxy(),
+        extra_roots: config.ca_pem().unwrap_or_default().to_vec(),
+        ..proxy::Settings::default()
+    }
+}
+
+/// What npm is told, so that everything it fetches comes through `running`.
+pub(crate) fn behind(running: &Running) -> Vec<(&'static str, OsString)> {
+    let (ca, bundle) = (running.ca_file(), running.bundle_file());
+    Kind::Npm.environment(&Gateway { url: running.url(), ca: &ca, bundle: &bundle })
+}
+
 /// Fetches a tarball for its list; other bytes than the lockfile names give none.
 async fn fetch(tarball: &Tarball, npm: &NpmClient) -> Option<Arc<Files>> {
     let url = match &tarball.url {
@@ -185,15 +197,6 @@ async fn fetch(tarball: &Tarball, npm: &NpmClient) -> Option<Arc<Files>> {
     };
     let fetched = tokio::task::spawn_blocking(move || assess::read(&bytes)).await.ok()?;
     (fetched.hashes.integrity == tarball.integrity).then_some(fetched.read.ok()?.files)
-}
-
-/// Whether npm's cache holds these bytes: it keeps content by its hash (cacache, version 5 of its index and 2
-/// of its content). npm checks them itself; here it only means that they need not be fetched ahead.
-fn is_cached(cache: &Path, integrity: &Integrity) -> bool {
-    let digest = hex::encode(integrity.as_bytes());
-    let content: PathBuf =
-        ["_cacache", "content-v2", "sha512", &digest[..2], &digest[2..4], &digest[4..]].iter().collect();
-    cache.join(content).is_file()
 }
 
 fn only_origin(mut url: Url) -> Url {

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use client::http::{Http, HttpError, Limits, Method, Request};
 use client::npm::{NpmClient, NpmConfig, NpmConfigError};
+use proxy::Running;
 use serde_json::Value;
 use trust::PackageName;
 use trust::policy::{Action, Policy};
@@ -27,9 +28,10 @@ use url::Url;
 
 use super::ages;
 use super::assess::{AssessError, Assessment, Subject, TrustNetwork, assess};
-use super::collect::Counter;
+use super::collect::{Counter, behind, proxy_for};
 use super::decision::{Call, OnWarning};
 use super::entries::{Checked, Registries, Registry, Source, check_entries};
+use super::foresight::Foresight;
 use super::lockfile::{Lockfile, LockfileError, parse_lockfile};
 use super::npm::{Npm, NpmRunError, QUESTION_LIMIT, Show};
 use super::project::{Mirror, Project, ProjectError, private_folder};
@@ -158,7 +160,7 @@ pub(crate) async fn install(
     // 2.
     let progress = around.output.progress("resolving");
     let mirror = Mirror::make(&project, &wanted.packages)?;
-    resolve(&npm, &mirror, wanted, around, &settings).await?;
+    resolve(&npm, &mirror, wanted, around, &settings, &client, now()).await?;
     let (changes, text) = mirror.changes()?;
     // 3.
     progress.say("checking every package");
@@ -250,7 +252,7 @@ pub(crate) async fn verify_packages(
     let (settings, client) = prepare(&npm, &project, around, now).await?;
     let mirror = Mirror::make_empty(&project)?;
     let wanted = Wanted { packages: packages.to_vec(), ..Wanted::default() };
-    resolve(&npm, &mirror, &wanted, around, &settings).await?;
+    resolve(&npm, &mirror, &wanted, around, &settings, &client, now()).await?;
     let (_, text) = mirror.changes()?;
     let tree = check_tree(&npm, &text, &mirror.as_project().read_manifest()?, client.config()).await?;
     let assessment = find_out(&tree, &client, around, now()).await?;
@@ -357,6 +359,8 @@ async fn resolve(
     wanted: &Wanted,
     around: &Surroundings,
     settings: &Settings,
+    client: &NpmClient,
+    now: u64,
 ) -> Result<(), FlowError> {
     let mut arguments: Vec<OsString> = vec!["install".into()];
     if wanted.save_dev {
@@ -376,7 +380,13 @@ async fn resolve(
     }
     arguments.push("--".into());
     arguments.extend(wanted.packages.iter().map(OsString::from));
-    match npm.run(&mirror.folder(), &arguments, RESOLVE_LIMIT, Show::Kept).await {
+    let (foreseen, running) = foresee(npm, mirror, client, now).await?;
+    let mut resolved = foreseen.run(&mirror.folder(), &arguments, RESOLVE_LIMIT, Show::Kept).await;
+    // The proxy is here for speed: what it does not reach (a tarball by its URL) npm fetches without it.
+    if resolved.is_err() && running.log().iter().any(|request| request.refused.is_some()) {
+        resolved = npm.run(&mirror.folder(), &arguments, RESOLVE_LIMIT, Show::Kept).await;
+    }
+    match resolved {
         Err(NpmRunError::Failed { stderr, .. }) if !allowed && stderr.contains("EALLOWGIT") => {
             let detail = stderr.lines().filter_map(|line| line.trim().strip_prefix("npm error "));
             let detail: Vec<&str> =
@@ -385,6 +395,22 @@ async fn resolve(
         }
         result => result.map(|_| ()).map_err(FlowError::from),
     }
+}
+
+/// npm behind a proxy that has the next documents before npm asks for them.
+async fn foresee(
+    npm: &Npm,
+    mirror: &Mirror,
+    client: &NpmClient,
+    now: u64,
+) -> Result<(Npm, Running), FlowError> {
+    let project = mirror.as_project();
+    let lockfile = project.read_lockfile()?;
+    let foresight = Foresight::new(client.clone(), &[project.read_manifest()?], lockfile.as_deref(), now);
+    let foresight = Arc::new(foresight);
+    let running = proxy::start(proxy_for(client.config(), None), Arc::clone(&foresight)).await?;
+    foresight.begin(running.early());
+    Ok((npm.clone().with(behind(&running)), running))
 }
 
 /// Step 3, the part that asks nobody what was signed.

@@ -31,8 +31,10 @@ use super::tree::{TreeError, module_folders, read_tree};
 use crate::install::assess::{AssessError, Assessment};
 use crate::install::decision::{Call, OnWarning};
 use crate::install::flow::{FlowError, Surroundings, builtin_registry, reach, settle};
+use crate::install::foresight::Foresight;
+use crate::install::lockfile::MAX_LOCKFILE_BYTES;
 use crate::install::npm::Npm;
-use crate::install::project::MAX_MANIFEST_BYTES;
+use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
 use crate::install::report::{End, Report};
 use crate::install::scripted::Scripting;
 use crate::install::transaction::{Transaction, TransactionError};
@@ -161,7 +163,12 @@ pub(crate) async fn run(
         extra_roots: gate.sources().npm.config().ca_pem().unwrap_or_default().to_vec(),
         ..proxy::Settings::default()
     };
-    let running = proxy::start(settings, Arc::new(Door(Arc::clone(&gate)))).await?;
+    let foresight = (kind == Kind::Npm).then(|| Arc::new(foresee(&gate, &root, now())));
+    let door = Door { gate: Arc::clone(&gate), foresight: foresight.clone() };
+    let running = proxy::start(settings, Arc::new(door)).await?;
+    if let Some(foresight) = foresight {
+        foresight.begin(running.early());
+    }
     let ended = {
         let (ca, bundle) = (running.ca_file(), running.bundle_file());
         let gateway = Gateway { url: running.url(), ca: &ca, bundle: &bundle };
@@ -230,6 +237,15 @@ pub(crate) async fn run(
     report.root = Some(root);
     report.end = End::Installed { receipt, scripts };
     Ok(report)
+}
+
+/// What npm will ask for.
+fn foresee(gate: &Gatekeeper, root: &Path, now: u64) -> Foresight {
+    let read = |name: &str| read_bounded(&root.join(name), MAX_LOCKFILE_BYTES).ok().flatten();
+    let manifest = read("package.json").and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let lockfile = read("npm-shrinkwrap.json").or_else(|| read("package-lock.json"));
+    let lockfile = lockfile.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    Foresight::new(gate.sources().npm.clone(), manifest.as_slice(), lockfile.as_deref(), now)
 }
 
 /// The user's own package manager, by absolute path, and which it is.

@@ -30,6 +30,7 @@ use crate::install::ages;
 use crate::install::assess::{self, Fetched, Finding, Outcome, Said, Subject, assess_arrived};
 use crate::install::decision::{Call, call, in_words, line};
 use crate::install::entries::{Origin, Problem, Source, Tarball};
+use crate::install::foresight::Foresight;
 use crate::install::unpacked::Files;
 
 /// Documents of one name that are kept: the short form, the long form, and as many again that differ.
@@ -496,23 +497,33 @@ impl Gatekeeper {
     }
 }
 
-/// The gate as the proxy holds it.
+/// The gate as the proxy holds it, and what guesses which documents come next.
 #[derive(Debug, Clone)]
-pub(crate) struct Door(pub(crate) Arc<Gatekeeper>);
+pub(crate) struct Door {
+    /// Decides.
+    pub(crate) gate: Arc<Gatekeeper>,
+    /// For package managers that ask for one after the other.
+    pub(crate) foresight: Option<Arc<Foresight>>,
+}
 
 impl Gate for Door {
     async fn tarball(&self, asked: &Asked, bytes: Bytes) -> Ruling {
-        let arrived = self.0.judge(&asked.url, bytes).await;
-        match self.0.call(&arrived.finding) {
+        let arrived = self.gate.judge(&asked.url, bytes).await;
+        match self.gate.call(&arrived.finding) {
             Call::Allow | Call::Warn => Ruling::Release,
             Call::Deny | Call::Undecided => {
-                Ruling::Refuse { message: words(&arrived.finding, &self.0.sources.policy) }
+                Ruling::Refuse { message: words(&arrived.finding, &self.gate.sources.policy) }
             }
         }
     }
 
     async fn document(&self, asked: &Asked, bytes: Bytes) -> Ruling {
-        let gate = Arc::clone(&self.0);
+        let gate = Arc::clone(&self.gate);
+        if let Some(foresight) = &self.foresight {
+            let (foresight, asked, bytes) = (Arc::clone(foresight), asked.clone(), bytes.clone());
+            // Whoever waits for this document does not wait for the guess.
+            tokio::task::spawn_blocking(move || foresight.see(&asked, &bytes));
+        }
         let read = if bytes.len() <= SMALL {
             gate.read_document(asked.url.path(), &bytes)
         } else {
@@ -577,7 +588,7 @@ fn package_of_path(path: &str) -> Option<(String, String)> {
 }
 
 /// `/name`, `/@scope%2fname` and the like.
-fn name_of_document(path: &str) -> Option<PackageName> {
+pub(crate) fn name_of_document(path: &str) -> Option<PackageName> {
     let path = decoded(path);
     let mut parts = path.trim_start_matches('/').rsplit('/');
     let last = parts.next()?;

@@ -4,7 +4,7 @@
 mod compare;
 pub(crate) mod exec;
 mod flow;
-mod gate;
+pub(crate) mod gate;
 pub(crate) mod lists;
 mod lookup;
 pub(crate) mod manager;

@@ -48,9 +48,14 @@ pub(crate) async fn run(
         let npm = find_program("npm", root, Path::new("/nonexistent"));
         npm.ok_or_else(|| RunError::NotFound { command: "npm".to_owned() })
     };
+    // Workspaces are linked, and built as packages are.
+    let nothing_to_build =
+        scripted.is_empty() && own.iter().skip(1).all(|manifest| declared(manifest).is_empty());
     let rebuild = ["rebuild", "--ignore-scripts=false", "--"];
     match (manager.kind, &allowed) {
         (_, Allowed::Nothing) => {}
+        // Nothing to ask for. yarn 4 builds the project's own with the rest.
+        (Kind::Npm | Kind::Pnpm | Kind::YarnClassic | Kind::Bun, _) if nothing_to_build => {}
         // Without a name these two would rebuild everything.
         (Kind::Pnpm | Kind::Yarn, Allowed::Some { names, .. }) if names.is_empty() => {}
         (Kind::Npm, Allowed::Everything) => go(&manager.program, &["rebuild"], &[]).await?,

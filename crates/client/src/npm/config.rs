@@ -32,6 +32,7 @@ pub struct NpmConfig {
     /// `//host[:port]/path/:field` to value, as in `.npmrc`.
     credentials: BTreeMap<String, SecretString>,
     ca_pem: Option<Vec<u8>>,
+    cache: Option<PathBuf>,
 }
 
 /// A registry that serves a name.
@@ -112,7 +113,14 @@ impl NpmConfig {
             known.extend_from_slice(&text);
             known.push(b'\n');
         }
-        Ok(Self { default_registry, scopes, credentials, ca_pem })
+        let cache = settings.get("cache").and_then(Value::as_str).map(PathBuf::from);
+        Ok(Self { default_registry, scopes, credentials, ca_pem, cache })
+    }
+
+    /// Where npm keeps what it fetched.
+    #[must_use]
+    pub fn cache(&self) -> Option<&Path> {
+        self.cache.as_deref()
     }
 
     /// A configuration of one registry.
@@ -121,7 +129,7 @@ impl NpmConfig {
         end_with_slash(&mut url);
         let credentials =
             token.map(|token| (format!("{}:_authToken", nerf_dart(&url)), token)).into_iter().collect();
-        Self { default_registry: url, scopes: BTreeMap::new(), credentials, ca_pem: None }
+        Self { default_registry: url, scopes: BTreeMap::new(), credentials, ca_pem: None, cache: None }
     }
 
     /// The registry that serves `name`.
@@ -297,6 +305,7 @@ mod tests {
             scopes: BTreeMap::from([("@acme".to_owned(), "https://npm.acme.example/x/".parse().unwrap())]),
             credentials: parse_credentials(lines, &environment),
             ca_pem: None,
+            cache: None,
         }
     }
 

@@ -299,7 +299,8 @@ impl NpmClient {
         Ok(LegacyVersions { versions, skipped })
     }
 
-    fn package_url(&self, name: &PackageName) -> Result<Url, NpmError> {
+    /// Where the document about `name` is, spelled as npm spells it.
+    pub fn package_url(&self, name: &PackageName) -> Result<Url, NpmError> {
         let registry = self.config.registry_for(name).url;
         registry
             .join(&name.url_segment())

@@ -151,7 +151,8 @@ async fn what_needed_credentials_is_for_who_has_the_same() {
     let (running, gate) = start(&[&registry]).await;
     let (private, public) = (registry.at("/private.tgz"), registry.at("/public.tgz"));
     let authorization = Some("Bearer token".to_owned().into());
-    running.fetch_ahead([Ahead { url: private.clone(), authorization }, Ahead::from(public.clone())]);
+    running
+        .fetch_ahead([Ahead { authorization, ..Ahead::from(private.clone()) }, Ahead::from(public.clone())]);
     eventually("both were judged", || gate.seen().len() == 2).await;
     let client = client(&running);
     let ask = async |url: &url::Url, token: Option<&str>| {
@@ -168,6 +169,64 @@ async fn what_needed_credentials_is_for_who_has_the_same() {
     // What needs none is the same for everybody.
     assert_eq!(ask(&public, Some("Bearer token")).await, "nobody");
     assert_eq!(registry.seen().len(), 4);
+}
+
+#[tokio::test]
+async fn what_has_several_forms_is_for_who_asks_for_that_form() {
+    let registry =
+        Registry::https(|seen| ok("application/json", format!("{:?}", [seen.header("accept")]).as_bytes()))
+            .await;
+    let (running, gate) = start(&[&registry]).await;
+    let url = registry.at("/left-pad");
+    running.early().fetch([Ahead { accept: Some("short".into()), ..Ahead::from(url.clone()) }]);
+    eventually("it was judged", || gate.seen().len() == 1).await;
+    let client = client(&running);
+    let ask =
+        async |form: &str| client.get(url.clone()).header("accept", form).send().await.unwrap().status();
+    assert_eq!(ask("long").await, 200);
+    assert_eq!(registry.seen().len(), 2);
+    assert_eq!(ask("short").await, 200);
+    assert_eq!(registry.seen().len(), 2);
+    assert_eq!(running.log().iter().map(|passed| passed.ahead).collect::<Vec<_>>(), [false, true]);
+}
+
+#[tokio::test]
+async fn who_has_an_answer_already_is_told_that_it_is_the_same() {
+    let registry = Registry::https(|seen| match seen.header("if-none-match") {
+        Some("\"old\"") => reply("304 Not Modified", &[("etag", "\"old\"")], b""),
+        _ => ok("application/json", b"{}"),
+    })
+    .await;
+    let (running, _) = start(&[&registry]).await;
+    let [same, other] = ["/same", "/other"].map(|path| registry.at(path));
+    let known = |url: &url::Url| Ahead { if_none_match: Some("\"old\"".into()), ..Ahead::from(url.clone()) };
+    running.early().fetch([known(&same), known(&other)]);
+    eventually("both were fetched", || registry.seen().len() == 2).await;
+    let client = client(&running);
+    let ask = async |url: &url::Url, name: &str, value: &str| {
+        let request = client.get(url.clone()).header(name, value).header("accept", "*/*");
+        request.send().await.unwrap().status().as_u16()
+    };
+    // With a date beside it, which counts for nothing.
+    let both = client.get(same.clone()).header("if-none-match", "\"old\"").header("if-modified-since", "x");
+    assert_eq!(both.send().await.unwrap().status(), 304);
+    assert_eq!(registry.seen().len(), 2);
+    // Another one, one by date, and none at all get answers of their own.
+    assert_eq!(ask(&other, "if-none-match", "\"new\"").await, 200);
+    assert_eq!(ask(&other, "if-modified-since", "x").await, 200);
+    assert_eq!(ask(&other, "x-nothing", "").await, 200);
+    assert_eq!(registry.seen().len(), 5);
+}
+
+#[tokio::test]
+async fn nothing_is_fetched_early_when_the_run_is_over() {
+    let registry = Registry::https(|_| ok("application/json", b"{}")).await;
+    let (running, _) = start(&[&registry]).await;
+    let early = running.early();
+    running.stop().await.unwrap();
+    early.fetch([Ahead::from(registry.at("/left-pad"))]);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(registry.seen().is_empty());
 }
 
 #[tokio::test]
