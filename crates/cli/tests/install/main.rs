@@ -7,6 +7,7 @@
 mod attacks;
 mod clients;
 mod eager;
+mod foresight;
 mod harness;
 mod ledger;
 mod legacy;

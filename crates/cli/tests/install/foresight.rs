@@ -1,0 +1,89 @@
+//! Documents are fetched before npm asks for them, and what comes of it is what npm alone would have made.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::clients::Client;
+use crate::harness::proxy::{self, Request, Upstream};
+use crate::harness::world::World;
+use crate::project::Project;
+use crate::shelf::{ask, put, stock, tarball};
+
+/// The world's registry as from far away, and what was asked of it.
+struct Far {
+    url: String,
+    most_at_once: Arc<AtomicUsize>,
+    asked: Arc<Mutex<BTreeMap<String, usize>>>,
+}
+
+impl Far {
+    fn of(world: &World) -> Self {
+        let (open, most_at_once) = (AtomicUsize::new(0), Arc::<AtomicUsize>::default());
+        let asked = Arc::<Mutex<BTreeMap<String, usize>>>::default();
+        let (most, list) = (Arc::clone(&most_at_once), Arc::clone(&asked));
+        let (registry, own) = (world.registry().to_owned(), Arc::<OnceLock<String>>::default());
+        let itself = Arc::clone(&own);
+        let url = proxy::start(world.registry(), move |request: &Request, upstream: &Upstream| {
+            *list.lock().expect("a list").entry(request.path.clone()).or_default() += 1;
+            most.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(200));
+            let mut answer = ask(upstream, request)?;
+            open.fetch_sub(1, Ordering::SeqCst);
+            // It speaks of itself where it speaks of tarballs.
+            if let (Some(own), Ok(text)) = (itself.get(), std::str::from_utf8(&answer.body)) {
+                answer.body = text.replace(&registry, own).into_bytes();
+            }
+            Some(answer)
+        });
+        own.set(url.clone()).expect("set once");
+        Self { url, most_at_once, asked }
+    }
+
+    fn asked_for(&self, path: &str) -> usize {
+        self.asked.lock().expect("a list").get(path).copied().unwrap_or(0)
+    }
+}
+
+/// `f-root` needs `f-1` to `f-6`, and each of those one more; `f-other` is nobody's.
+fn stocked(world: &World) -> Value {
+    let six = 1..=6;
+    let needs =
+        |names: Vec<String>| Value::Object(names.into_iter().map(|name| (name, json!("^1.0.0"))).collect());
+    for number in six.clone() {
+        stock(world, &format!("f-leaf-{number}"), "1.0.0", "1");
+        let name = format!("f-{number}");
+        let manifest = json!({"name": name, "version": "1.0.0", "dependencies": needs(vec![format!("f-leaf-{number}")])});
+        put(world, &world.person("alice"), &manifest, &tarball(&manifest, &[("index.js", "1")]));
+    }
+    stock(world, "f-other", "1.0.0", "1");
+    needs(six.map(|number| format!("f-{number}")).collect())
+}
+
+#[test]
+fn npm_waits_for_one_document_and_not_for_one_after_the_other() {
+    let world = World::shared();
+    let dependencies = stocked(world);
+    let plain = Project::asking(world, "foresight-plain", dependencies.clone());
+    plain.user.npm(["install"]).succeeded();
+    for command in [&["install"][..], &["run-with", "npm", "--", "install"]] {
+        let far = Far::of(world);
+        let project = Project::asking(world, &format!("foresight-{}", command[0]), dependencies.clone());
+        project.write("package.json", &plain.read("package.json"));
+        Client::Npm.user_of(world, &project, &far.url).threepm(command).succeeded();
+        assert!(far.most_at_once.load(Ordering::SeqCst) >= 4, "{command:?}: {:?}", far.asked);
+        for path in ["/f-1", "/f-6", "/f-leaf-3"] {
+            assert_eq!(far.asked_for(path), 1, "{command:?}: {path}: {:?}", far.asked);
+        }
+        assert_eq!(far.asked_for("/f-other"), 0);
+        let lockfile = project.read("package-lock.json").replace(&far.url, world.registry());
+        assert_eq!(lockfile, plain.read("package-lock.json"), "{command:?}");
+        // What the lockfile names is not asked for again.
+        std::fs::remove_dir_all(project.root.join("node_modules")).expect("a folder");
+        Client::Npm.user_of(world, &project, &far.url).threepm(command).succeeded();
+        assert_eq!(far.asked_for("/f-leaf-3"), 1, "{command:?}: {:?}", far.asked);
+    }
+}
