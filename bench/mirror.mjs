@@ -1,5 +1,6 @@
 // A registry on loopback that makes up its packages: N of them, each needing a few that come after it, so that
-// the tree is wide and several levels deep. Every answer waits `delay` milliseconds, as a network would.
+// the tree is wide and several levels deep. Every answer waits `delay` milliseconds, as a network would, and says
+// how long it may be kept, as the public registry's do: documents five minutes, tarballs for good.
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import { gzipSync } from "node:zlib";
@@ -68,13 +69,20 @@ export async function start(count, delay) {
     setTimeout(() => {
       if (request.url.startsWith("/-/")) return response.setHeader("content-type", "application/json").end("{}");
       if (found === undefined) return response.writeHead(404, { "content-type": "application/json" }).end("{}");
-      if (file !== undefined) return response.setHeader("content-type", "application/octet-stream").end(found.bytes);
+      if (file !== undefined) {
+        response.setHeader("cache-control", "public, immutable, max-age=31557600");
+        return response.setHeader("content-type", "application/octet-stream").end(found.bytes);
+      }
       const { manifest, integrity, shasum } = found;
       const url = `http://${request.headers.host}/${wanted}/-/${wanted}-1.0.0.tgz`;
       const version = { ...manifest, dist: { tarball: url, integrity, shasum } };
       const time = { created: "2024-01-01T00:00:00.000Z", modified: "2024-01-01T00:00:00.000Z", "1.0.0": "2024-01-01T00:00:00.000Z" };
       const document = { _id: wanted, name: wanted, "dist-tags": { latest: "1.0.0" }, versions: { "1.0.0": version }, time };
-      response.setHeader("content-type", "application/json").end(JSON.stringify(document));
+      const text = JSON.stringify(document);
+      const etag = `"${createHash("sha256").update(text).digest("hex")}"`;
+      response.setHeader("cache-control", "public, max-age=300").setHeader("etag", etag).setHeader("vary", "accept");
+      if (request.headers["if-none-match"] === etag) return response.writeHead(304).end();
+      response.setHeader("content-type", "application/json").end(text);
     }, delay);
   });
   await new Promise((ready) => server.listen(0, "127.0.0.1", ready));

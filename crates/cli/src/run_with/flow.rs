@@ -122,7 +122,7 @@ pub(crate) async fn run(
     now: &dyn Fn() -> u64,
     ask: &impl AsyncFn(&Report) -> bool,
 ) -> Result<Report, RunError> {
-    let manager = find_manager(&order.command, &around.folder, home).await?;
+    let mut manager = find_manager(&order.command, &around.folder, home).await?;
     let root = find_root(manager.kind, &around.folder)
         .ok_or_else(|| RunError::NoProject { folder: around.folder.clone() })?;
     let kind = manager.kind;
@@ -136,7 +136,14 @@ pub(crate) async fn run(
             .output
             .warn("an earlier install was interrupted; the project was put back as it was before it");
     }
-    let (gate, registries) = prepare(&manager, &root, around, now()).await?;
+    let version = async {
+        match manager.version.is_empty() {
+            true => Ok(Some(ask_version(&manager.program).await?)),
+            false => Ok(None),
+        }
+    };
+    let ((gate, registries), version) = tokio::try_join!(prepare(&manager, &root, around, now()), version)?;
+    manager.version = version.unwrap_or(manager.version);
     let gate = Arc::new(gate);
     around.output.note(&format!("{} {}, behind the checks of 3pm", order.command, manager.version));
     // 2.
@@ -248,24 +255,32 @@ fn foresee(gate: &Gatekeeper, root: &Path, now: u64) -> Foresight {
     Foresight::new(gate.sources().npm.clone(), manifest.as_slice(), lockfile.as_deref(), now)
 }
 
-/// The user's own package manager, by absolute path, and which it is.
+/// The user's own package manager, by absolute path, and which it is. Only yarn is asked for its version here: there
+/// it says which of two it is.
 pub(crate) async fn find_manager(command: &str, project: &Path, home: &Path) -> Result<Manager, RunError> {
     let not_found = || RunError::NotFound { command: command.to_owned() };
     let program = find_program(command, project, &home.join("shims")).ok_or_else(not_found)?;
-    let neutral =
-        tempfile::tempdir().map_err(|source| ProcessError::Spawn { program: program.clone(), source })?;
-    let quiet =
-        [("COREPACK_ENABLE_PROJECT_SPEC", "0"), ("COREPACK_ENABLE_STRICT", "0"), ("YARN_IGNORE_PATH", "1")]
-            .map(|(name, value)| (name, OsString::from(value)));
-    let version = process::ask(&program, &["--version"], neutral.path(), &quiet, QUESTION_LIMIT).await?;
-    let kind = match command {
-        "npm" => Kind::Npm,
-        "pnpm" => Kind::Pnpm,
-        "yarn" => kind_of_yarn(&version),
-        "bun" => Kind::Bun,
+    let (kind, version) = match command {
+        "npm" => (Kind::Npm, String::new()),
+        "pnpm" => (Kind::Pnpm, String::new()),
+        "yarn" => {
+            let version = ask_version(&program).await?;
+            (kind_of_yarn(&version), version)
+        }
+        "bun" => (Kind::Bun, String::new()),
         _ => return Err(not_found()),
     };
     Ok(Manager { kind, program, version })
+}
+
+/// In an empty folder, where no project says which version it wants.
+async fn ask_version(program: &Path) -> Result<String, ProcessError> {
+    let neutral =
+        tempfile::tempdir().map_err(|source| ProcessError::Spawn { program: program.to_owned(), source })?;
+    let quiet =
+        [("COREPACK_ENABLE_PROJECT_SPEC", "0"), ("COREPACK_ENABLE_STRICT", "0"), ("YARN_IGNORE_PATH", "1")]
+            .map(|(name, value)| (name, OsString::from(value)));
+    process::ask(program, &["--version"], neutral.path(), &quiet, QUESTION_LIMIT).await
 }
 
 /// Step 1: whom to ask, and which registries this run may reach.
