@@ -10,6 +10,7 @@ pub mod legacy;
 pub mod manifest;
 pub mod message;
 pub mod name;
+pub mod past;
 pub mod policy;
 pub mod proof;
 pub mod record;

@@ -2,12 +2,12 @@
 //! how sure it is of the answer, is `chain`'s matter.
 
 use alloy_primitives::{Address, B256, FixedBytes};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{ContentHash, Integrity};
 
 /// Where a name stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum PackageState {
     /// Never claimed.
@@ -21,7 +21,7 @@ pub enum PackageState {
 }
 
 /// A package name on chain. Times are Unix seconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PackageRecord {
     /// Where the name stands.
@@ -56,8 +56,32 @@ pub struct PackageRecord {
     pub recovery_pending: bool,
 }
 
+impl PackageRecord {
+    /// What the contracts say of a name that nobody claimed.
+    #[must_use]
+    pub fn unclaimed() -> Self {
+        Self {
+            state: PackageState::None,
+            members: vec![],
+            threshold: 0,
+            release_delay_hours: 0,
+            config_delay_hours: 0,
+            recovery_days: 0,
+            guardian: Address::ZERO,
+            legacy_root: B256::ZERO,
+            epoch: 0,
+            claimed_at: 0,
+            final_at: 0,
+            retired_at: 0,
+            pending_change: B256::ZERO,
+            pending_ready_at: 0,
+            recovery_pending: false,
+        }
+    }
+}
+
 /// The status of a release as the contract ranks it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ReleaseStatus {
     /// No record.
@@ -76,7 +100,7 @@ pub enum ReleaseStatus {
 
 /// A release on chain. Without a record everything but `status` is zero or empty. Times are Unix
 /// seconds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseRecord {
     /// Where the release stands.

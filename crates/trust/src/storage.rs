@@ -13,8 +13,8 @@ mod layout;
 use alloy_primitives::{Address, B256, FixedBytes, U256};
 
 use self::layout::{
-    FLAGGED_UNTIL, Field, MAX_MEMBERS, NAMES, OPEN, REVOKED, VETOED, address, bytes, name, number, place,
-    record, record_slot, seat, seat_slot, whole,
+    FLAGGED_UNTIL, Field, HEADS, MAX_MEMBERS, NAMES, OPEN, REVOKED, VETOED, address, bytes, head, name,
+    number, place, record, record_slot, seat, seat_slot, whole,
 };
 use crate::proof::{ProvenHeader, ProvenStorage, mapping_slot};
 use crate::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
@@ -49,6 +49,17 @@ pub fn name_slot(id: B256) -> U256 {
 #[must_use]
 pub fn release_slot(id: B256, version_hash: B256) -> U256 {
     place(record_slot(id, version_hash), record::SETTLED)
+}
+
+/// The slot in `PackageRegistry` of the word that counts the releases of a name.
+#[must_use]
+pub fn release_count_slot(id: B256) -> U256 {
+    mapping_slot(id, HEADS)
+}
+
+/// How many releases of a name were recorded, tombstones not counted.
+pub fn release_count(id: B256, packages: &ProvenStorage) -> Result<u64, StorageError> {
+    Ok(number(proven(packages, release_count_slot(id))?, head::RELEASES))
 }
 
 /// A name of which the first word is proven.
@@ -86,7 +97,7 @@ impl StoredName {
         const WHAT: &str = "name";
         let final_at = self.number(name::FINAL_AT);
         if final_at == 0 {
-            return Ok(nobodys());
+            return Ok(PackageRecord::unclaimed());
         }
         let state = if header.timestamp() < U256::from(final_at) {
             PackageState::Provisional
@@ -283,26 +294,6 @@ fn agree(
 
 fn impossible(what: &'static str, reason: String) -> StorageError {
     StorageError::Impossible { what, reason }
-}
-
-fn nobodys() -> PackageRecord {
-    PackageRecord {
-        state: PackageState::None,
-        members: vec![],
-        threshold: 0,
-        release_delay_hours: 0,
-        config_delay_hours: 0,
-        recovery_days: 0,
-        guardian: Address::ZERO,
-        legacy_root: B256::ZERO,
-        epoch: 0,
-        claimed_at: 0,
-        final_at: 0,
-        retired_at: 0,
-        pending_change: B256::ZERO,
-        pending_ready_at: 0,
-        recovery_pending: false,
-    }
 }
 
 fn without_record(status: ReleaseStatus) -> ReleaseRecord {

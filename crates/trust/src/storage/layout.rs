@@ -12,6 +12,8 @@ pub(super) const NAMES: U256 = U256::from_limbs([1, 0, 0, 0]);
 pub(super) const SEATS: U256 = U256::from_limbs([2, 0, 0, 0]);
 /// `PackageRegistry._records`: id to hash of the version to `Record`.
 pub(super) const RECORDS: U256 = U256::ZERO;
+/// `PackageRegistry._heads`: id to `Head`.
+pub(super) const HEADS: U256 = U256::from_limbs([1, 0, 0, 0]);
 /// `PackageRegistry._flaggedUntil`: id to hash of the version to Unix seconds.
 pub(super) const FLAGGED_UNTIL: U256 = U256::from_limbs([4, 0, 0, 0]);
 
@@ -80,6 +82,17 @@ pub(super) mod record {
     pub(in crate::storage) const SIGNERS: Field = field("signers", 3, 5, 2);
     pub(in crate::storage) const PUBLISHED_AT: Field = field("publishedAt", 3, 7, 5);
     pub(in crate::storage) const GIT_SHA: Field = field("gitSha", 3, 12, 20);
+}
+
+/// `PackageRegistry.Head`.
+pub(super) mod head {
+    use super::{Field, field};
+
+    #[cfg(test)]
+    pub(in crate::storage) const NEXT_NONCE: Field = field("nextNonce", 0, 0, 8);
+    pub(in crate::storage) const RELEASES: Field = field("releases", 0, 8, 8);
+    #[cfg(test)]
+    pub(in crate::storage) const MARKS: Field = field("marks", 0, 16, 16);
 }
 
 pub(super) fn record_slot(id: B256, version_hash: B256) -> U256 {

@@ -34,6 +34,7 @@ fn the_mappings_are_where_the_compiler_put_them() {
     check(&names, "_seats", SEATS, "mapping(bytes32 => mapping(uint256 => struct NameRegistry.Seat[16]))");
     let kind = "mapping(bytes32 => mapping(bytes32 => struct PackageRegistry.Record))";
     check(&packages, "_records", RECORDS, kind);
+    check(&packages, "_heads", HEADS, "mapping(bytes32 => struct PackageRegistry.Head)");
     check(&packages, "_flaggedUntil", FLAGGED_UNTIL, "mapping(bytes32 => mapping(bytes32 => uint256))");
 }
 
@@ -95,6 +96,7 @@ fn every_field_is_where_the_source_packs_it() {
         ],
     );
     check(names, "Seat", &[seat::MEMBER, seat::MEMBERS, seat::THRESHOLD]);
+    check(packages, "Head", &[head::NEXT_NONCE, head::RELEASES, head::MARKS]);
     check(
         packages,
         "Record",
@@ -210,7 +212,7 @@ fn a_name_is_what_its_times_and_seats_make_it() {
     let first = name_slot(id());
     let mut free = Words(BTreeMap::new());
     free.clear(first);
-    assert_eq!(read_name(&free).unwrap(), nobodys());
+    assert_eq!(read_name(&free).unwrap(), PackageRecord::unclaimed());
     assert!(StoredName::begin(id(), &free.storage()).unwrap().slots().is_empty());
 
     let at = |time: u64| {
