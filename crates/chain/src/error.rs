@@ -1,11 +1,17 @@
 //! Why the chain could not be read. None of these is ever an answer.
 
+use std::time::Duration;
+
 use alloy_primitives::{Address, B256};
+use trust::past::WentBack;
 use trust::proof::ProofError;
 use trust::signature::SignatureError;
 use trust::storage::StorageError;
 
 use crate::rpc::RpcError;
+
+/// The first thing every endpoint is asked about.
+pub(crate) const NEWEST: &str = "the newest block";
 
 /// We could not find out what the chain says.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +35,17 @@ pub enum ChainError {
         #[source]
         source: Option<RpcError>,
     },
+    /// Slow in all, though no single answer was late.
+    #[error("reading {what} took more than {limit:?}")]
+    TooSlow {
+        /// What was asked.
+        what: &'static str,
+        /// The limit.
+        limit: Duration,
+    },
+    /// A view that shows less than an earlier one.
+    #[error(transparent)]
+    WentBack(#[from] WentBack),
     /// The endpoints contradict each other.
     #[error("RPC endpoints disagree about {what}: {endpoints}")]
     Disagree {
@@ -133,6 +150,18 @@ pub enum ChainError {
         /// How long we waited.
         seconds: u64,
     },
+}
+
+impl ChainError {
+    /// Whether no endpoint was heard at all: then, and only then, is this machine offline. Endpoints that
+    /// contradict each other, refuse, talk nonsense, or fall silent after their first answer are heard.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        match self {
+            Self::Unreachable { what: NEWEST, answered: 0, source: Some(source), .. } => source.is_silence(),
+            _ => false,
+        }
+    }
 }
 
 /// Why a member's signature does not count.

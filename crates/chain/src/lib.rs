@@ -6,6 +6,7 @@
 
 mod abi;
 pub mod calls;
+mod counts;
 pub mod deploy;
 mod error;
 mod logs;
@@ -15,10 +16,12 @@ mod quorum;
 mod reads;
 mod revert;
 mod rpc;
+mod seen;
 
 pub use error::{ChainError, MemberSignatureError};
 pub use logs::PublishedEvent;
 pub use network::{Network, PinnedCode, Reads, is_development_chain, name_domain, package_domain};
 pub use reads::{Chain, Deployed, Head, Receipt};
 pub use revert::revert_reason;
-pub use rpc::{RpcError, call as rpc_call};
+pub use rpc::{DECISION_TIME, RpcError, call as rpc_call, records_time};
+pub use seen::Sightings;

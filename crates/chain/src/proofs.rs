@@ -23,7 +23,9 @@ use trust::proof::{
     AccountProof, Header, ProofError, ProvenHeader, ProvenStorage, verify_header, verify_storage,
 };
 use trust::record::{PackageRecord, ReleaseRecord};
-use trust::storage::{StorageError, StoredName, StoredRelease, name_slot, release_slot};
+use trust::storage::{
+    StorageError, StoredName, StoredRelease, name_slot, release_count, release_count_slot, release_slot,
+};
 use trust::{PackageName, Version};
 use url::Url;
 
@@ -39,7 +41,7 @@ const CHUNK: usize = 50;
 const ROUNDS: usize = 4;
 
 /// How long an endpoint is waited for before another one is asked as well.
-const HEAD_START: Duration = Duration::from_secs(1);
+const HEAD_START: Duration = Duration::from_millis(500);
 
 /// A contract whose words are to be proven.
 #[derive(Clone, Copy)]
@@ -65,19 +67,22 @@ impl Chain {
         Ok(found)
     }
 
-    /// What the contracts say of each release.
+    /// What the contracts say of each release, and how many releases each of their packages has.
     pub(crate) async fn proven_releases(
         &self,
         at: &Head,
         wanted: &[(PackageName, Version)],
         code: &PinnedCode,
-    ) -> Result<Vec<ReleaseRecord>, ChainError> {
-        let mut found = Vec::with_capacity(wanted.len());
+    ) -> Result<(Vec<ReleaseRecord>, Vec<(PackageName, u64)>), ChainError> {
+        let (mut found, mut counts) = (Vec::with_capacity(wanted.len()), Vec::new());
         for part in wanted.chunks(CHUNK * ROUNDS) {
             let rounds = part.chunks(CHUNK).map(|chunk| self.releases_of_round(at, chunk, code));
-            found.extend(try_join_all(rounds).await?.into_iter().flatten());
+            for (records, counted) in try_join_all(rounds).await? {
+                found.extend(records);
+                counts.extend(counted);
+            }
         }
-        Ok(found)
+        Ok((found, counts))
     }
 
     /// That the pinned code is at both addresses.
@@ -110,11 +115,14 @@ impl Chain {
         at: &Head,
         wanted: &[(PackageName, Version)],
         code: &PinnedCode,
-    ) -> Result<Vec<ReleaseRecord>, ChainError> {
+    ) -> Result<(Vec<ReleaseRecord>, Vec<(PackageName, u64)>), ChainError> {
         let names = self.names_contract("releases", code);
         let packages = self.packages_contract("releases", code);
         let first = wanted.iter().map(|(name, version)| release_slot(name.id(), version.hash()));
-        let (header, words) = self.prove(at, packages, first).await?;
+        let heads = wanted.iter().map(|(name, _)| release_count_slot(name.id()));
+        let (header, words) = self.prove(at, packages, first.chain(heads)).await?;
+        let counts = wanted.iter().map(|(name, _)| Ok((name.clone(), release_count(name.id(), &words)?)));
+        let counts = counts.collect::<Result<Vec<_>, _>>().map_err(unreadable("releases"))?;
         let begun =
             wanted.iter().map(|(name, version)| StoredRelease::begin(name.id(), version.hash(), &words));
         let begun = begun.collect::<Result<Vec<_>, _>>().map_err(unreadable("releases"))?;
@@ -125,7 +133,7 @@ impl Chain {
         )
         .await?;
         let records = begun.iter().map(|release| release.record(&rest, &seats, &header));
-        records.collect::<Result<_, _>>().map_err(unreadable("releases"))
+        Ok((records.collect::<Result<_, _>>().map_err(unreadable("releases"))?, counts))
     }
 
     fn names_contract(&self, what: &'static str, code: &PinnedCode) -> Contract {

@@ -3,8 +3,11 @@
 //! Steps for a head, each with a test that breaks only it: 1. every endpoint that answers serves the
 //! configured chain, 2. a height that more than half have reached, 3. one hash for it, 4. not older than
 //! five minutes, 5. not ahead of the clock, 6. not behind one already seen, 7. where code is pinned, that code
-//! is there.
+//! is there. All of it within `HEAD_TIME`.
+//!
+//! With a memory ([`Chain::with_past`]), records that show less than an earlier run saw are an error.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -12,18 +15,21 @@ use std::time::Duration;
 use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256, hex};
 use alloy_sol_types::SolCall;
 use client::http::{Http, Limits, public};
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use serde_json::{Value, json};
+use trust::past::Past;
 use trust::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
 use trust::{ContentHash, Integrity, PackageName, Version, signature};
 use url::Url;
 
 use crate::abi::{Erc1271, names, packages};
-use crate::error::{ChainError, MemberSignatureError};
+use crate::error::{ChainError, MemberSignatureError, NEWEST};
 use crate::network::{Network, PinnedCode, Reads, is_development_chain};
 use crate::quorum;
-use crate::rpc::{self, LIMITS, RpcError};
+use crate::rpc::{self, HEAD_TIME, LIMITS, RpcError};
+use crate::seen::{Sightings, Witness};
 
 /// Base makes a block every two seconds; five minutes tell an outage from a pause.
 const MAX_HEAD_AGE: u64 = 300;
@@ -31,11 +37,14 @@ const MAX_HEAD_AGE: u64 = 300;
 /// How far a block may be ahead of this machine's clock.
 const MAX_HEAD_AHEAD: u64 = 60;
 
-/// Two questions within the time of one decision.
+/// Two questions at once, and time left for the block.
 const HEIGHT_LIMITS: Limits = Limits { bytes: 1 << 20, time: Duration::from_secs(2) };
 
 /// Names or releases in one call: about 60 kB of answer for a hundred.
 const CHUNK: usize = 100;
+
+/// Such calls at the same time.
+const PARALLEL: usize = 4;
 
 /// An account whose code begins so delegates to another (EIP-7702): its own key decides, not that code.
 const DELEGATION: [u8; 3] = hex!("ef0100");
@@ -52,6 +61,8 @@ pub struct Chain {
     code_found: Arc<AtomicBool>,
     /// Which endpoint proved something last.
     preferred: Arc<AtomicUsize>,
+    /// What was seen; none where a chain may start over.
+    witness: Option<Witness>,
 }
 
 /// The block every read of a run is pinned to.
@@ -110,6 +121,7 @@ impl Chain {
             code: None,
             code_found: Arc::default(),
             preferred: Arc::default(),
+            witness: None,
         }
     }
 
@@ -131,6 +143,18 @@ impl Chain {
         Self { floor: number, ..self }
     }
 
+    /// Refuses views that show less than `past`, and remembers what it sees.
+    #[must_use]
+    pub fn with_past(self, past: Past) -> Self {
+        Self { floor: past.block(), witness: Some(Witness::new(past)), ..self }
+    }
+
+    /// What this and earlier runs saw; `None` without a memory.
+    #[must_use]
+    pub fn sightings(&self) -> Option<Sightings> {
+        self.witness.as_ref().map(Witness::sightings)
+    }
+
     /// The deployment.
     #[must_use]
     pub fn network(&self) -> &Network {
@@ -139,6 +163,15 @@ impl Chain {
 
     /// The block to read at; the steps are listed at the head of this module.
     pub async fn head(&self, now: u64) -> Result<Head, ChainError> {
+        let too_slow = ChainError::TooSlow { what: NEWEST, limit: HEAD_TIME };
+        let head = tokio::time::timeout(HEAD_TIME, self.agree_on_head(now)).await.unwrap_or(Err(too_slow))?;
+        if let Some(witness) = &self.witness {
+            witness.see_block(head.number);
+        }
+        Ok(head)
+    }
+
+    async fn agree_on_head(&self, now: u64) -> Result<Head, ChainError> {
         let urls = &self.network.rpc_urls;
         if urls.is_empty() {
             return Err(ChainError::NoEndpoints { network: self.network.name.clone() });
@@ -153,18 +186,15 @@ impl Chain {
                     return Err(ChainError::WrongChain { url: public(url), found, expected });
                 }
                 Ok((_, height)) => heights.push(height),
-                Err(error) => failure = failure.or(Some(error)),
+                // What an endpoint said that is wrong tells more than that one said nothing.
+                Err(error) if failure.as_ref().is_none_or(RpcError::is_silence) => failure = Some(error),
+                Err(_) => {}
             }
         }
         heights.sort_unstable_by(|a, b| b.cmp(a));
         let Some(number) = heights.get(urls.len() / 2).copied() else {
             let (answered, configured) = (heights.len(), urls.len());
-            return Err(ChainError::Unreachable {
-                what: "the newest block",
-                answered,
-                configured,
-                source: failure,
-            });
+            return Err(ChainError::Unreachable { what: NEWEST, answered, configured, source: failure });
         };
         // 3.
         let block = self.block(number).await?;
@@ -195,11 +225,13 @@ impl Chain {
     }
 
     async fn check_code(&self, at: &Head, code: &PinnedCode) -> Result<(), ChainError> {
-        for (contract, address, expected) in [
-            ("NameRegistry", self.network.name_registry, code.name_registry),
-            ("PackageRegistry", self.network.package_registry, code.package_registry),
+        let (names_at, packages_at) = (self.network.name_registry, self.network.package_registry);
+        let (names, packages) = try_join(self.code_at(at, names_at), self.code_at(at, packages_at)).await?;
+        for (contract, address, expected, there) in [
+            ("NameRegistry", names_at, code.name_registry, names),
+            ("PackageRegistry", packages_at, code.package_registry, packages),
         ] {
-            let found = alloy_primitives::keccak256(self.code_at(at, address).await?);
+            let found = alloy_primitives::keccak256(there);
             if found != expected {
                 return Err(ChainError::OtherCode { contract, address, found, expected });
             }
@@ -235,21 +267,30 @@ impl Chain {
         at: &Head,
         wanted: &[PackageName],
     ) -> Result<Vec<PackageRecord>, ChainError> {
-        if let (Some(code), Reads::Proofs) = (&self.code, self.reads) {
-            return self.proven_packages(at, wanted, code).await;
+        let found = match (&self.code, self.reads) {
+            (Some(code), Reads::Proofs) => self.proven_packages(at, wanted, code).await?,
+            _ => self.packages_by_call(at, wanted).await?,
+        };
+        if let Some(witness) = &self.witness {
+            witness.see_packages(at, wanted, &found)?;
         }
-        let mut found = Vec::with_capacity(wanted.len());
-        for chunk in wanted.chunks(CHUNK) {
+        Ok(found)
+    }
+
+    async fn packages_by_call(
+        &self,
+        at: &Head,
+        wanted: &[PackageName],
+    ) -> Result<Vec<PackageRecord>, ChainError> {
+        let rounds = stream::iter(wanted.chunks(CHUNK)).map(|chunk| async move {
             let call = names::NameRegistry::getPackagesCall {
                 packageNames: chunk.iter().map(ToString::to_string).collect(),
             };
             let records = self.view(at, "packages", self.network.name_registry, &call).await?;
             same_count("packages", chunk.len(), records.len())?;
-            for record in records {
-                found.push(package_record(record)?);
-            }
-        }
-        Ok(found)
+            records.into_iter().map(package_record).collect::<Result<Vec<_>, _>>()
+        });
+        Ok(rounds.buffered(PARALLEL).try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
     }
 
     /// What the contracts say of one name.
@@ -264,11 +305,28 @@ impl Chain {
         at: &Head,
         wanted: &[(PackageName, Version)],
     ) -> Result<Vec<ReleaseRecord>, ChainError> {
-        if let (Some(code), Reads::Proofs) = (&self.code, self.reads) {
-            return self.proven_releases(at, wanted, code).await;
+        let (found, counts) = match (&self.code, self.reads, &self.witness) {
+            (Some(code), Reads::Proofs, _) => self.proven_releases(at, wanted, code).await?,
+            (_, _, None) => (self.releases_by_call(at, wanted).await?, vec![]),
+            (_, _, Some(_)) => {
+                let names: BTreeSet<PackageName> = wanted.iter().map(|(name, _)| name.clone()).collect();
+                let names: Vec<PackageName> = names.into_iter().collect();
+                try_join(self.releases_by_call(at, wanted), self.release_counts(at, &names)).await?
+            }
+        };
+        if let Some(witness) = &self.witness {
+            witness.see_counts(at, &counts)?;
+            witness.see_releases(at, wanted, &found)?;
         }
-        let mut found = Vec::with_capacity(wanted.len());
-        for chunk in wanted.chunks(CHUNK) {
+        Ok(found)
+    }
+
+    async fn releases_by_call(
+        &self,
+        at: &Head,
+        wanted: &[(PackageName, Version)],
+    ) -> Result<Vec<ReleaseRecord>, ChainError> {
+        let rounds = stream::iter(wanted.chunks(CHUNK)).map(|chunk| async move {
             let keys = chunk
                 .iter()
                 .map(|(name, version)| packages::PackageRegistry::ReleaseKey {
@@ -279,11 +337,9 @@ impl Chain {
             let call = packages::PackageRegistry::getReleasesCall { keys };
             let records = self.view(at, "releases", self.network.package_registry, &call).await?;
             same_count("releases", chunk.len(), records.len())?;
-            for record in records {
-                found.push(release_record(record)?);
-            }
-        }
-        Ok(found)
+            records.into_iter().map(release_record).collect::<Result<Vec<_>, _>>()
+        });
+        Ok(rounds.buffered(PARALLEL).try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
     }
 
     /// What the contracts say of one release.
@@ -500,14 +556,15 @@ impl Chain {
                 reason: error.to_string(),
             })
         };
-        let chain_id = ask("eth_chainId").await?;
-        let height = if chain_id == self.network.chain_id { ask("eth_blockNumber").await? } else { 0 };
+        let (chain_id, height) = futures_util::future::join(ask("eth_chainId"), ask("eth_blockNumber")).await;
+        let chain_id = chain_id?;
+        let height = if chain_id == self.network.chain_id { height? } else { 0 };
         Ok((chain_id, height))
     }
 }
 
 /// EIP-1898: by hash, and only while that block is part of the chain.
-fn block_id(at: &Head) -> Value {
+pub(crate) fn block_id(at: &Head) -> Value {
     json!({ "blockHash": at.hash, "requireCanonical": true })
 }
 

@@ -11,8 +11,28 @@ use serde_json::{Value, json};
 use trust::text::printable;
 use url::Url;
 
-/// Logs of a long range are the largest answers; a decision must come within 5 seconds.
+/// The promise to whoever installs: about an endpoint that is dead, silent, slow or endless it is decided within
+/// this. [`HEAD_TIME`] and [`RECORDS_TIME`] together.
+pub const DECISION_TIME: Duration = Duration::from_secs(5);
+
+/// The first part of it: agreeing on a block.
+pub(crate) const HEAD_TIME: Duration = Duration::from_secs(3);
+
+/// The second part: the first hundred records.
+const RECORDS_TIME: Duration = Duration::from_secs(2);
+
+/// What every further hundred may take: 60 kB from each of a few endpoints.
+const MORE_RECORDS_TIME: Duration = Duration::from_millis(500);
+
+/// Logs of a long range are the largest answers. Whoever promises a decision waits for less.
 pub(crate) const LIMITS: Limits = Limits { bytes: 32 << 20, time: Duration::from_secs(4) };
+
+/// How long to wait for so many records.
+#[must_use]
+pub fn records_time(records: usize) -> Duration {
+    let more = records.saturating_sub(1) / 100;
+    RECORDS_TIME + MORE_RECORDS_TIME * u32::try_from(more).unwrap_or(u32::MAX / 1000)
+}
 
 /// Why a question has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +90,13 @@ struct Refusal {
     data: Value,
 }
 
+impl RpcError {
+    /// Whether nobody was heard at all. A page, a refusal or too much of an answer is somebody.
+    pub(crate) fn is_silence(&self) -> bool {
+        matches!(self, Self::Http { source: HttpError::Unreachable { .. } | HttpError::TimedOut { .. }, .. })
+    }
+}
+
 /// `"result": null` is an answer; no `result` is none.
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
@@ -125,4 +152,17 @@ pub async fn call(
 fn revert_data(data: &Value) -> Option<Bytes> {
     let found = [data.as_str(), data["data"].as_str(), data["originalError"]["data"].as_str()];
     found.into_iter().flatten().find_map(|text| text.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_and_the_first_hundred_records_take_no_longer_than_was_promised() {
+        assert_eq!(HEAD_TIME + records_time(0), DECISION_TIME);
+        assert_eq!(HEAD_TIME + records_time(100), DECISION_TIME);
+        assert_eq!(records_time(101) - records_time(100), MORE_RECORDS_TIME);
+        assert!(records_time(5000) < Duration::from_secs(30));
+    }
 }

@@ -231,12 +231,13 @@ impl Past {
             .map(|(name, known)| (known.seen_at, name.clone(), known.versions.len()))
             .collect();
         by_age.sort_unstable_by(|a, b| (b.0, &b.1).cmp(&(a.0, &a.1)));
-        let (mut kept, mut room) = (0, versions);
+        let (mut left, mut room) = (names, versions);
         for (_, name, count) in by_age {
-            if kept < names && count <= room {
-                (kept, room) = (kept + 1, room - count);
-            } else {
-                self.names.remove(&name);
+            match (left.checked_sub(1), room.checked_sub(count)) {
+                (Some(fewer), Some(less)) => (left, room) = (fewer, less),
+                _ => {
+                    self.names.remove(&name);
+                }
             }
         }
     }
@@ -244,7 +245,7 @@ impl Past {
 
 /// What an epoch says, which its successor alone can change.
 fn configuration(record: &PackageRecord) -> B256 {
-    let mut text = Vec::with_capacity(20 * record.members.len() + 64);
+    let mut text = Vec::new();
     for member in &record.members {
         text.extend_from_slice(member.as_slice());
     }

@@ -10,7 +10,7 @@
 
 mod layout;
 
-use alloy_primitives::{Address, B256, FixedBytes, U256};
+use alloy_primitives::{B256, FixedBytes, U256};
 
 use self::layout::{
     FLAGGED_UNTIL, Field, HEADS, MAX_MEMBERS, NAMES, OPEN, REVOKED, VETOED, address, bytes, head, name,

@@ -21,6 +21,8 @@ pub(crate) enum Answer {
     Text(String),
     /// Nothing, for as long as anybody waits.
     Silence,
+    /// A space now and then, for as long as anybody waits.
+    Drip,
     /// Spaces without end: JSON may begin with as many as it likes.
     Flood,
 }
@@ -71,6 +73,13 @@ async fn answer(State(behind): State<Behind>, body: Bytes) -> Response {
         Answer::Json(value) => Response::new(value.to_string().into()),
         Answer::Text(text) => Response::new(text.into()),
         Answer::Silence => std::future::pending().await,
+        Answer::Drip => {
+            let drops = futures_util::stream::unfold((), |()| async {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                Some((Ok::<_, Infallible>(Bytes::from_static(b" ")), ()))
+            });
+            Response::new(Body::from_stream(drops))
+        }
         Answer::Flood => {
             let spaces = Bytes::from(vec![b' '; 1 << 16]);
             let endless = futures_util::stream::repeat_with(move || Ok::<_, Infallible>(spaces.clone()));

@@ -11,9 +11,8 @@ use url::Url;
 use crate::endpoint::{Answer, Endpoint};
 use crate::world::{World, name, version};
 
-/// What one question may take: 2 seconds for each of two questions about the height, 4 for any other, and a
-/// second for a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(9);
+/// What a head or one question may take: `DECISION_TIME` at most, and as long again for a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Nobody listens there.
 const CLOSED: &str = "http://127.0.0.1:1/";
@@ -26,6 +25,7 @@ enum Kind {
     Revert,
     Stale,
     Silent,
+    Drip,
     Flood,
     Page,
     Nothing,
@@ -36,12 +36,13 @@ enum Kind {
     Dead,
 }
 
-const KINDS: [Kind; 13] = [
+const KINDS: [Kind; 14] = [
     Kind::OtherRecord,
     Kind::OtherBlock,
     Kind::Revert,
     Kind::Stale,
     Kind::Silent,
+    Kind::Drip,
     Kind::Flood,
     Kind::Page,
     Kind::Nothing,
@@ -79,6 +80,7 @@ impl Kind {
                 answer["result"] = json!(format!("{:#x}", height - 3));
             }
             Self::Silent => return Answer::Silence,
+            Self::Drip => return Answer::Drip,
             Self::Flood => return Answer::Flood,
             Self::Page => return Answer::Text("<html>busy</html>".into()),
             Self::Nothing => return Answer::Text("{}".into()),
@@ -245,12 +247,45 @@ async fn a_vote_without_a_majority_decides_nothing() {
 #[tokio::test]
 async fn when_all_are_down_that_is_said_in_time() {
     let world = World::full().await;
-    for kind in [Kind::Dead, Kind::Silent, Kind::Flood, Kind::Page] {
+    for kind in [Kind::Dead, Kind::Silent, Kind::Drip, Kind::Flood, Kind::Page] {
         let (first, second) = (kind.start(&world, 0).await, kind.start(&world, 1).await);
         for (_, chain) in both_ways(&world, &[url_of(&first), url_of(&second)]) {
             let found = read(&chain).await;
             assert!(matches!(found, Err(ChainError::Unreachable { answered: 0, .. })), "{kind:?}: {found:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_machine_is_offline_only_where_no_endpoint_was_heard() {
+    let world = World::full().await;
+    let after_head = Endpoint::start(&world.http, &world.node.url, |method, _, answer| match method {
+        "eth_chainId" | "eth_blockNumber" => Answer::Json(answer),
+        _ => Answer::Silence,
+    })
+    .await;
+    for (kinds, offline) in [
+        ([Kind::Dead, Kind::Dead], true),
+        ([Kind::Silent, Kind::Dead], true),
+        ([Kind::Drip, Kind::Silent], true),
+        ([Kind::Dead, Kind::Page], false),
+        ([Kind::Page, Kind::Dead], false),
+        ([Kind::Flood, Kind::Silent], false),
+        ([Kind::Nothing, Kind::Dead], false),
+        ([Kind::WrongId, Kind::Dead], false),
+        ([Kind::WrongChain, Kind::Dead], false),
+        // One honest answer of two is no majority, and no silence either.
+        ([Kind::OtherRecord, Kind::Dead], false),
+    ] {
+        let (first, second) = (kinds[0].start(&world, 0).await, kinds[1].start(&world, 1).await);
+        for (_, chain) in both_ways(&world, &[url_of(&first), url_of(&second)]) {
+            let error = chain.head(0).await.unwrap_err();
+            assert_eq!(error.is_silence(), offline, "{kinds:?}: {error:?}");
+        }
+    }
+    for (_, chain) in both_ways(&world, std::slice::from_ref(&after_head.url)) {
+        let error = chain.head(0).await.unwrap_err();
+        assert!(!error.is_silence(), "{error:?}");
     }
 }
 
@@ -270,7 +305,9 @@ async fn endpoints_that_go_silent_after_the_head_cause_an_error_in_time() {
     }
     for (_, chain) in both_ways(&world, &urls) {
         let found = read(&chain).await;
-        assert!(matches!(found, Err(ChainError::Unreachable { .. })), "{found:?}");
+        // By proof the head itself needs one, of the contracts' code.
+        let expected = matches!(found, Err(ChainError::Unreachable { .. } | ChainError::TooSlow { .. }));
+        assert!(expected, "{found:?}");
     }
 }
 

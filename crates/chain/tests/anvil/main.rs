@@ -4,6 +4,7 @@
 
 mod endpoint;
 mod hostile;
+mod memory;
 #[path = "../../../wallet/tests/support/mod.rs"]
 mod node;
 mod proofs;

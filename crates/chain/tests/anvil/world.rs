@@ -218,7 +218,7 @@ impl World {
     }
 
     /// A claim by the first person alone, without delays.
-    fn claim_of(&self, package: &str) -> Config {
+    pub(crate) fn claim_of(&self, package: &str) -> Config {
         Config {
             packageName: package.into(),
             members: vec![self.person(0)],
@@ -238,7 +238,7 @@ impl World {
         Config { deadline: U256::from(self.head().await.timestamp + 3600), ..config.clone() }
     }
 
-    async fn claim(&self, config: &Config) {
+    pub(crate) async fn claim(&self, config: &Config) {
         let config = self.renewed(config).await;
         let (head, domain) = (self.head().await, name_domain(&self.network));
         let digest = signing_request(&config, &domain.eip712()).unwrap().digest;
@@ -249,7 +249,7 @@ impl World {
         self.send(&calls::claim(&self.network, &config, &own, head.number, &vouched)).await;
     }
 
-    async fn configure(&self, current: &Config, next: &Config, by: &[usize], by_new: &[usize]) {
+    pub(crate) async fn configure(&self, current: &Config, next: &Config, by: &[usize], by_new: &[usize]) {
         let domain = name_domain(&self.network);
         let old = self.sign_all(by, &current.members, next, &domain).await;
         let new = self.sign_all(by_new, &next.members, next, &domain).await;
@@ -276,7 +276,7 @@ impl World {
         self.send_to(self.network.name_registry, &call).await;
     }
 
-    async fn publish(&self, config: &Config, release: &str, nonce: u64, by: &[usize]) {
+    pub(crate) async fn publish(&self, config: &Config, release: &str, nonce: u64, by: &[usize]) {
         let hashes = TarballHashes::of(format!("{} {release}", config.packageName).as_bytes());
         let release = Release {
             packageName: config.packageName.clone(),
@@ -308,7 +308,7 @@ impl World {
         self.send_to(self.network.package_registry, &flagCall { f, signers, signatures: blob }).await;
     }
 
-    async fn revoke(&self, config: &Config, release: &str) {
+    pub(crate) async fn revoke(&self, config: &Config, release: &str) {
         let deadline = U256::from(self.head().await.timestamp + 3600);
         let (package_name, release, note) = (config.packageName.clone(), release.to_owned(), String::new());
         let message = Revocation {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use alloy_primitives::keccak256;
+use alloy_primitives::{Address, keccak256};
 use serde_json::Value;
 
 use super::layout::{RECORDS, SEATS};
