@@ -4,7 +4,7 @@
 
 use alloy_primitives::{Address, Bytes, U256, hex};
 use alloy_sol_types::SolCall as _;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::future::try_join_all;
 use serde_json::json;
 use trust::PackageName;
 
@@ -54,9 +54,12 @@ impl Chain {
         at: &Head,
         wanted: &[PackageName],
     ) -> Result<Vec<(PackageName, u64)>, ChainError> {
-        let rounds = stream::iter(wanted.chunks(CHUNK)).map(|chunk| self.counts_of_round(at, chunk));
-        let counts: Vec<Vec<u64>> = rounds.buffered(PARALLEL).try_collect().await?;
-        Ok(wanted.iter().cloned().zip(counts.into_iter().flatten()).collect())
+        let mut counts = Vec::with_capacity(wanted.len());
+        for part in wanted.chunks(CHUNK * PARALLEL) {
+            let rounds = part.chunks(CHUNK).map(|chunk| self.counts_of_round(at, chunk));
+            counts.extend(try_join_all(rounds).await?.into_iter().flatten());
+        }
+        Ok(wanted.iter().cloned().zip(counts).collect())
     }
 
     async fn counts_of_round(&self, at: &Head, wanted: &[PackageName]) -> Result<Vec<u64>, ChainError> {

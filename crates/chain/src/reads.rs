@@ -15,8 +15,7 @@ use std::time::Duration;
 use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256, hex};
 use alloy_sol_types::SolCall;
 use client::http::{Http, Limits, public};
-use futures_util::future::{join_all, try_join};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::future::{join_all, try_join, try_join_all};
 use serde::Serialize;
 use serde_json::{Value, json};
 use trust::past::Past;
@@ -282,15 +281,25 @@ impl Chain {
         at: &Head,
         wanted: &[PackageName],
     ) -> Result<Vec<PackageRecord>, ChainError> {
-        let rounds = stream::iter(wanted.chunks(CHUNK)).map(|chunk| async move {
-            let call = names::NameRegistry::getPackagesCall {
-                packageNames: chunk.iter().map(ToString::to_string).collect(),
-            };
-            let records = self.view(at, "packages", self.network.name_registry, &call).await?;
-            same_count("packages", chunk.len(), records.len())?;
-            records.into_iter().map(package_record).collect::<Result<Vec<_>, _>>()
-        });
-        Ok(rounds.buffered(PARALLEL).try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
+        let mut found = Vec::with_capacity(wanted.len());
+        for part in wanted.chunks(CHUNK * PARALLEL) {
+            let rounds = part.chunks(CHUNK).map(|chunk| self.packages_of_call(at, chunk));
+            found.extend(try_join_all(rounds).await?.into_iter().flatten());
+        }
+        Ok(found)
+    }
+
+    async fn packages_of_call(
+        &self,
+        at: &Head,
+        wanted: &[PackageName],
+    ) -> Result<Vec<PackageRecord>, ChainError> {
+        let call = names::NameRegistry::getPackagesCall {
+            packageNames: wanted.iter().map(ToString::to_string).collect(),
+        };
+        let records = self.view(at, "packages", self.network.name_registry, &call).await?;
+        same_count("packages", wanted.len(), records.len())?;
+        records.into_iter().map(package_record).collect()
     }
 
     /// What the contracts say of one name.
@@ -326,20 +335,30 @@ impl Chain {
         at: &Head,
         wanted: &[(PackageName, Version)],
     ) -> Result<Vec<ReleaseRecord>, ChainError> {
-        let rounds = stream::iter(wanted.chunks(CHUNK)).map(|chunk| async move {
-            let keys = chunk
-                .iter()
-                .map(|(name, version)| packages::PackageRegistry::ReleaseKey {
-                    packageName: name.to_string(),
-                    version: version.to_string(),
-                })
-                .collect();
-            let call = packages::PackageRegistry::getReleasesCall { keys };
-            let records = self.view(at, "releases", self.network.package_registry, &call).await?;
-            same_count("releases", chunk.len(), records.len())?;
-            records.into_iter().map(release_record).collect::<Result<Vec<_>, _>>()
-        });
-        Ok(rounds.buffered(PARALLEL).try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
+        let mut found = Vec::with_capacity(wanted.len());
+        for part in wanted.chunks(CHUNK * PARALLEL) {
+            let rounds = part.chunks(CHUNK).map(|chunk| self.releases_of_call(at, chunk));
+            found.extend(try_join_all(rounds).await?.into_iter().flatten());
+        }
+        Ok(found)
+    }
+
+    async fn releases_of_call(
+        &self,
+        at: &Head,
+        wanted: &[(PackageName, Version)],
+    ) -> Result<Vec<ReleaseRecord>, ChainError> {
+        let keys = wanted
+            .iter()
+            .map(|(name, version)| packages::PackageRegistry::ReleaseKey {
+                packageName: name.to_string(),
+                version: version.to_string(),
+            })
+            .collect();
+        let call = packages::PackageRegistry::getReleasesCall { keys };
+        let records = self.view(at, "releases", self.network.package_registry, &call).await?;
+        same_count("releases", wanted.len(), records.len())?;
+        records.into_iter().map(release_record).collect()
     }
 
     /// What the contracts say of one release.

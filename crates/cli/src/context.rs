@@ -18,7 +18,7 @@ use crate::args::GlobalArgs;
 use crate::config::{Config, ConfigError, Network, Pin};
 use crate::errors::{Explain as _, Failure};
 use crate::exit;
-use crate::install::seen;
+use crate::freshness::{self, StoreError};
 use crate::output::Output;
 use crate::project_file;
 
@@ -125,8 +125,12 @@ impl Context {
             name_registry: network.name_registry,
             package_registry: network.package_registry,
         };
-        let floor = seen::floor(&self.home()?, &described)?;
-        Ok(Chain::new(self.http()?.clone(), described).with_floor(floor))
+        let past = freshness::past(&self.home()?, &described).map_err(unusable_memory)?;
+        let chain = Chain::new(self.http()?.clone(), described);
+        Ok(match past {
+            Some(past) => chain.with_past(past),
+            None => chain,
+        })
     }
 
     /// The block to read at, which no later run will fall behind.
@@ -137,8 +141,13 @@ impl Context {
             .await
             .while_doing(doing)
             .hint("check its rpcUrls in config.json, and that they answer")?;
-        seen::note(&self.home()?, chain.network(), head.number)?;
+        self.keep_seen(chain)?;
         Ok(head)
+    }
+
+    /// Remembers what was read, so that no later run believes less.
+    pub(crate) fn keep_seen(&self, chain: &Chain) -> Result<(), Failure> {
+        freshness::keep(&self.home()?, chain, self.now()).map_err(unusable_memory)
     }
 
     /// The connected wallet, where there is one. It is not asked whether it answers.
@@ -217,6 +226,11 @@ fn pinned_code(network: &Network, pin: &Pin) -> Result<PinnedCode, Failure> {
         }
     }
     Ok(code)
+}
+
+fn unusable_memory(error: StoreError) -> Failure {
+    let hint = error.hint();
+    Failure::from(error).hint(hint)
 }
 
 fn unusable_configuration(error: ConfigError) -> Failure {

@@ -6,6 +6,7 @@ mod config;
 mod context;
 mod errors;
 mod exit;
+mod freshness;
 mod install;
 mod maintain;
 mod networks_file;

@@ -17,13 +17,11 @@ use std::sync::Arc;
 
 use alloy_primitives::B256;
 use bytes::Bytes;
-use chain::{Chain, ChainError, Head};
-use client::coordinator::CoordinatorClient;
+use chain::{Chain, ChainError, Head, records_time};
 use client::npm::{NpmClient, NpmError, Packument};
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use trust::legacy::LegacyVersion;
 use trust::manifest::Manifest;
 use trust::policy::Released;
 use trust::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
@@ -32,8 +30,10 @@ use trust::verdict::{Arrival, LegacyEvidence, Verdict, judge};
 use trust::{ContentHash, PackageName, TarballHashes, Version};
 
 use super::entries::{Origin, Problem, Source, Tarball};
+use super::evidence::{Evidence, LegacySource};
 use super::manifests::{Inside, bin_files, comparable, read_inside};
 use super::unpacked::{Files, files_on_disk, fixed_first_line};
+use crate::freshness::{Answers, Freshness, NoAnswers, Since, StoreError};
 use crate::output::moment;
 
 /// How many tarballs and documents are fetched at once.
@@ -47,8 +47,10 @@ const MAX_COMMAND_BYTES: u64 = 16 * 1024 * 1024;
 pub(crate) struct TrustNetwork {
     /// The contracts.
     pub(crate) chain: Arc<Chain>,
+    /// How old its answers may be, and what was kept of them.
+    pub(crate) freshness: Freshness,
     /// Who serves the lists of versions from before a claim; not believed, and not needed without one.
-    pub(crate) coordinator: Option<CoordinatorClient>,
+    pub(crate) coordinator: Option<Arc<LegacySource>>,
 }
 
 /// One thing to find out about.
@@ -116,8 +118,10 @@ pub(crate) fn kind(outcome: &Outcome) -> &'static str {
 /// Everything that was found out.
 #[derive(Debug)]
 pub(crate) struct Assessment {
-    /// The block at which it was read; `None` without a trust network.
+    /// The block at which it was read; `None` without a trust network, and where kept records decided.
     pub(crate) head: Option<Head>,
+    /// How old the records are that decided, where no endpoint answered.
+    pub(crate) offline: Option<Since>,
     /// One finding for each subject, in order.
     pub(crate) findings: Vec<Finding>,
 }
@@ -128,6 +132,18 @@ pub(crate) enum AssessError {
     /// The chain gave no answer, or answers that differ.
     #[error("the chain could not be read")]
     Chain(#[from] ChainError),
+    /// It gave none, and what was kept of it is no help.
+    #[error("no endpoint answers, and the records that were kept cannot be used")]
+    Store(#[from] StoreError),
+}
+
+impl From<NoAnswers> for AssessError {
+    fn from(error: NoAnswers) -> Self {
+        match error {
+            NoAnswers::Chain(error) => Self::Chain(error),
+            NoAnswers::Store(error) => Self::Store(error),
+        }
+    }
 }
 
 /// What the chain says about the names and versions of a tree.
@@ -135,6 +151,8 @@ pub(crate) enum AssessError {
 struct Records {
     packages: BTreeMap<PackageName, PackageRecord>,
     releases: BTreeMap<(PackageName, String), ReleaseRecord>,
+    /// Why there is no record, where none was kept and nobody could be asked.
+    unknown: BTreeMap<(PackageName, Option<String>), String>,
 }
 
 /// A tarball's bytes, read.
@@ -173,10 +191,10 @@ pub(crate) async fn assess(
     now: u64,
 ) -> Result<Assessment, AssessError> {
     // 1.
-    let (head, records) = match network {
+    let (answers, records) = match network {
         Some(network) => {
-            let (head, records) = read_records(&subjects, &network.chain, now).await?;
-            (Some(head), records)
+            let (answers, records) = read_records(&subjects, network, now).await?;
+            (Some(answers), records)
         }
         None => (None, Records::default()),
     };
@@ -191,7 +209,7 @@ pub(crate) async fn assess(
         .collect();
     let tarballs = fetch_tarballs(&subjects, &bundling, npm, &records, &packuments).await;
     let evidence = match network {
-        Some(network) => fetch_evidence(&subjects, network.coordinator.as_ref(), &records).await,
+        Some(network) => fetch_evidence(&subjects, network.coordinator.as_deref(), &records).await,
         None => BTreeMap::new(),
     };
     let view = View {
@@ -202,7 +220,8 @@ pub(crate) async fn assess(
         evidence: &evidence,
     };
     let findings = subjects.iter().map(|subject| view.find(subject, &subjects)).collect();
-    Ok(Assessment { head, findings })
+    let head = answers.as_ref().and_then(Answers::head);
+    Ok(Assessment { head, offline: answers.as_ref().and_then(Answers::offline), findings })
 }
 
 /// The same for one subject whose bytes are here already, with what the chain says of it; `asked` is whether
@@ -212,7 +231,7 @@ pub(crate) async fn assess_arrived(
     fetched: Arc<Fetched>,
     said: Said,
     npm: &NpmClient,
-    coordinator: Option<&CoordinatorClient>,
+    coordinator: Option<&LegacySource>,
 ) -> Finding {
     let mut records = Records::default();
     let key = name_of(&subject);
@@ -259,32 +278,79 @@ pub(crate) fn is_enrolled(package: &PackageRecord) -> bool {
     matches!(package.state, PackageState::Final | PackageState::Retired)
 }
 
-/// Step 1: both reads pinned to the same block.
-async fn read_records(subjects: &[Subject], chain: &Chain, now: u64) -> Result<(Head, Records), ChainError> {
-    let head = chain.head(now).await?;
+/// Step 1: both reads pinned to the same block, or both from what was kept.
+async fn read_records(
+    subjects: &[Subject],
+    network: &TrustNetwork,
+    now: u64,
+) -> Result<(Answers, Records), AssessError> {
+    let answers = network.freshness.look(&network.chain, now).await?;
     let names: BTreeSet<PackageName> = subjects.iter().filter_map(name_of).collect();
     let names: Vec<PackageName> = names.into_iter().collect();
     let mut records = Records::default();
     if names.is_empty() {
-        return Ok((head, records));
+        return Ok((answers, records));
     }
-    let packages = chain.packages(&head, &names).await?;
-    records.packages = names.into_iter().zip(packages).collect();
-    let keys: BTreeMap<(PackageName, String), Version> = subjects
-        .iter()
-        .filter_map(|subject| {
-            let name = name_of(subject).filter(|name| records.is_enrolled(name))?;
+    match &answers {
+        Answers::Live(head) => {
+            let limit = records_time(names.len());
+            let reading = records.read_live(subjects, names, &network.chain, head);
+            let too_slow = ChainError::TooSlow { what: "records", limit };
+            tokio::time::timeout(limit, reading).await.unwrap_or(Err(too_slow))?;
+        }
+        Answers::Offline(shelf) => {
+            for name in names {
+                match shelf.package(&name) {
+                    Ok(record) => drop(records.packages.insert(name, record)),
+                    Err(reason) => drop(records.unknown.insert((name, None), reason)),
+                }
+            }
+            for ((name, text), version) in records.versions_of_enrolled(subjects) {
+                match shelf.release(&name, &version) {
+                    Ok(record) => drop(records.releases.insert((name, text), record)),
+                    Err(reason) => drop(records.unknown.insert((name, Some(text)), reason)),
+                }
+            }
+        }
+    }
+    Ok((answers, records))
+}
+
+impl Records {
+    async fn read_live(
+        &mut self,
+        subjects: &[Subject],
+        names: Vec<PackageName>,
+        chain: &Chain,
+        head: &Head,
+    ) -> Result<(), ChainError> {
+        let packages = chain.packages(head, &names).await?;
+        self.packages = names.into_iter().zip(packages).collect();
+        let keys = self.versions_of_enrolled(subjects);
+        if !keys.is_empty() {
+            let asked: Vec<(PackageName, Version)> =
+                keys.iter().map(|((name, _), version)| (name.clone(), version.clone())).collect();
+            let releases = chain.releases(head, &asked).await?;
+            self.releases = keys.into_keys().zip(releases).collect();
+        }
+        Ok(())
+    }
+
+    fn versions_of_enrolled(&self, subjects: &[Subject]) -> BTreeMap<(PackageName, String), Version> {
+        let versions = subjects.iter().filter_map(|subject| {
+            let name = name_of(subject).filter(|name| self.is_enrolled(name))?;
             let version: Version = subject.version.as_deref()?.parse().ok()?;
             Some(((name, version.to_string()), version))
-        })
-        .collect();
-    if !keys.is_empty() {
-        let asked: Vec<(PackageName, Version)> =
-            keys.iter().map(|((name, _), version)| (name.clone(), version.clone())).collect();
-        let releases = chain.releases(&head, &asked).await?;
-        records.releases = keys.into_keys().zip(releases).collect();
+        });
+        versions.collect()
     }
-    Ok((head, records))
+
+    /// Why nothing is known, where that is so.
+    fn why_unknown(&self, tarball: &Tarball) -> Option<&String> {
+        let version = tarball.version.as_ref().map(ToString::to_string);
+        let of_name = self.unknown.get(&(tarball.name.clone(), None));
+        of_name.or_else(|| self.unknown.get(&(tarball.name.clone(), version)))
+    }
 }
 
 impl Records {
@@ -417,17 +483,9 @@ pub(crate) fn read(bytes: &Bytes) -> Fetched {
     Fetched { hashes, read }
 }
 
-/// What somebody says about the versions of before a claim.
-#[derive(Debug)]
-enum Evidence {
-    Proof(client::coordinator::api::LegacyProof),
-    List(Vec<LegacyVersion>),
-    Missing(String),
-}
-
 async fn fetch_evidence(
     subjects: &[Subject],
-    coordinator: Option<&CoordinatorClient>,
+    coordinator: Option<&LegacySource>,
     records: &Records,
 ) -> BTreeMap<(PackageName, String), Evidence> {
     let mut wanted = BTreeMap::new();
@@ -445,7 +503,7 @@ async fn fetch_evidence(
     stream::iter(wanted)
         .map(|(key, version)| async move {
             let evidence = match coordinator {
-                Some(coordinator) => fetch_one_evidence(coordinator, &key.0, &version).await,
+                Some(coordinator) => coordinator.evidence(&key.0, &version).await,
                 None => Evidence::Missing("no coordinator is configured".to_owned()),
             };
             (key, evidence)
@@ -453,22 +511,6 @@ async fn fetch_evidence(
         .buffer_unordered(PARALLEL)
         .collect()
         .await
-}
-
-/// A proof that the version existed; where there is none, the whole list, which proves that it did not.
-async fn fetch_one_evidence(
-    coordinator: &CoordinatorClient,
-    name: &PackageName,
-    version: &Version,
-) -> Evidence {
-    match coordinator.legacy_proof(name, version).await {
-        Ok(Some(proof)) => Evidence::Proof(proof),
-        Ok(None) => match coordinator.legacy_list(name).await {
-            Ok(list) => Evidence::List(list.versions),
-            Err(error) => Evidence::Missing(chain_of(&error)),
-        },
-        Err(error) => Evidence::Missing(chain_of(&error)),
-    }
 }
 
 /// Everything that was fetched; the rest is pure.
@@ -560,6 +602,9 @@ impl View<'_> {
         }
         if !self.asked {
             return Outcome::NotAsked;
+        }
+        if let Some(reason) = self.records.why_unknown(tarball) {
+            return Outcome::Undecided(reason.clone());
         }
         if !self.records.packages.contains_key(&tarball.name) {
             return Outcome::Undecided(format!("the chain did not answer about {}", tarball.name));

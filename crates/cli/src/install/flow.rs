@@ -326,7 +326,10 @@ async fn prepare(
         .map_err(|source| ProjectError::Io { path: empty.path().to_owned(), source })?;
     let chain = async {
         match &around.network {
-            Some((_, network)) => network.chain.head(now()).await.map(|_| ()).map_err(AssessError::from),
+            Some((_, network)) => {
+                let view = network.freshness.look(&network.chain, now()).await;
+                view.map(|_| ()).map_err(AssessError::from)
+            }
             None => Ok(()),
         }
     };

@@ -9,6 +9,7 @@ pub(crate) mod assess;
 mod collect;
 pub(crate) mod decision;
 pub(crate) mod entries;
+pub(crate) mod evidence;
 pub(crate) mod flow;
 pub(crate) mod foresight;
 pub(crate) mod lockfile;
@@ -20,7 +21,6 @@ pub(crate) mod receipts;
 pub(crate) mod report;
 pub(crate) mod scripted;
 mod scripts;
-pub(crate) mod seen;
 mod settings;
 pub(crate) mod transaction;
 pub(crate) mod unpacked;
@@ -28,9 +28,11 @@ pub(crate) mod unpacked;
 use std::io::Write as _;
 use std::sync::Arc;
 
+use chain::ChainError;
 use client::coordinator::CoordinatorClient;
 
-use self::assess::TrustNetwork;
+use self::assess::{AssessError, TrustNetwork};
+use self::evidence::LegacySource;
 use self::flow::{FlowError, Surroundings, Wanted};
 use self::npm::NpmRunError;
 use self::report::Report;
@@ -39,6 +41,7 @@ use crate::args::{InstallArgs, VerifyArgs};
 use crate::context::Context;
 use crate::errors::{Failure, Outcome};
 use crate::exit::{self, ExitCode};
+use crate::freshness::{Freshness, Offline};
 use crate::output::Page;
 use crate::run_with::lists::Lists;
 
@@ -77,10 +80,14 @@ pub(crate) fn surroundings(context: &Context) -> Result<Surroundings, Failure> {
     let network = match context.network_if_configured()? {
         None => None,
         Some(network) => {
-            let coordinator =
-                network.coordinator_url.clone().map(|url| CoordinatorClient::new(http.clone(), url));
+            let coordinator = network
+                .coordinator_url
+                .clone()
+                .map(|url| Arc::new(LegacySource::new(CoordinatorClient::new(http.clone(), url))));
             let chain = Arc::new(context.chain()?);
-            Some((network.name.clone(), TrustNetwork { chain, coordinator }))
+            // Where a policy has a word on this, it goes here.
+            let freshness = Freshness::new(context.home()?, Offline::default());
+            Some((network.name.clone(), TrustNetwork { chain, freshness, coordinator }))
         }
     };
     let folder = std::env::current_dir()?;
@@ -111,17 +118,17 @@ pub(crate) async fn ask(context: &Context, report: &Report) -> bool {
     matches!(answer.await, Ok(Ok(line)) if matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
 }
 
-/// Remembers the block that was read, so that no later run falls behind it.
-pub(crate) fn note_head(context: &Context, around: &Surroundings, report: &Report) -> Result<(), Failure> {
-    if let (Some((_, network)), Some(head)) = (&around.network, &report.assessment.head) {
-        seen::note(&context.home()?, network.chain.network(), head.number)?;
+/// Remembers what was read, however the run ended, so that no later run believes less.
+pub(crate) fn keep_seen(context: &Context, around: &Surroundings) -> Result<(), Failure> {
+    match &around.network {
+        Some((_, network)) => context.keep_seen(&network.chain),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 pub(crate) fn finish(context: &Context, around: &Surroundings, report: Result<Report, FlowError>) -> Outcome {
+    keep_seen(context, around)?;
     let report = report.map_err(failure)?;
-    note_head(context, around, &report)?;
     if let Err(error) = receipts::keep(&context.home()?, &report, context.now()) {
         context.output.warn(&format!("the receipt of this install was not kept: {error}"));
     }
@@ -139,6 +146,10 @@ pub(crate) fn finish(context: &Context, around: &Surroundings, report: Result<Re
 
 /// A sentence with its exit code and what to do next.
 pub(crate) fn failure(error: FlowError) -> Failure {
+    if let FlowError::Assess(AssessError::Store(cause)) = &error {
+        let hint = cause.hint();
+        return Failure::from(error).code(exit::UNKNOWN).hint(hint);
+    }
     let (code, hint): (ExitCode, Option<&str>) = match &error {
         FlowError::Npm(NpmRunError::Failed { status, .. }) => {
             (status.code().map_or(exit::UNKNOWN, ExitCode::from_package_manager), None)
@@ -165,6 +176,10 @@ pub(crate) fn failure(error: FlowError) -> Failure {
             (exit::MISMATCH, Some("the project was put back; look at what the registry serves"))
         }
         FlowError::Registry(_) => (exit::UNKNOWN, Some("check `npm config get registry` and the network")),
+        FlowError::Assess(AssessError::Chain(ChainError::WentBack(_) | ChainError::Behind { .. })) => (
+            exit::UNKNOWN,
+            Some("an endpoint is behind, or lies: wait a minute, or ask others (rpcUrls in config.json)"),
+        ),
         FlowError::Assess(_) => {
             (exit::UNKNOWN, Some("nothing was installed; try again when the chain can be read"))
         }

@@ -79,7 +79,10 @@ pub(crate) fn keep(home: &Path, report: &Report, now: u64) -> std::io::Result<Op
     let kept = Kept {
         at: now,
         network: report.network.clone(),
-        block: report.assessment.head.as_ref().map(|head| head.number),
+        block: match (&report.assessment.head, &report.assessment.offline) {
+            (Some(head), _) => Some(head.number),
+            (None, offline) => offline.map(|since| since.block),
+        },
         packages: report.assessment.findings.iter().filter_map(|finding| package(finding, scripts)).collect(),
         project,
     };

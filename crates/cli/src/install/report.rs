@@ -123,6 +123,7 @@ impl Report {
             "block": self.assessment.head.as_ref().map(|head| json!({
                 "number": head.number, "hash": head.hash, "timestamp": head.timestamp,
             })),
+            "offline": self.assessment.offline,
             "call": self.call(),
             "counts": self.counts(),
             "settings": self.settings,
@@ -150,6 +151,13 @@ impl Report {
         match (&self.network, &self.assessment.head) {
             (Some(network), Some(head)) => {
                 page.title(&format!("Checked {packages} against {network} at block {}.", head.number));
+            }
+            (Some(network), None) if let Some(since) = &self.assessment.offline => {
+                page.title(&format!("Checked {packages} against what was kept of {network}."));
+                page.warn(&format!(
+                    "Offline: decided from records of {}; revocations and warnings since then are not known.",
+                    moment(since.time)
+                ));
             }
             _ => {
                 page.warn("No trust network is configured: nobody was asked what maintainers signed, so no package is verified.");

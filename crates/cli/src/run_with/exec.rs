@@ -47,7 +47,7 @@ pub(crate) async fn run(context: &Context, args: ExecArgs) -> Outcome {
     .await;
     match report {
         Ok(report) if matches!(report.end, End::Installed { .. }) => {
-            crate::install::note_head(context, &around, &report)?;
+            crate::install::keep_seen(context, &around)?;
         }
         report => return crate::install::finish(context, &around, report),
     }

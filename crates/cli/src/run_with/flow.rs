@@ -294,9 +294,9 @@ async fn prepare(
         match &around.network {
             None => Ok(None),
             Some((_, network)) => {
-                let head =
-                    network.chain.head(now).await.map_err(AssessError::from).map_err(FlowError::from)?;
-                Ok::<_, RunError>(Some(Lookup::new(Arc::clone(&network.chain), head)))
+                let view = network.freshness.look(&network.chain, now).await;
+                let view = view.map_err(AssessError::from).map_err(FlowError::from)?;
+                Ok::<_, RunError>(Some(Lookup::new(Arc::clone(&network.chain), view)))
             }
         }
     };
@@ -353,10 +353,15 @@ pub(crate) fn upstream_no_proxy() -> Option<String> {
 fn report(around: &Surroundings, gate: &Gatekeeper, more: Vec<crate::install::assess::Finding>) -> Report {
     let mut findings: Vec<_> = gate.arrived().into_iter().map(|arrived| arrived.finding).collect();
     findings.extend(more);
+    let lookup = gate.sources().lookup.as_ref();
     Report {
         command: "install",
         network: around.network.as_ref().map(|(name, _)| name.clone()),
-        assessment: Assessment { head: gate.sources().lookup.as_ref().map(|lookup| lookup.head), findings },
+        assessment: Assessment {
+            head: lookup.and_then(|lookup| lookup.answers.head()),
+            offline: lookup.and_then(|lookup| lookup.answers.offline()),
+            findings,
+        },
         policy: Arc::clone(&around.policy),
         settings: Vec::new(),
         root: None,

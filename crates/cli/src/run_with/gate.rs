@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use client::coordinator::CoordinatorClient;
 use client::npm::NpmClient;
 use proxy::{Asked, Gate, Ruling};
 use serde::Deserialize;
@@ -30,6 +29,7 @@ use crate::install::ages;
 use crate::install::assess::{self, Fetched, Finding, Outcome, Said, Subject, assess_arrived};
 use crate::install::decision::{Call, call, in_words, line};
 use crate::install::entries::{Origin, Problem, Source, Tarball};
+use crate::install::evidence::LegacySource;
 use crate::install::foresight::Foresight;
 use crate::install::unpacked::Files;
 
@@ -70,7 +70,7 @@ pub(crate) struct Sources {
     /// Registries, as npm is configured.
     pub(crate) npm: NpmClient,
     /// For versions from before a claim.
-    pub(crate) coordinator: Option<CoordinatorClient>,
+    pub(crate) coordinator: Option<Arc<LegacySource>>,
     /// What is wanted done about verdicts.
     pub(crate) policy: Arc<Policy>,
 }
@@ -321,7 +321,7 @@ impl Gatekeeper {
                 Arc::clone(&fetched),
                 said,
                 &sources.npm,
-                sources.coordinator.as_ref(),
+                sources.coordinator.as_deref(),
             )
             .await;
             let is_worse = worst.as_ref().is_none_or(|worst| self.call(&finding) > self.call(worst));

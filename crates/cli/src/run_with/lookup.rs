@@ -2,14 +2,15 @@
 //! only once. All answers are of the one block that the run was begun at. Judges nothing.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use chain::{Chain, Head};
+use chain::{Chain, ChainError, records_time};
 use tokio::sync::{OnceCell, mpsc, oneshot};
 use trust::record::{PackageRecord, ReleaseRecord};
 use trust::{PackageName, Version};
 
+use crate::freshness::Answers;
 use crate::install::assess::chain_of;
 
 /// How long questions are gathered before they are asked.
@@ -24,32 +25,54 @@ type Key = (PackageName, Version);
 /// An answer, once it is there.
 type Known<V> = Arc<OnceCell<Result<V, String>>>;
 
-/// The chain at one block.
+/// The chain at one block, or what was kept of it.
 #[derive(Debug)]
 pub(crate) struct Lookup {
-    /// The block.
-    pub(crate) head: Head,
+    /// Where the answers come from.
+    pub(crate) answers: Answers,
     packages: Batched<PackageName, PackageRecord>,
     releases: Batched<Key, ReleaseRecord>,
 }
 
+/// The first thing that went wrong: what an endpoint did not answer once is not asked again in the same run,
+/// which could not end well any more.
+type Failed = Arc<OnceLock<String>>;
+
 impl Lookup {
-    /// Reads `chain` at `head`; the work ends when this is dropped.
-    pub(crate) fn new(chain: Arc<Chain>, head: Head) -> Self {
+    /// Reads `chain` as `answers` says; the work ends when this is dropped.
+    pub(crate) fn new(chain: Arc<Chain>, answers: Answers) -> Self {
+        let failed = Failed::default();
         let packages = {
-            let (chain, head) = (Arc::clone(&chain), head);
+            let (chain, answers, failed) = (Arc::clone(&chain), answers.clone(), Arc::clone(&failed));
             Batched::new(move |names: Vec<PackageName>| {
-                let (chain, head) = (Arc::clone(&chain), head);
-                async move { chain.packages(&head, &names).await.map_err(|error| chain_of(&error)) }
+                let (chain, answers, failed) = (Arc::clone(&chain), answers.clone(), Arc::clone(&failed));
+                async move {
+                    match answers {
+                        Answers::Offline(shelf) => Ok(names.iter().map(|name| shelf.package(name)).collect()),
+                        Answers::Live(head) => {
+                            in_time(names.len(), &failed, chain.packages(&head, &names)).await
+                        }
+                    }
+                }
             })
         };
         let releases = {
+            let answers = answers.clone();
             Batched::new(move |keys: Vec<Key>| {
-                let (chain, head) = (Arc::clone(&chain), head);
-                async move { chain.releases(&head, &keys).await.map_err(|error| chain_of(&error)) }
+                let (chain, answers, failed) = (Arc::clone(&chain), answers.clone(), Arc::clone(&failed));
+                async move {
+                    match answers {
+                        Answers::Offline(shelf) => {
+                            Ok(keys.iter().map(|(name, version)| shelf.release(name, version)).collect())
+                        }
+                        Answers::Live(head) => {
+                            in_time(keys.len(), &failed, chain.releases(&head, &keys)).await
+                        }
+                    }
+                }
             })
         };
-        Self { head, packages, releases }
+        Self { answers, packages, releases }
     }
 
     /// What the chain says of a name.
@@ -67,6 +90,23 @@ impl Lookup {
     }
 }
 
+/// The answers to so many questions, within the time for them.
+async fn in_time<V>(
+    count: usize,
+    failed: &OnceLock<String>,
+    asking: impl Future<Output = Result<Vec<V>, ChainError>>,
+) -> Result<Vec<Result<V, String>>, String> {
+    if let Some(reason) = failed.get() {
+        return Err(reason.clone());
+    }
+    let limit = records_time(count);
+    let too_slow = ChainError::TooSlow { what: "records", limit };
+    match tokio::time::timeout(limit, asking).await.unwrap_or(Err(too_slow)) {
+        Ok(values) => Ok(values.into_iter().map(Ok).collect()),
+        Err(error) => Err(failed.get_or_init(|| chain_of(&error)).clone()),
+    }
+}
+
 /// Questions of one kind, gathered.
 #[derive(Debug)]
 struct Batched<K, V> {
@@ -81,7 +121,7 @@ where
 {
     fn new<F>(ask: impl Fn(Vec<K>) -> F + Send + Sync + 'static) -> Self
     where
-        F: Future<Output = Result<Vec<V>, String>> + Send + 'static,
+        F: Future<Output = Result<Vec<Result<V, String>>, String>> + Send + 'static,
     {
         let (questions, receiver) = mpsc::unbounded_channel();
         tokio::spawn(serve(receiver, ask));
@@ -107,7 +147,7 @@ async fn serve<K, V, F>(mut questions: mpsc::UnboundedReceiver<(K, Answer<V>)>, 
 where
     K: Send + 'static,
     V: Clone + Send + 'static,
-    F: Future<Output = Result<Vec<V>, String>> + Send + 'static,
+    F: Future<Output = Result<Vec<Result<V, String>>, String>> + Send + 'static,
 {
     while let Some(first) = questions.recv().await {
         tokio::time::sleep(GATHER).await;
@@ -122,7 +162,7 @@ where
         // The next batch does not wait for this one.
         tokio::spawn(async move {
             let answers = match call.await {
-                Ok(values) if values.len() == expected => values.into_iter().map(Ok).collect(),
+                Ok(values) if values.len() == expected => values,
                 Ok(values) => {
                     let reason = format!("the chain gave {} answers to {expected} questions", values.len());
                     vec![Err(reason); expected]
@@ -149,7 +189,7 @@ mod tests {
         let counted = Arc::clone(&calls);
         let batched = Batched::new(move |keys: Vec<u32>| {
             counted.fetch_add(1, Ordering::SeqCst);
-            async move { Ok(keys.into_iter().map(|key| key * 2).collect()) }
+            async move { Ok(keys.into_iter().map(|key| Ok(key * 2)).collect()) }
         });
         let answers = futures_util::future::join_all((0..100).map(|key| batched.ask(key % 50))).await;
         assert!(answers.iter().enumerate().all(|(at, answer)| *answer == Ok((at as u32 % 50) * 2)));
@@ -160,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn too_few_answers_are_no_answers() {
-        let batched = Batched::new(|_: Vec<u32>| async { Ok(Vec::<u32>::new()) });
+        let batched = Batched::new(|_: Vec<u32>| async { Ok(Vec::<Result<u32, String>>::new()) });
         assert!(batched.ask(1).await.unwrap_err().contains("0 answers to 1"));
     }
 }

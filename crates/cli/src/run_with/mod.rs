@@ -44,7 +44,10 @@ pub(crate) async fn run(context: &Context, args: RunWithArgs) -> Outcome {
     match report {
         Ok(report) => install::finish(context, &around, Ok(report)),
         Err(RunError::Flow(error)) => install::finish(context, &around, Err(error)),
-        Err(error) => Err(failure(error)),
+        Err(error) => {
+            install::keep_seen(context, &around)?;
+            Err(failure(error))
+        }
     }
 }
 
