@@ -93,7 +93,7 @@ struct Refusal {
 impl RpcError {
     /// Whether nobody was heard at all. A page, a refusal or too much of an answer is somebody.
     pub(crate) fn is_silence(&self) -> bool {
-        matches!(self, Self::Http { source: HttpError::Unreachable { .. } | HttpError::TimedOut { .. }, .. })
+        matches!(self, Self::Http { source, .. } if source.is_silence())
     }
 }
 

@@ -299,6 +299,16 @@ impl Response {
 }
 
 impl HttpError {
+    /// Whether nobody was heard: no connection, or no answer in time. One that was cut off is an answer of sorts.
+    #[must_use]
+    pub fn is_silence(&self) -> bool {
+        match self {
+            Self::Unreachable { source, .. } => source.is_connect() || source.is_timeout(),
+            Self::TimedOut { .. } => true,
+            _ => false,
+        }
+    }
+
     /// The status code, when the server gave one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

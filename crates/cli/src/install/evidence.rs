@@ -13,8 +13,8 @@ use trust::{PackageName, Version};
 
 use super::assess::chain_of;
 
-/// Proof and list together, within `chain::DECISION_TIME` with time left to say so.
-const LIMIT: Duration = Duration::from_millis(4500);
+/// Proof and list together: within `chain::DECISION_TIME`, with time left for what comes before and after.
+const LIMIT: Duration = Duration::from_millis(3500);
 
 /// What somebody says about the versions of before a claim.
 #[derive(Debug)]

@@ -94,6 +94,12 @@ impl Ledger {
         self.runtime.block_on(self.chain.head(0)).expect("a head").timestamp
     }
 
+    /// Takes over who the members of a name are that another ledger claimed.
+    pub fn knows(&self, name: &str, members: &[&str]) {
+        let members = members.iter().map(|member| self.wallets[*member].address()).collect();
+        self.members.lock().expect("no panic").insert(name.to_owned(), members);
+    }
+
     /// Claims `name`.
     pub fn claim(&self, name: &str, claim: &Claim<'_>) {
         let network = self.chain.network().clone();
