@@ -17,6 +17,8 @@ pub struct Sightings {
     pub past: Past,
     /// What the contracts said of names.
     pub packages: BTreeMap<PackageName, (PackageRecord, Head)>,
+    /// Whether somebody showed less than was seen. Nothing of such a run deserves to be kept.
+    pub went_back: bool,
     /// What they said of releases; the version as it is written.
     pub releases: BTreeMap<(PackageName, String), (ReleaseRecord, Head)>,
 }
@@ -44,17 +46,19 @@ impl Witness {
         wanted: &[PackageName],
         found: &[PackageRecord],
     ) -> Result<(), WentBack> {
-        let mut seen = self.lock();
-        for (name, record) in wanted.iter().zip(found) {
-            seen.past.see_package(name, record, at.number)?;
-            seen.packages.insert(name.clone(), (record.clone(), *at));
-        }
-        Ok(())
+        self.see(|seen| {
+            for (name, record) in wanted.iter().zip(found) {
+                seen.past.see_package(name, record, at.number)?;
+                seen.packages.insert(name.clone(), (record.clone(), *at));
+            }
+            Ok(())
+        })
     }
 
     pub(crate) fn see_counts(&self, at: &Head, found: &[(PackageName, u64)]) -> Result<(), WentBack> {
-        let mut seen = self.lock();
-        found.iter().try_for_each(|(name, count)| seen.past.see_release_count(name, *count, at.number))
+        self.see(|seen| {
+            found.iter().try_for_each(|(name, count)| seen.past.see_release_count(name, *count, at.number))
+        })
     }
 
     pub(crate) fn see_releases(
@@ -63,12 +67,20 @@ impl Witness {
         wanted: &[(PackageName, Version)],
         found: &[ReleaseRecord],
     ) -> Result<(), WentBack> {
+        self.see(|seen| {
+            for ((name, version), record) in wanted.iter().zip(found) {
+                seen.past.see_release(name, version, record, at.number)?;
+                seen.releases.insert((name.clone(), version.to_string()), (record.clone(), *at));
+            }
+            Ok(())
+        })
+    }
+
+    fn see(&self, seeing: impl FnOnce(&mut Sightings) -> Result<(), WentBack>) -> Result<(), WentBack> {
         let mut seen = self.lock();
-        for ((name, version), record) in wanted.iter().zip(found) {
-            seen.past.see_release(name, version, record, at.number)?;
-            seen.releases.insert((name.clone(), version.to_string()), (record.clone(), *at));
-        }
-        Ok(())
+        let result = seeing(&mut seen);
+        seen.went_back |= result.is_err();
+        result
     }
 
     fn lock(&self) -> MutexGuard<'_, Sightings> {

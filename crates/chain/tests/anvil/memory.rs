@@ -66,9 +66,11 @@ async fn is_missed(world: &World, what: impl AsyncFn(), expected: &str, found: &
             if by_proof {
                 let Err(ChainError::WentBack(error)) = again else { panic!("{expected}: {again:?}") };
                 assert!(error.expected.contains(expected) && error.found.contains(found), "{error}");
+                assert!(chain.sightings().unwrap().went_back);
                 assert_eq!(chain.sightings().unwrap().past.block(), world.head().await.number);
             } else {
                 again.unwrap();
+                assert!(!chain.sightings().unwrap().went_back);
             }
         }
     }

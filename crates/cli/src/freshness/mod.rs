@@ -71,9 +71,10 @@ pub(crate) fn past(home: &Path, network: &Network) -> Result<Option<Past>, Store
     Ok(Some(Folder::of(home, network).read(SEEN)?.unwrap_or_default()))
 }
 
-/// Keeps what this run saw, together with what others kept meanwhile.
+/// Keeps what this run saw, together with what others kept meanwhile; nothing of a run that was shown less than was
+/// seen before: somebody lied to it, and may have lied about more.
 pub(crate) fn keep(home: &Path, chain: &Chain, now: u64) -> Result<(), StoreError> {
-    let Some(sightings) = chain.sightings() else { return Ok(()) };
+    let Some(sightings) = chain.sightings().filter(|sightings| !sightings.went_back) else { return Ok(()) };
     let folder = Folder::of(home, chain.network());
     let _lock = folder.lock()?;
     let known: Past = folder.read(SEEN)?.unwrap_or_default();

@@ -178,7 +178,9 @@ pub(crate) fn failure(error: FlowError) -> Failure {
         FlowError::Registry(_) => (exit::UNKNOWN, Some("check `npm config get registry` and the network")),
         FlowError::Assess(AssessError::Chain(ChainError::WentBack(_) | ChainError::Behind { .. })) => (
             exit::UNKNOWN,
-            Some("an endpoint is behind, or lies: wait a minute, or ask others (rpcUrls in config.json)"),
+            Some(
+                "an endpoint is behind, or lies: wait a minute, or ask others (rpcUrls in config.json); where the chain itself was set back, move its seen.json in ~/.3pm/chains away",
+            ),
         ),
         FlowError::Assess(_) => {
             (exit::UNKNOWN, Some("nothing was installed; try again when the chain can be read"))

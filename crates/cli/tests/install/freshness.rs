@@ -181,10 +181,15 @@ fn an_enrolment_and_a_number_of_releases_are_never_forgotten() {
     let (project, user) = installed(world, "f-enrolled");
     fresh_block(world);
     let liar = asking(&user, stuck_at(world, unclaimed));
+    let remembered = || {
+        ["seen.json", "records.json"].map(|file| std::fs::read(kept(world, &project, file)).expect("a file"))
+    };
+    let before = remembered();
     for arguments in COMMANDS {
         let words = ["f-enrolled", "expected an enrolled name, found a name that nobody claimed"];
         refuses(&project, &liar, arguments, 1, &words);
     }
+    assert_eq!(remembered(), before, "nothing of what a liar says is kept");
     let one = fresh_block(world);
     let tarball = stock(world, "f-enrolled", "2.0.0", "2");
     let ledger = ledger_of(world, "f-enrolled");
