@@ -35,7 +35,6 @@ const MAX_VERSIONS: usize = 100_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Offline {
     /// Nothing can be decided.
-    #[allow(dead_code, reason = "for the policy; nothing sets it yet")]
     Deny,
     /// Records of blocks no older than this decide.
     Within {
@@ -48,12 +47,22 @@ impl Offline {
     /// Nobody can ask for more: a revocation is what an install would miss for so long.
     pub(crate) const MAX_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
 
-    /// A day: a train, an outage of a provider.
-    const DEFAULT_AGE: Duration = Duration::from_secs(24 * 3600);
+    /// What holds where no policy says anything: a day, for a train or an outage of a provider.
+    pub(crate) const DEFAULT_AGE: Duration = Duration::from_secs(24 * 3600);
 
     /// Records no older than `max_age`, and never older than [`Self::MAX_AGE`].
-    pub(crate) fn within(max_age: Duration) -> Self {
+    fn within(max_age: Duration) -> Self {
         Self::Within { max_age: max_age.min(Self::MAX_AGE) }
+    }
+}
+
+impl Offline {
+    /// What a policy wants.
+    pub(crate) fn of(policy: &Policy) -> Self {
+        match policy.offline_seconds(Self::DEFAULT_AGE.as_secs()) {
+            0 => Self::Deny,
+            seconds => Self::within(Duration::from_secs(seconds)),
+        }
     }
 }
 

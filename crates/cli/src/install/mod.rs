@@ -77,6 +77,8 @@ pub(crate) async fn run_verify(context: &Context, args: VerifyArgs) -> Outcome {
 
 pub(crate) fn surroundings(context: &Context) -> Result<Surroundings, Failure> {
     let http = context.http()?.clone();
+    let folder = std::env::current_dir()?;
+    let policy = context.policy(&folder)?;
     let network = match context.network_if_configured()? {
         None => None,
         Some(network) => {
@@ -85,14 +87,12 @@ pub(crate) fn surroundings(context: &Context) -> Result<Surroundings, Failure> {
                 .clone()
                 .map(|url| Arc::new(LegacySource::new(CoordinatorClient::new(http.clone(), url))));
             let chain = Arc::new(context.chain()?);
-            // Where a policy has a word on this, it goes here.
-            let freshness = Freshness::new(context.home()?, Offline::default());
+            let freshness = Freshness::new(context.home()?, Offline::of(&policy));
             Some((network.name.clone(), TrustNetwork { chain, freshness, coordinator }))
         }
     };
-    let folder = std::env::current_dir()?;
     Ok(Surroundings {
-        policy: context.policy(&folder)?,
+        policy,
         folder,
         http,
         network,
