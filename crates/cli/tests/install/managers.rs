@@ -117,6 +117,7 @@ fn registries_behind_tls_are_reached_through_the_proxy_and_tokens_stay_with_thei
         let user = user
             .with("NPM_CONFIG_REGISTRY", public.url.clone())
             .with("npm_config_registry", public.url.clone())
+            .with("pnpm_config_registry", public.url.clone())
             .with("npm_config_cafile", authorities.display().to_string())
             .with("YARN_REGISTRY", public.url.clone())
             .with("YARN_NPM_REGISTRY_SERVER", public.url.trim_end_matches('/'))

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use trust::Integrity;
 
-use crate::clients::{Client, WITH_MODULES};
+use crate::clients::{ATTACKED, Client};
 use crate::harness::people::Ended;
 use crate::harness::proxy::{self, Request, Response, Upstream};
 use crate::harness::world::World;
@@ -51,7 +51,7 @@ fn repelled(
     codes: &[i32],
     prepare: impl Fn(Client, &Project),
 ) {
-    for client in WITH_MODULES {
+    for client in ATTACKED {
         let project = Project::asking(world, &format!("{name}-{client:?}").to_lowercase(), asks.clone());
         prepare(client, &project);
         let ended = through(world, client, &project, registry, &["install"]);
@@ -208,7 +208,7 @@ fn a_registry_that_changes_its_mind_between_two_requests() {
             }
         }
     });
-    for client in WITH_MODULES {
+    for client in ATTACKED {
         let project = Project::asking(
             world,
             &format!("siege-fickle-{client:?}").to_lowercase(),
@@ -254,7 +254,7 @@ fn a_tarball_elsewhere_and_a_redirect_to_elsewhere() {
             }
         });
         let name = format!("siege-elsewhere-{redirect}");
-        for client in WITH_MODULES {
+        for client in ATTACKED {
             let project = Project::asking(
                 world,
                 &format!("{name}-{client:?}").to_lowercase(),
@@ -324,7 +324,7 @@ fn programs_that_the_project_brings_for_the_package_manager() {
     let world = World::shared();
     stock(world, "siege-programs", "1.0.0", "good");
     let program = format!("require('fs').writeFileSync(require('path').join(__dirname, 'ran'), '{EVIL}');");
-    for client in WITH_MODULES {
+    for client in ATTACKED {
         let project = Project::asking(
             world,
             &format!("siege-programs-{client:?}").to_lowercase(),
@@ -368,7 +368,7 @@ fn bytes_in_a_cache_or_in_node_modules_that_somebody_changed() {
     let world = World::shared();
     signed(world, "siege-cache");
     stock(world, "siege-cache-plain", "1.0.0", "good");
-    for client in WITH_MODULES {
+    for client in ATTACKED {
         let name = format!("siege-cache-{client:?}").to_lowercase();
         let project = Project::asking(world, &name, json!({"siege-cache": "1", "siege-cache-plain": "1"}));
         through(world, client, &project, world.registry(), &["install"]).succeeded();
@@ -494,7 +494,7 @@ fn a_private_name_on_the_public_registry_is_asked_only_where_it_lives() {
             });
         }
     });
-    for client in WITH_MODULES {
+    for client in ATTACKED {
         let project = Project::asking(
             world,
             &format!("siege-scope-{client:?}").to_lowercase(),
@@ -557,7 +557,7 @@ fn a_document_under_another_name_or_out_of_a_cache_adds_nothing() {
             response.headers.push(("cache-control".into(), "public, max-age=3600".into()));
         }
     });
-    for client in WITH_MODULES {
+    for client in ATTACKED {
         let project = Project::asking(
             world,
             &format!("siege-cached-{client:?}").to_lowercase(),
