@@ -3,8 +3,9 @@
 //!
 //! 1. What an interrupted run left is put back; the chain and the registry are there, or it ends here.
 //! 2. What may change is set aside: manifests, lockfiles, every `node_modules`.
-//! 3. The package manager runs behind the proxy with scripts off. The gate holds every tarball until it is
-//!    judged; hosts that are no registry of this run are not reached.
+//! 3. The package manager runs behind the proxy with scripts off, and without git until somebody agreed to
+//!    that. The gate holds every tarball until it is judged; hosts that are no registry of this run are not
+//!    reached.
 //! 4. What lies on disk is compared, file by file, with checked tarballs, whether they came through the proxy
 //!    or out of a cache.
 //! 5. The policy decides; one question at most.
@@ -18,10 +19,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::npm::{NpmClient, NpmConfig};
+use trust::policy::Action;
 use url::Url;
 
 use super::compare::{Compared, compare_tree};
 use super::gate::{Door, Gatekeeper, Sources};
+use super::git::NoGit;
 use super::lists::Lists;
 use super::lookup::Lookup;
 use super::manager::{Gateway, Kind, Manager, find_program, find_root, kind_of_yarn};
@@ -158,8 +161,10 @@ pub(crate) async fn run(
         files.extend(manager.kind.files().iter().map(|name| folder.join(name)));
     }
     if manager.kind == Kind::Yarn {
-        modules.push(Path::new(".yarn").join("unplugged"));
-        files.push(Path::new(".yarn").join("install-state.gz"));
+        let own = Path::new(".yarn");
+        let is_there = root.join(own).symlink_metadata().is_ok();
+        modules.push(if is_there { own.join("unplugged") } else { own.to_owned() });
+        files.push(own.join("install-state.gz"));
     }
     let transaction = Transaction::guard(&root, &files, &modules, MAX_MANIFEST_BYTES)?;
     // 3.
@@ -176,13 +181,15 @@ pub(crate) async fn run(
     if let Some(foresight) = foresight {
         foresight.begin(running.early());
     }
+    let git = without_git(&manager, order, around)?;
     let ended = {
         let (ca, bundle) = (running.ca_file(), running.bundle_file());
         let gateway = Gateway { url: running.url(), ca: &ca, bundle: &bundle };
         let words =
             if around.output.is_json() || around.output.is_quiet() { Words::Kept } else { Words::Passed };
         let arguments = manager.kind.arguments(&order.arguments);
-        let variables = manager.kind.environment(&gateway);
+        let mut variables = manager.kind.environment(&gateway);
+        variables.extend(git.iter().flat_map(NoGit::variables));
         process::run(&manager.program, &arguments, &around.folder, &variables, words, RUN_LIMIT).await?
     };
     let requests = running.log();
@@ -191,6 +198,9 @@ pub(crate) async fn run(
     if matches!(report.call(), Call::Deny | Call::Undecided) {
         report.end = End::Refused;
         return Ok(report);
+    }
+    if let Some(asked) = git.as_ref().and_then(NoGit::asked) {
+        return Err(git_was_asked(&manager, order, around, asked));
     }
     if !ended.status.success() {
         for refused in requests.iter().filter(|request| request.refused.is_some()) {
@@ -322,6 +332,30 @@ async fn prepare(
         policy: Arc::clone(&around.policy),
     };
     Ok((Gatekeeper::new(sources), registries))
+}
+
+/// Step 3: no git, unless what comes from no registry was agreed to. yarn 4 runs scripts of a repository to make
+/// a package of it, whatever it is told: that is code of the project to agree to.
+fn without_git(manager: &Manager, order: &Order, around: &Surroundings) -> Result<Option<NoGit>, RunError> {
+    let agreed = agreed_to_other_sources(order, around);
+    if agreed && (manager.kind != Kind::Yarn || order.allow_project_code) {
+        return Ok(None);
+    }
+    let program = || manager.program.clone();
+    let git = NoGit::new().map_err(|source| ProcessError::Spawn { program: program(), source })?;
+    Ok(Some(git))
+}
+
+fn agreed_to_other_sources(order: &Order, around: &Surroundings) -> bool {
+    order.yes || around.policy.non_registry == Action::Allow
+}
+
+fn git_was_asked(manager: &Manager, order: &Order, around: &Surroundings, asked: String) -> RunError {
+    if manager.kind == Kind::Yarn && agreed_to_other_sources(order, around) {
+        let what = format!("yarn would run scripts of a repository before anything is checked: {asked}");
+        return RunError::ProjectCode { what };
+    }
+    FlowError::Source(asked).into()
 }
 
 /// The registry that the package manager itself would ask, where that is not npm's.

@@ -37,6 +37,10 @@ pub(crate) struct Gateway<'a> {
     pub(crate) bundle: &'a Path,
 }
 
+/// Programs that do nothing, in place of a shell: npm 10 runs the `prepare` of a repository even where scripts are
+/// switched off.
+const NO_SHELL: [&str; 2] = ["/usr/bin/true", "/bin/true"];
+
 /// A host that does not exist: an empty list of exceptions would let the project's own stand.
 const NO_EXCEPTIONS: &str = "3pm.invalid";
 
@@ -158,7 +162,12 @@ impl Kind {
             Self::Yarn => {}
         }
         match self {
-            Self::Npm => {}
+            Self::Npm => {
+                let shell = NO_SHELL.into_iter().find(|shell| Path::new(shell).exists());
+                variables.push(("npm_config_script_shell", shell.unwrap_or(NO_SHELL[0]).into()));
+                // A project's own setting could name any program; `git` follows the PATH.
+                variables.push(("npm_config_git", "git".into()));
+            }
             Self::Pnpm => variables.extend([
                 ("pnpm_config_https_proxy", proxy()),
                 ("pnpm_config_http_proxy", proxy()),

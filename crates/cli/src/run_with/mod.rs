@@ -5,6 +5,7 @@ mod compare;
 pub(crate) mod exec;
 mod flow;
 pub(crate) mod gate;
+mod git;
 pub(crate) mod lists;
 mod lookup;
 pub(crate) mod manager;

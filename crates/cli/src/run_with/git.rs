@@ -1,0 +1,99 @@
+//! What stands in git's place while a package manager runs, until somebody agreed to what comes from no registry:
+//! a repository is fetched past the proxy, and npm 10 and yarn 4 run scripts of it to make a package of it, before
+//! anything could be compared. Fetches nothing; says which repository was asked for.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
+use trust::text::printable;
+
+/// The file beside the program with what it was asked, one argument a line.
+const ASKED: &str = "asked";
+
+/// A program named `git` that writes down what it was asked and fails.
+const PROGRAM: &str = "#!/bin/sh
+printf '%s\\n' \"$@\" >> \"${0%/*}/asked\"
+echo '3pm: a repository is not fetched before somebody agreed to it' >&2
+exit 128
+";
+
+/// git, as long as this lives and the variables are set.
+#[derive(Debug)]
+pub(crate) struct NoGit {
+    folder: tempfile::TempDir,
+}
+
+impl NoGit {
+    /// Writes the program.
+    pub(crate) fn new() -> std::io::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("3pm-git-").tempdir()?;
+        let path = folder.path().join("git");
+        let mut program = std::fs::File::options().write(true).create_new(true).mode(0o700).open(path)?;
+        program.write_all(PROGRAM.as_bytes())?;
+        Ok(Self { folder })
+    }
+
+    /// What makes a package manager find it first.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let all = std::iter::once(self.folder.path().to_owned()).chain(std::env::split_paths(&path));
+        let program = self.program();
+        let path = std::env::join_paths(all).unwrap_or(path);
+        // The last: no transport is allowed to a git that was found in spite of that.
+        vec![("PATH", path), ("npm_config_git", program.into()), ("GIT_ALLOW_PROTOCOL", "none".into())]
+    }
+
+    /// The repositories it was asked for, or its arguments where none can be told; none when it did not run.
+    pub(crate) fn asked(&self) -> Option<String> {
+        let bytes = std::fs::read(self.folder.path().join(ASKED)).ok()?;
+        let text = String::from_utf8_lossy(&bytes);
+        let mut repositories: Vec<&str> = text.lines().filter(|word| is_repository(word)).collect();
+        repositories.sort_unstable();
+        repositories.dedup();
+        let said = if repositories.is_empty() {
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        } else {
+            repositories.join(", ")
+        };
+        Some(printable(&format!("git, {said}"), 300))
+    }
+
+    fn program(&self) -> PathBuf {
+        self.folder.path().join("git")
+    }
+}
+
+fn is_repository(word: &str) -> bool {
+    !word.starts_with('-') && (word.contains("://") || word.contains('@') && word.contains(':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn it_fails_and_says_which_repositories_were_asked_for() {
+        let git = NoGit::new().unwrap();
+        assert_eq!(git.asked(), None);
+        for arguments in [
+            ["ls-remote", "https://git.example/a.git", "-h"],
+            ["clone", "--quiet", "git@git.example:b.git"],
+            ["clone", "--quiet", "git@git.example:b.git"],
+        ] {
+            let ended = Command::new("git").args(arguments).envs(git.variables()).output().unwrap();
+            assert_eq!(ended.status.code(), Some(128), "{ended:?}");
+        }
+        assert_eq!(git.asked().unwrap(), "git, git@git.example:b.git, https://git.example/a.git");
+    }
+
+    #[test]
+    fn what_names_no_repository_is_said_as_it_was_asked() {
+        let git = NoGit::new().unwrap();
+        Command::new("git").args(["--version"]).envs(git.variables()).output().unwrap();
+        assert_eq!(git.asked().unwrap(), "git, --version");
+    }
+}
