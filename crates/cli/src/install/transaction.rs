@@ -41,8 +41,9 @@ const FILES: [&str; 13] = [
 /// The largest journal: a path per workspace.
 const MAX_JOURNAL_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The folders it may change: of packages, and of those that yarn unpacks beside its archives.
-const FOLDERS: [&str; 2] = ["node_modules", "unplugged"];
+/// The folders it may change: of packages, of those that yarn unpacks beside its archives, and yarn's own where
+/// there was none.
+const FOLDERS: [&str; 3] = ["node_modules", "unplugged", ".yarn"];
 
 /// What was replaced, enough to put it back. Paths are relative to the project.
 #[derive(Debug, Default, Serialize, Deserialize)]
