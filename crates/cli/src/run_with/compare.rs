@@ -126,6 +126,8 @@ pub(crate) async fn compare_tree(
         level = nested;
     }
     // 5.
+    asked.packages.extend(names.values().flatten().cloned());
+    asked.packages.extend(tree::replacements_in_settings(root));
     for (folder, location) in present {
         if folder.is_some_and(|folder| !asked.packages.contains(&folder)) {
             compared.findings.push(elsewhere(&location, "nothing that lies here asks for it"));

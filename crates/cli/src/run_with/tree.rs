@@ -367,6 +367,20 @@ fn collect_aliases(value: &Value, depth: usize, aliases: &mut BTreeMap<String, B
     }
 }
 
+/// The packages that settings of the project name in another's place, `npm:other@…`: pnpm's overrides and
+/// everybody's catalogs. Where they stand in those files does not matter; they are the project's own words.
+pub(crate) fn replacements_in_settings(root: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for file in ["pnpm-workspace.yaml", ".yarnrc.yml"] {
+        let Ok(Some(bytes)) = read_bounded(&root.join(file), MAX_MANIFEST_BYTES) else { continue };
+        let text = String::from_utf8_lossy(&bytes);
+        let targets = text.split(|c: char| c.is_whitespace() || "\"'{},".contains(c));
+        let targets = targets.filter_map(|word| word.strip_prefix("npm:"));
+        found.extend(targets.map(|target| without_version(target).to_owned()));
+    }
+    found
+}
+
 /// `name` of `name@range`; the first character may be the scope's.
 pub(crate) fn without_version(spec: &str) -> &str {
     spec.char_indices().skip(1).find(|(_, c)| *c == '@').map_or(spec, |(at, _)| &spec[..at])
