@@ -13,6 +13,7 @@ mod harness;
 mod ledger;
 mod legacy;
 mod managers;
+mod matrix;
 mod outages;
 mod packages;
 mod policies;
