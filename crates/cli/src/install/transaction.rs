@@ -119,11 +119,17 @@ pub(crate) enum TransactionError {
 impl Transaction {
     /// Puts back what an interrupted run left; `true` when there was something.
     pub(crate) fn recover(root: &Path) -> Result<bool, TransactionError> {
+        Self::recover_after(root, || {})
+    }
+
+    /// The same; calls `first` before anything is put back, once it is known that no other run is at it.
+    pub(crate) fn recover_after(root: &Path, first: impl FnOnce()) -> Result<bool, TransactionError> {
         let folder = root.join(FOLDER);
         if !folder.join(LOCK).exists() {
             return Ok(false);
         }
         let lock = take_lock(root)?;
+        first();
         let recovered = folder.join(JOURNAL).exists();
         restore(root)?;
         drop(lock);

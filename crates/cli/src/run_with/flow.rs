@@ -1,7 +1,7 @@
 //! An install by any package manager, so that nothing unchecked is unpacked and nothing runs before all of it
 //! was compared.
 //!
-//! 1. What an interrupted run left is put back; the chain and the registry are there, or it ends here.
+//! 1. What an interrupted run left is ended and put back; the chain and the registry are there, or it ends here.
 //! 2. What may change is set aside: manifests, lockfiles, every `node_modules`.
 //! 3. The package manager runs behind the proxy with scripts off, and without git until somebody agreed to
 //!    that. The gate holds every tarball until it is judged; hosts that are no registry of this run are not
@@ -28,6 +28,7 @@ use super::git::NoGit;
 use super::lists::Lists;
 use super::lookup::Lookup;
 use super::manager::{Gateway, Kind, Manager, find_program, find_root, kind_of_yarn};
+use super::orphan::Book;
 use super::process::{self, ProcessError, Words};
 use super::scripts;
 use super::tree::{TreeError, module_folders, read_tree};
@@ -134,7 +135,8 @@ pub(crate) async fn run(
         return Err(RunError::ProjectCode { what });
     }
     // 1.
-    if Transaction::recover(&root)? {
+    let book = Book::of(home, &root);
+    if Transaction::recover_after(&root, || book.end_what_was_left())? {
         around
             .output
             .warn("an earlier install was interrupted; the project was put back as it was before it");
@@ -190,7 +192,8 @@ pub(crate) async fn run(
         let arguments = manager.kind.arguments(&order.arguments);
         let mut variables = manager.kind.environment(&gateway);
         variables.extend(git.iter().flat_map(NoGit::variables));
-        process::run(&manager.program, &arguments, &around.folder, &variables, words, RUN_LIMIT).await?
+        let folder = &around.folder;
+        process::run(&manager.program, &arguments, folder, &variables, words, RUN_LIMIT, &book).await?
     };
     let requests = running.log();
     drop(running);
@@ -236,7 +239,7 @@ pub(crate) async fn run(
     let said = if order.ignore_scripts {
         "No install scripts were run.".to_owned()
     } else {
-        scripts::run(&manager, &root, &own, &scripted, around).await?
+        scripts::run(&manager, &root, &own, &scripted, around, &book).await?
     };
     let scripts = Scripting { said, packages: scripted };
     transaction.commit()?;

@@ -9,6 +9,7 @@ mod git;
 pub(crate) mod lists;
 mod lookup;
 pub(crate) mod manager;
+mod orphan;
 mod plug;
 mod process;
 mod scripts;

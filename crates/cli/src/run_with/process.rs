@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use trust::text::printable;
 
+use super::orphan::Book;
 use crate::install::npm::{Group, finish, keep_end};
 
 /// Where its words go.
@@ -63,7 +64,7 @@ pub(crate) struct Ended {
 /// Lines of its last words.
 const LAST_LINES: usize = 8;
 
-/// Runs `program` in `folder` with more or fewer variables than ours, and waits.
+/// Runs `program` in `folder` with more or fewer variables than ours, noted in `book`, and waits.
 pub(crate) async fn run(
     program: &Path,
     arguments: &[OsString],
@@ -71,6 +72,7 @@ pub(crate) async fn run(
     variables: &[(&'static str, OsString)],
     words: Words,
     limit: Duration,
+    book: &Book,
 ) -> Result<Ended, ProcessError> {
     let mut command = prepare(program, arguments, folder, variables);
     match words {
@@ -78,6 +80,7 @@ pub(crate) async fn run(
         Words::Kept => command.stdout(Stdio::piped()).stderr(Stdio::piped()),
     };
     let mut group = Group(command.spawn().map_err(|source| spawn_error(program, source))?);
+    let _noted = group.0.id().and_then(|leader| book.note(leader));
     let (stdout, stderr) = (keep_end(group.0.stdout.take()), keep_end(group.0.stderr.take()));
     let status = match tokio::time::timeout(limit, group.0.wait()).await {
         Ok(status) => status.map_err(|source| spawn_error(program, source))?,

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::flow::RunError;
 use super::manager::{Kind, Manager, find_program};
+use super::orphan::Book;
 use super::process::{self, Words};
 use crate::install::flow::Surroundings;
 use crate::install::scripted::Scripted;
@@ -28,6 +29,7 @@ pub(crate) async fn run(
     own: &[Value],
     scripted: &[Scripted],
     around: &Surroundings,
+    book: &Book,
 ) -> Result<String, RunError> {
     let words = if around.output.is_json() || around.output.is_quiet() { Words::Kept } else { Words::Passed };
     let go = async |program: &Path, arguments: &[&str], rest: &[String]| -> Result<(), RunError> {
@@ -35,7 +37,7 @@ pub(crate) async fn run(
         let arguments: Vec<OsString> = arguments.iter().map(OsString::from).chain(rest).collect();
         let quiet = manager.kind.own_program();
         let process::Ended { status, words } =
-            process::run(program, &arguments, root, &quiet, words, LIMIT).await?;
+            process::run(program, &arguments, root, &quiet, words, LIMIT, book).await?;
         if status.success() {
             return Ok(());
         }
