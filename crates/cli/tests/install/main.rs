@@ -10,6 +10,7 @@ mod eager;
 mod foresight;
 mod freshness;
 mod harness;
+mod interrupts;
 mod ledger;
 mod legacy;
 mod managers;
