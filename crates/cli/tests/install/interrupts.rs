@@ -1,7 +1,9 @@
 //! `3pm run-with` ended in the middle, by Ctrl-C and by `kill -9`, at several moments: afterwards the project is as
-//! before or complete, nothing listens, and nothing that was started still runs.
+//! before or complete, nothing listens, and nothing that was started still runs. And while it runs, nobody else is
+//! served.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -280,5 +282,44 @@ fn after_kill_9_the_next_run_ends_what_was_left_and_puts_the_project_back_or_com
             );
             assert!(!run.project.has(".3pm-install"), "{client:?} {moment:?}");
         }
+    }
+}
+
+#[test]
+fn another_process_that_finds_the_port_of_a_run_is_not_served() {
+    let world = World::shared();
+    stock(world, "stop-stranger", "1.0.0", "stranger");
+    for client in CLIENTS {
+        let project = Project::asking(
+            world,
+            &format!("stop-stranger-{client:?}").to_lowercase(),
+            json!({"stop-stranger": "1"}),
+        );
+        let run = Arc::new(AtomicI32::new(0));
+        let answers: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (pid, heard) = (Arc::clone(&run), Arc::clone(&answers));
+        let upstream = world.registry().to_owned();
+        let registry = proxy::start(world.registry(), move |request: &Request, to: &Upstream| {
+            if request.path.ends_with("/stop-stranger-1.0.0.tgz") {
+                for port in listening(pid.load(Ordering::SeqCst).cast_unsigned()) {
+                    for line in [format!("GET {upstream}stop-stranger"), "CONNECT 127.0.0.1:1".to_owned()] {
+                        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+                        write!(stream, "{line} HTTP/1.1\r\nHost: x\r\n\r\n").expect("written");
+                        let mut first = String::new();
+                        BufReader::new(stream).read_line(&mut first).expect("an answer");
+                        heard.lock().expect("no panic").push(first);
+                    }
+                }
+            }
+            to.ask(request)
+        });
+        let words = project.root.with_extension("words");
+        let mut child = start(&client.user_of(world, &project, &registry), client, &words);
+        run.store(child.id().cast_signed(), Ordering::SeqCst);
+        let status = child.wait().expect("it ends");
+        assert!(status.success(), "{client:?}: {}", std::fs::read_to_string(words).expect("what it said"));
+        let answers = answers.lock().expect("no panic");
+        assert!(answers.len() >= 2, "{client:?}: {answers:?}");
+        assert!(answers.iter().all(|first| first.starts_with("HTTP/1.1 407 ")), "{client:?}: {answers:?}");
     }
 }

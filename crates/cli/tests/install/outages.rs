@@ -1,12 +1,13 @@
 //! Somebody does not answer: a sentence, a non-zero code, within seconds, and nothing installed. Never a
 //! better verdict.
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::clients::Client;
 use crate::harness::people::Ended;
 use crate::harness::proxy;
 use crate::harness::world::World;
@@ -120,4 +121,77 @@ fn a_coordinator_that_is_down_matters_only_where_it_is_needed() {
     let user = project.user.clone().with("THREEPM_COORDINATOR_URL", CLOSED);
     user.threepm(["install"]).succeeded();
     user.threepm(["verify"]).succeeded().says(&["Verified"]);
+}
+
+/// An address where everybody gets `head`, and then `body` again and again with a pause in between.
+fn endless(body: &'static [u8], pause: Duration) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
+                let mut written = stream.write_all(head.as_bytes());
+                while written.is_ok() {
+                    std::thread::sleep(pause);
+                    written = stream.write_all(body);
+                }
+            });
+        }
+    });
+    url
+}
+
+/// A chain that answers honestly until it is asked for a record, and then like this.
+fn turning(world: &World, turn: fn(&mut proxy::Response)) -> String {
+    proxy::start(world.rpc(), move |request: &proxy::Request, upstream: &proxy::Upstream| {
+        let mut response = ask(upstream, request)?;
+        if String::from_utf8_lossy(&request.body).contains("eth_call") {
+            turn(&mut response);
+        }
+        (response.status != 0).then_some(response)
+    })
+}
+
+#[test]
+fn with_every_package_manager_a_chain_that_gives_no_answer_means_that_nothing_is_installed() {
+    const MEGABYTE: [u8; 1 << 20] = [b'['; 1 << 20];
+    let world = World::shared();
+    let ledger = Ledger::of(world);
+    let tarball = stock(world, "o-managers", "1.0.0", "1");
+    ledger.claim("o-managers", &TEAM);
+    ledger.publish("o-managers", "1.0.0", &tarball, &["alice", "bob"]);
+    let chains = [
+        ("dead", CLOSED.to_owned()),
+        ("silent", silent()),
+        ("endless and fast", endless(&MEGABYTE, Duration::ZERO)),
+        ("endless and slow", endless(b" ", Duration::from_millis(100))),
+        (
+            "garbage",
+            turning(world, |answer| answer.body = b"{\"jsonrpc\": \"2.0\", \"id\": 1, \"res".to_vec()),
+        ),
+        ("100 MB", turning(world, |answer| answer.body = vec![b' '; 100 << 20])),
+        ("hanging up", turning(world, |answer| answer.status = 0)),
+        (
+            "slow",
+            turning(world, |answer| {
+                std::thread::sleep(Duration::from_secs(60));
+                answer.status = 0;
+            }),
+        ),
+    ];
+    for client in [Client::Npm, Client::Pnpm, Client::YarnClassic, Client::Yarn, Client::Bun] {
+        let name = format!("o-managers-{client:?}").to_lowercase();
+        let project = Project::asking(world, &name, json!({"o-managers": "1.0.0"}));
+        let before = project.contents();
+        for (what, chain) in &chains {
+            let user = client.user(world, &project).with("THREEPM_RPC_URL", chain);
+            let started = Instant::now();
+            let ended = user.threepm(["run-with", client.command(), "--yes", "--", "install"]).refused();
+            let took = started.elapsed();
+            assert!(took < SECONDS, "{what}: {took:?}: {ended}");
+            assert_eq!(ended.code, Some(1), "{what}: {ended}");
+            assert_eq!(project.contents(), before, "{what}: {ended}");
+        }
+    }
 }

@@ -581,3 +581,42 @@ fn a_document_under_another_name_or_out_of_a_cache_adds_nothing() {
         untouched(client, &project, &ended);
     }
 }
+
+#[test]
+fn a_script_that_reaches_out_runs_after_everything_was_compared_or_not_at_all() {
+    let world = World::shared();
+    signed(world, "siege-taken");
+    let evil = evil("siege-taken", "1.1.0");
+    put(world, &world.person("alice"), &json!({"name": "siege-taken", "version": "1.1.0"}), &evil);
+    let reached = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&reached);
+    let beacon = proxy::start(world.registry(), move |_, _| {
+        counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        None
+    });
+    // Past every proxy, as a script can.
+    let port = beacon.trim_end_matches('/').rsplit(':').next().unwrap().to_owned();
+    let script =
+        format!("node -e \"require('net').connect({port}, '127.0.0.1').end('GET / HTTP/1.1\\r\\n\\r\\n')\"");
+    let manifest = json!({"name": "siege-beacon", "version": "1.0.0", "scripts": {"preinstall": script, "postinstall": script}});
+    put(world, &world.person("alice"), &manifest, &tarball(&manifest, &[("index.js", "good")]));
+    let count = || reached.load(std::sync::atomic::Ordering::SeqCst);
+    for client in ATTACKED {
+        let name = format!("siege-beacon-{client:?}").to_lowercase();
+        // Another tarball of the same install is refused.
+        let asks = json!({"siege-beacon": "1", "siege-taken": "^1.1.0"});
+        let project = Project::asking(world, &name, asks);
+        let ended = through(world, client, &project, world.registry(), &["install"]).ended_with(30);
+        untouched(client, &project, &ended);
+        assert_eq!(count(), 0, "{client:?}: it was reached: {ended}");
+        // Nothing is refused, and the user wants no scripts.
+        let project = Project::asking(world, &format!("{name}-alone"), json!({"siege-beacon": "1"}));
+        let words = ["run-with", client.command(), "--ignore-scripts", "--", "install"];
+        let ended = client.user_of(world, &project, world.registry()).threepm(words).succeeded();
+        assert_eq!(count(), 0, "{client:?}: it was reached: {ended}");
+    }
+    // By design: what the user lets run has the user's network.
+    let project = Project::asking(world, "siege-beacon-last", json!({"siege-beacon": "1"}));
+    through(world, Client::Npm, &project, world.registry(), &["install"]).succeeded();
+    assert_eq!(count(), 2);
+}
