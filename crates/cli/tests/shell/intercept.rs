@@ -4,8 +4,10 @@ use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Command;
 
+use crate::clients::Client;
 use crate::desk::Desk;
 use crate::harness::world::World;
+use crate::project::Project;
 
 /// A project whose scripts do what their names say.
 fn project(desk: &Desk) {
@@ -133,4 +135,41 @@ fn the_tests_that_belong_to_an_install_run_after_it() {
     let ended = world.person("user").at(&project).threepm(["npm-intercept", "install-test"]);
     assert_eq!(ended.code, Some(5), "{ended:?}");
     assert!(project.join("ran.txt").is_file());
+}
+
+#[test]
+fn installs_of_the_other_package_managers_go_through_the_checks_and_the_rest_is_their_own() {
+    let world = World::shared();
+    let name = "intercepted-everywhere";
+    let folder = world.new_folder("intercepted-everywhere-package");
+    let manifest = format!(r#"{{"name": "{name}", "version": "1.0.0", "main": "index.js"}}"#);
+    std::fs::write(folder.join("package.json"), manifest).unwrap();
+    world.person("alice").at(&folder).program("npm", ["publish"]).succeeded();
+    for client in [Client::Pnpm, Client::Pnpm11, Client::YarnClassic, Client::Yarn, Client::Bun] {
+        let command = client.command();
+        let project = Project::new(world, &format!("intercepted-{client:?}").to_lowercase());
+        let scripts =
+            r#"{"name": "p", "version": "1.0.0", "scripts": {"fail": "exit 7", "say": "echo said"}}"#;
+        project.write("package.json", scripts);
+        let user = client.user(world, &project);
+        // With either name of the command.
+        let ended = user.threepm(["intercept", command, "--", "add", name]).succeeded();
+        assert!(ended.stdout.contains("1 compared file by file"), "{client:?}: {ended}");
+        assert!(project.read("package.json").contains(name), "{client:?}: {ended}");
+        std::fs::remove_dir_all(project.root.join("node_modules")).unwrap();
+        let ended = user.threepm([&format!("{command}-intercept"), "install"]).succeeded();
+        assert!(ended.stdout.contains("1 compared file by file"), "{client:?}: {ended}");
+        assert!(project.has(&format!("node_modules/{name}/package.json")), "{client:?}: {ended}");
+        // What cannot be checked here is not begun: nobody answers for the chain.
+        let before = project.contents();
+        let blind = user.clone().with("THREEPM_RPC_URL", "http://127.0.0.1:1/");
+        blind.threepm(["intercept", command, "--", "install"]).ended_with(1).refused();
+        assert_eq!(project.contents(), before, "{client:?}");
+        // What installs nothing needs no chain, and is the program's own.
+        let plain = user.program(command, ["run", "fail"]);
+        let through = blind.threepm(["intercept", command, "--", "run", "fail"]);
+        assert!(plain.code.is_some_and(|code| code != 0), "{client:?}: {plain}");
+        assert_eq!(through.code, plain.code, "{client:?}: {through}");
+        blind.threepm(["intercept", command, "--", "run", "say"]).succeeded().says(&["said"]);
+    }
 }

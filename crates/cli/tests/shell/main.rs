@@ -4,9 +4,13 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "tests")]
 #![allow(dead_code, unreachable_pub, reason = "the harness serves several test programs")]
 
+#[path = "../install/clients.rs"]
+mod clients;
 mod desk;
 mod doctor;
 mod harness;
 mod hook;
 mod intercept;
+#[path = "../install/project.rs"]
+mod project;
 mod shims;
