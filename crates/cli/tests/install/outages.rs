@@ -155,7 +155,7 @@ fn turning(world: &World, turn: fn(&mut proxy::Response)) -> String {
 
 #[test]
 fn with_every_package_manager_a_chain_that_gives_no_answer_means_that_nothing_is_installed() {
-    const MEGABYTE: [u8; 1 << 20] = [b'['; 1 << 20];
+    static MEGABYTE: [u8; 1 << 20] = [b'['; 1 << 20];
     let world = World::shared();
     let ledger = Ledger::of(world);
     let tarball = stock(world, "o-managers", "1.0.0", "1");
