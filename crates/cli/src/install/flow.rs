@@ -355,6 +355,9 @@ pub(crate) async fn reach(npm: &NpmClient) -> Result<(), FlowError> {
     }
 }
 
+/// What npm's words about a repository that it may not fetch begin with.
+const TOLD: [&str; 3] = ["Refusing", "Fetching", "command false "];
+
 /// Step 2.
 async fn resolve(
     npm: &Npm,
@@ -390,10 +393,13 @@ async fn resolve(
         resolved = npm.run(&mirror.folder(), &arguments, RESOLVE_LIMIT, Show::Kept).await;
     }
     match resolved {
-        Err(NpmRunError::Failed { stderr, .. }) if !allowed && stderr.contains("EALLOWGIT") => {
+        // npm 10 does not know `--allow-git`, and stops at the program that stands for git.
+        Err(NpmRunError::Failed { stderr, .. })
+            if !allowed && (stderr.contains("EALLOWGIT") || stderr.contains("command false ")) =>
+        {
             let detail = stderr.lines().filter_map(|line| line.trim().strip_prefix("npm error "));
             let detail: Vec<&str> =
-                detail.filter(|line| line.starts_with("Refusing") || line.starts_with("Fetching")).collect();
+                detail.filter(|line| TOLD.iter().any(|told| line.starts_with(told))).collect();
             Err(FlowError::Source(trust::text::printable(&detail.join(", "), 300)))
         }
         result => result.map(|_| ()).map_err(FlowError::from),

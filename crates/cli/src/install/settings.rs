@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 use trust::text::printable;
 
-use super::npm::{Npm, NpmRunError, QUESTION_LIMIT, Show};
+use super::npm::{Npm, NpmRunError, QUESTION_LIMIT, Show, no_shell};
 
 /// Settings that make npm run something, or read settings from elsewhere. While packages are resolved
 /// and unpacked the user's own apply; when scripts run, the project's, as scripts of the project.
@@ -154,6 +154,9 @@ impl Settings {
                 let users = self.user.get(*name).map(shown).unwrap_or_default();
                 flags.push(format!("--{name}={users}").into());
             }
+        }
+        if phase == Phase::Quiet {
+            flags.push(format!("--script-shell={}", no_shell()).into());
         }
         for name in PATHS {
             if let Some(Value::String(path)) = self.project.get(name).filter(|_| self.is_projects(name)) {

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use url::Url;
 
+use crate::install::npm::no_shell;
+
 /// A kind of package manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -36,10 +38,6 @@ pub(crate) struct Gateway<'a> {
     /// The same with every authority the system knows, for those who replace their list.
     pub(crate) bundle: &'a Path,
 }
-
-/// Programs that do nothing, in place of a shell: npm 10 runs the `prepare` of a repository even where scripts are
-/// switched off.
-const NO_SHELL: [&str; 2] = ["/usr/bin/true", "/bin/true"];
 
 /// A host that does not exist: an empty list of exceptions would let the project's own stand.
 const NO_EXCEPTIONS: &str = "3pm.invalid";
@@ -163,8 +161,8 @@ impl Kind {
         }
         match self {
             Self::Npm => {
-                let shell = NO_SHELL.into_iter().find(|shell| Path::new(shell).exists());
-                variables.push(("npm_config_script_shell", shell.unwrap_or(NO_SHELL[0]).into()));
+                // npm 10 runs the `prepare` of a repository even where scripts are switched off.
+                variables.push(("npm_config_script_shell", no_shell().into()));
                 // A project's own setting could name any program; `git` follows the PATH.
                 variables.push(("npm_config_git", "git".into()));
             }

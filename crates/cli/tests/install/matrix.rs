@@ -530,3 +530,23 @@ fn repositories_are_named_and_nothing_of_theirs_runs_before_somebody_agreed() {
         assert!(!project.has(".3pm-install"), "{name}");
     }
 }
+
+#[test]
+fn the_install_of_npm_runs_nothing_of_a_repository_either() {
+    let world = World::shared();
+    for client in [Client::Npm, Client::Npm10, Client::Npm12] {
+        let name = format!("row-own-git-{client:?}").to_lowercase();
+        let base = world.new_folder(&name);
+        let at = base.join("repository.git");
+        repository(&at);
+        let daemon = Daemon::start(&base);
+        let project = Project::new(world, &format!("{name}/project"));
+        manifest(&project, &json!({"dependencies": {"row-git": format!("{}/repository.git", daemon.url)}}));
+        // npm 12 wants its own consent, which comes from its user.
+        let user = client.user(world, &project).with("npm_config_allow_git", "all");
+        user.threepm(["install"]).ended_with(13).refused();
+        let ended = user.threepm(["install", "--yes", "--ignore-scripts"]).succeeded();
+        assert!(project.has("node_modules/row-git/index.js"), "{name}: {ended}");
+        assert!(!at.with_extension("ran").exists(), "{name}: something ran: {ended}");
+    }
+}
