@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use chain::{Chain, Network, is_development_chain};
 use trust::past::Past;
+use trust::policy::Policy;
 
 pub(crate) use self::answers::{Answers, Freshness, NoAnswers, Since};
 use self::records::Records;

@@ -32,6 +32,16 @@ pub(crate) enum OnWarning {
     Refuse,
 }
 
+/// Whether sources that are no registry may be fetched before it is known what they are: fetching runs git, and git
+/// may run more.
+pub(crate) fn agreed_to_other_sources(on_warning: OnWarning, policy: &Policy) -> bool {
+    match policy.non_registry() {
+        Action::Allow => true,
+        Action::Warn => on_warning == OnWarning::Accept,
+        Action::Deny => false,
+    }
+}
+
 /// What is to be done about all of them together: the strictest.
 pub(crate) fn decide(findings: &[Finding], policy: &Policy) -> Call {
     findings.iter().map(|finding| call(finding, policy)).max().unwrap_or(Call::Allow)

@@ -23,13 +23,13 @@ use client::npm::{NpmClient, NpmConfig, NpmConfigError};
 use proxy::Running;
 use serde_json::Value;
 use trust::PackageName;
-use trust::policy::{Action, Policy};
+use trust::policy::Policy;
 use url::Url;
 
 use super::ages;
 use super::assess::{AssessError, Assessment, Subject, TrustNetwork, assess};
 use super::collect::{Counter, behind, proxy_for};
-use super::decision::{Call, OnWarning};
+use super::decision::{Call, OnWarning, agreed_to_other_sources};
 use super::entries::{Checked, Registries, Registry, Source, check_entries};
 use super::foresight::Foresight;
 use super::lockfile::{Lockfile, LockfileError, parse_lockfile};
@@ -379,8 +379,7 @@ async fn resolve(
     // anybody could say a word about it: only where that was allowed beforehand. A URL's tarball is only
     // read, and judged with the rest. (`--allow-remote=none` would also stop registry packages that
     // carry bundled ones.)
-    let accepted = wanted.on_warning == OnWarning::Accept && around.policy.non_registry() == Action::Warn;
-    let allowed = accepted || around.policy.non_registry() == Action::Allow;
+    let allowed = agreed_to_other_sources(wanted.on_warning, &around.policy);
     if !allowed {
         arguments.extend(["--allow-git=none", "--git=false"].map(OsString::from));
     }

@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use client::npm::{NpmClient, NpmConfig};
-use trust::policy::Action;
 use url::Url;
 
 use super::compare::{Compared, compare_tree};
@@ -33,7 +32,7 @@ use super::process::{self, ProcessError, Words};
 use super::scripts;
 use super::tree::{TreeError, module_folders, read_tree};
 use crate::install::assess::{AssessError, Assessment};
-use crate::install::decision::{Call, OnWarning};
+use crate::install::decision::{Call, OnWarning, agreed_to_other_sources};
 use crate::install::flow::{FlowError, Surroundings, builtin_registry, reach, settle};
 use crate::install::foresight::Foresight;
 use crate::install::lockfile::MAX_LOCKFILE_BYTES;
@@ -340,7 +339,7 @@ async fn prepare(
 /// Step 3: no git, unless what comes from no registry was agreed to. yarn 4 runs scripts of a repository to make
 /// a package of it, whatever it is told: that is code of the project to agree to.
 fn without_git(manager: &Manager, order: &Order, around: &Surroundings) -> Result<Option<NoGit>, RunError> {
-    let agreed = agreed_to_other_sources(order, around);
+    let agreed = agreed_to_other_sources(order.on_warning, &around.policy);
     if agreed && (manager.kind != Kind::Yarn || order.allow_project_code) {
         return Ok(None);
     }
@@ -349,12 +348,8 @@ fn without_git(manager: &Manager, order: &Order, around: &Surroundings) -> Resul
     Ok(Some(git))
 }
 
-fn agreed_to_other_sources(order: &Order, around: &Surroundings) -> bool {
-    order.yes || around.policy.non_registry == Action::Allow
-}
-
 fn git_was_asked(manager: &Manager, order: &Order, around: &Surroundings, asked: String) -> RunError {
-    if manager.kind == Kind::Yarn && agreed_to_other_sources(order, around) {
+    if manager.kind == Kind::Yarn && agreed_to_other_sources(order.on_warning, &around.policy) {
         let what = format!("yarn would run scripts of a repository before anything is checked: {asked}");
         return RunError::ProjectCode { what };
     }

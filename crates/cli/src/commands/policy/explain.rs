@@ -39,7 +39,6 @@ pub(crate) async fn run(context: &Context, args: &ExplainArgs) -> Outcome {
     }
     drop(progress);
     let Some(report) = report else { return Err(Failure::usage("nothing was found out")) };
-    install::note_head(context, &around, &report)?;
     let found = about(&report, name);
     if found.is_empty() {
         return Err(Failure::usage(format!("{} is not among what it would bring", args.package))
