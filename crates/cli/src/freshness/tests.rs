@@ -174,6 +174,39 @@ fn a_kept_record_is_used_within_its_age_and_not_a_second_longer() {
     assert_eq!(of(PackageRecord::unclaimed(), NOW, Past::default()).0, Ok(PackageRecord::unclaimed()));
 }
 
+#[tokio::test]
+async fn kept_records_decide_only_where_the_policy_allows_it_and_nobody_answers() {
+    let home = tempfile::tempdir().unwrap();
+    let closed =
+        |chain_id| Network { rpc_urls: vec!["http://127.0.0.1:1/".parse().unwrap()], ..network(chain_id) };
+    let look = async |chain: &Chain, offline: Offline, now: u64| {
+        Freshness::new(home.path().to_owned(), offline).look(chain, now).await
+    };
+    let base = Chain::new(Http::new().unwrap(), closed(8453)).with_past(Past::default());
+    // Nothing was kept.
+    let nothing = look(&base, Offline::default(), NOW).await;
+    assert!(matches!(nothing, Err(NoAnswers::Chain(error)) if error.is_silence()));
+
+    let kept = records(enrolled(), ReleaseStatus::Active, head(10, NOW));
+    put(home.path(), &network(8453), RECORDS, &kept);
+    put(home.path(), &network(31337), RECORDS, &kept);
+    assert!(matches!(look(&base, Offline::default(), NOW + DAY).await, Ok(Answers::Offline(_))));
+    let hour = Offline::within(Duration::from_secs(3600));
+    assert!(matches!(look(&base, hour, NOW + 3600).await, Ok(Answers::Offline(_))));
+    let development = Chain::new(Http::new().unwrap(), closed(31337));
+    for (what, chain, offline, now) in [
+        ("denied", &base, Offline::Deny, NOW),
+        ("too old", &base, Offline::default(), NOW + DAY + 1),
+        ("too old for this policy", &base, hour, NOW + 3601),
+        ("a chain that may start over", &development, Offline::default(), NOW),
+    ] {
+        let found = look(chain, offline, now).await;
+        assert!(matches!(found, Err(NoAnswers::Chain(error)) if error.is_silence()), "{what}");
+    }
+    std::fs::write(file(home.path(), "records.json"), "{").unwrap();
+    assert!(matches!(look(&base, Offline::default(), NOW).await, Err(NoAnswers::Store(_))));
+}
+
 #[test]
 fn a_kept_record_that_shows_less_than_was_seen_is_not_used() {
     let mut revoked = past(12);
