@@ -66,3 +66,27 @@ impl LegacySource {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use client::http::Http;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_coordinator_that_says_nothing_is_waited_for_once() {
+        // Connections are taken by the system, and nobody reads them.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let source = LegacySource::new(CoordinatorClient::new(Http::new().unwrap(), url));
+        let (name, version) = ("a".parse().unwrap(), "1.0.0".parse().unwrap());
+        let ask = async || {
+            let started = std::time::Instant::now();
+            let evidence = source.evidence(&name, &version).await;
+            assert!(matches!(evidence, Evidence::Missing(reason) if reason.contains("no answer within")));
+            started.elapsed()
+        };
+        assert!(ask().await >= LIMIT);
+        assert!(ask().await < LIMIT);
+    }
+}

@@ -199,6 +199,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_chain_that_falls_silent_is_waited_for_once() {
+        let failed = OnceLock::new();
+        let silence = || std::future::pending::<Result<Vec<u32>, ChainError>>();
+        let started = std::time::Instant::now();
+        let first = in_time(1, &failed, silence()).await.unwrap_err();
+        assert!(first.contains("reading records took more than 2s"), "{first}");
+        assert!(started.elapsed() >= records_time(1));
+        assert_eq!(in_time(1, &failed, silence()).await.unwrap_err(), first);
+        assert!(started.elapsed() < records_time(1) * 2);
+    }
+
+    #[tokio::test]
     async fn too_few_answers_are_no_answers() {
         let batched = Batched::new(|_: Vec<u32>| async { Ok(Vec::<Result<u32, String>>::new()) });
         assert!(batched.ask(1).await.unwrap_err().contains("0 answers to 1"));
