@@ -1,10 +1,11 @@
 // What an install through 3pm costs beside the package manager alone: paired runs, A B A B, from a mirror on
-// loopback, cold and with a warm cache. Prints medians and ratios as a table.
+// loopback, cold and with a warm cache. Prints medians and ratios as a table: seconds, processor time of 3pm's own
+// process beside the package manager's, and the most memory 3pm's own process had (Linux: read from /proc).
 //
 //   node bench/install.mjs [--binary target/release/3pm] [--packages 300,1000] [--runs 5] [--delay 20]
 //                          [--managers "npm,run-with npm,run-with pnpm"] [--pnpm PATH]
 import { spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -55,7 +56,15 @@ function programs() {
 
 const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
 
-/** One run in a project of its own, in seconds. */
+/** Processor seconds of one process so far, its children left out, and its most memory in MB. */
+function cost(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1].split(" ");
+  const memory = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "latin1"));
+  // User and system time, in hundredths.
+  return { cpu: (Number(fields[11]) + Number(fields[12])) / 100, memory: memory === null ? 0 : Number(memory[1]) / 1024 };
+}
+
+/** One run in a project of its own: seconds, and what its process cost. */
 async function once(command, project, cache, environment) {
   const folder = mkdtempSync(join(work, "run-"));
   cpSync(project, folder, { recursive: true });
@@ -69,13 +78,22 @@ async function once(command, project, cache, environment) {
   const begun = process.hrtime.bigint();
   const child = spawn(command[0], command.slice(1), { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
+  let spent = { cpu: 0, memory: 0 };
+  const watch = setInterval(() => {
+    try {
+      spent = cost(child.pid);
+    } catch {
+      // It has ended.
+    }
+  }, 50);
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (said += chunk));
   const code = await new Promise((ready) => child.once("close", ready));
+  clearInterval(watch);
   const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
   if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}\n${said}`);
   if (!existsSync(join(folder, "node_modules", name(0)))) throw new Error(`${command.join(" ")} installed nothing`);
   rmSync(folder, { recursive: true });
-  return seconds;
+  return { seconds, ...spent };
 }
 
 const rows = [];
@@ -110,16 +128,18 @@ try {
         fresh();
         await once(plain, project, caches.plain, environment);
         await once(ours, project, caches.ours, environment);
-        const seconds = { plain: [], ours: [] };
+        const runsOf = { plain: [], ours: [] };
         for (let run = 0; run < runs; run += 1) {
           const order = run % 2 === 0 ? ["plain", "ours"] : ["ours", "plain"];
           for (const which of order) {
             if (cache === "cold") fresh();
-            seconds[which].push(await once(which === "plain" ? plain : ours, project, caches[which], environment));
+            runsOf[which].push(await once(which === "plain" ? plain : ours, project, caches[which], environment));
           }
         }
-        const ratio = median(seconds.ours.map((value, at) => value / seconds.plain[at]));
-        const row = [manager, count, cache, median(seconds.plain).toFixed(2), median(seconds.ours).toFixed(2), ratio.toFixed(2)];
+        const of = (which, field) => median(runsOf[which].map((run) => run[field]));
+        const ratio = (field) => median(runsOf.ours.map((run, at) => run[field] / runsOf.plain[at][field]));
+        const row = [manager, count, cache, of("plain", "seconds").toFixed(2), of("ours", "seconds").toFixed(2), `${ratio("seconds").toFixed(2)}x`];
+        row.push(`${(100 * ratio("cpu")).toFixed(0)} %`, `${of("ours", "memory").toFixed(0)} MB`);
         rows.push(row);
         process.stderr.write(`${row.join("  ")}\n`);
       }
@@ -131,5 +151,5 @@ try {
   rmSync(work, { recursive: true, force: true });
 }
 process.stdout.write(`${runs} paired runs each, ${values.delay} ms per answer, ${cpus().length} x ${cpus()[0].model}\n\n`);
-process.stdout.write("| `3pm install` of npm, or | packages | cache | alone, s | through 3pm, s | ratio |\n|---|---|---|---|---|---|\n");
+process.stdout.write("| `3pm install` of npm, or | packages | cache | alone, s | through 3pm, s | ratio | processor | memory |\n|---|---|---|---|---|---|---|---|\n");
 for (const row of rows) process.stdout.write(`| ${row.join(" | ")} |\n`);

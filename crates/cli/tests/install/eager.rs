@@ -33,7 +33,7 @@ fn wanting_scripts(project: &Project) {
     project.write("bunfig.toml", "[install]\nignoreScripts = false\n");
     project.write(
         "pnpm-workspace.yaml",
-        "packages: []\nonlyBuiltDependencies: [e-eager]\nignoreScripts: false\n",
+        "packages: []\nonlyBuiltDependencies: [e-eager]\nallowBuilds:\n  e-eager: true\nignoreScripts: false\n",
     );
 }
 

@@ -126,11 +126,12 @@ fn scripts_run_when_their_bytes_are_approved_and_no_longer_when_one_differs() {
                 "name": name, "version": "1.0.0", "dependencies": {"y-scripted": version},
                 "trustedDependencies": ["y-scripted"], "pnpm": {"onlyBuiltDependencies": ["y-scripted"]},
                 "scripts": {"postinstall": "node -e \"require('fs').writeFileSync('own', '')\""},
-                "dependenciesMeta": {"y-scripted": {"built": true}},
+                "dependenciesMeta": {"y-scripted": {"built": true}}, "allowScripts": {"y-scripted": true},
             })
             .to_string()
         };
         project.write("package.json", &manifest("1.0.0"));
+        project.write("pnpm-workspace.yaml", "packages: []\nallowBuilds:\n  y-scripted: true\n");
         project.write("3pm.toml", "# Ours.\n[policy]\nscripts = \"deny\"");
         let marked = "node_modules/y-scripted/ran";
         let document = client.through(world, &project, &["install"]).succeeded().json();
