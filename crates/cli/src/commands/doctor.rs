@@ -4,6 +4,7 @@
 mod disk;
 mod hooks;
 mod network;
+mod policy;
 mod programs;
 mod settings;
 
@@ -89,6 +90,7 @@ pub(crate) async fn run(context: &Context) -> Outcome {
         hooks::checks(context),
         network::checks(context),
         settings::checks(context),
+        policy::checks(context),
         disk::checks(context),
     ];
     let findings: Vec<Finding> = join_all(checks.into_iter().flatten()).await.into_iter().flatten().collect();
