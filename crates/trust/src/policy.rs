@@ -268,10 +268,12 @@ impl Layer<'_> {
     /// The line of this layer about `rule`; what is built in belongs to the user's.
     fn line(&self, rule: Rule) -> Option<Line> {
         let built_in = || BUILT_IN.iter().find(|(built_in, _)| *built_in == rule).map(|(_, action)| *action);
-        let has_minimum = self.rules.minimum_release_age.is_some();
+        let asks_age = self.rules.minimum_release_age.is_some();
         let (origin, action) = match self.rules.action(rule) {
+            // It belongs to the minimum of its layer.
+            _ if rule == Rule::YoungRelease && !asks_age => return None,
             Some(action) => (self.origin.clone(), action),
-            None if rule == Rule::YoungRelease && has_minimum => (self.origin.clone(), built_in()?),
+            None if rule == Rule::YoungRelease => (self.origin.clone(), built_in()?),
             None if self.origin == Origin::User => (Origin::BuiltIn, built_in()?),
             None => return None,
         };

@@ -5,7 +5,7 @@ mod explain;
 mod scripts;
 
 use serde_json::json;
-use trust::policy::{BUILT_IN, Line, Policy, Rule};
+use trust::policy::{BUILT_IN, Line, Policy};
 use trust::text::printable;
 
 use crate::args::PolicyCommand;
@@ -26,9 +26,7 @@ pub(crate) async fn run(context: &Context, command: PolicyCommand) -> Outcome {
 
 fn show(context: &Context) -> Outcome {
     let policy = context.policy(&std::env::current_dir()?)?;
-    let asks_age = policy.asks_release_age();
-    let rules = BUILT_IN.iter().map(|(rule, _)| *rule).filter(|rule| asks_age || *rule != Rule::YoungRelease);
-    let lines: Vec<Line> = rules.filter_map(|rule| policy.effective(rule)).collect();
+    let lines: Vec<Line> = BUILT_IN.iter().filter_map(|(rule, _)| policy.effective(*rule)).collect();
     let layers: Vec<_> =
         policy.layers().map(|(origin, rules)| json!({"origin": origin, "rules": rules})).collect();
     let document = json!({"effective": lines, "layers": layers});
