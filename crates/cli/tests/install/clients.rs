@@ -168,7 +168,7 @@ impl Client {
 }
 
 /// `tools/clients/node_modules`.
-fn installed() -> &'static Path {
+pub fn installed() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/clients");

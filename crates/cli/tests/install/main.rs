@@ -6,6 +6,7 @@
 
 mod attacks;
 mod clients;
+mod corepack;
 mod eager;
 mod foresight;
 mod freshness;
