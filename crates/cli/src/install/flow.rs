@@ -8,6 +8,7 @@
 //! 5. The old `node_modules` are set aside, the checked files written, and `npm ci` unpacks exactly that
 //!    lockfile with scripts off: it enforces the one sha512 of each entry, and unlike `npm install` it
 //!    resolves nothing anew and refuses a lockfile that does not fit.
+//!    Where that very tree lies there already, to the byte, and has no scripts, it stays.
 //! 6. What lies on disk is compared with what was checked.
 //! 7. Scripts run. Then, and only then, the change is final; anything else puts the project back.
 //!
@@ -40,7 +41,7 @@ use super::scripted::Scripting;
 use super::scripts::Scripts;
 use super::settings::{Phase, Settings};
 use super::transaction::{Transaction, TransactionError};
-use super::unpacked::{Expected, UnpackedError, module_folders, verify_unpacked};
+use super::unpacked::{Expected, Receipt, UnpackedError, module_folders, verify_unpacked};
 use crate::output::Output;
 use crate::run_with::lists::Lists;
 
@@ -180,35 +181,59 @@ pub(crate) async fn install(
     report.end = settle(&report, on_warning, around.interactive, ask).await;
     let Some(counter) = counter.filter(|_| report.end == End::Checked) else { return Ok(report) };
     let lockfile_path = mirror.original_lockfile_path()?;
-    // 5.
-    let progress = around.output.progress("unpacking");
-    let modules: Vec<PathBuf> = module_folders(&tree.lockfile).into_iter().collect();
-    let transaction = Transaction::begin(&project.root, &changes, &modules)?;
-    let has_git = tree.checked.values().any(|source| matches!(source, Ok(Source::Git { .. })));
-    // git does not go through a proxy that it does not trust: a tree with such sources is unpacked without.
-    let behind = if has_git { npm.clone() } else { npm.clone().with(counter.environment()) };
-    if let Err(error) = unpack(&behind, &project.root, &settings, has_git).await {
-        return Err(match counter.refusals() {
-            refusals if refusals.is_empty() => error,
-            refusals => FlowError::OtherBytes(trust::text::printable(&refusals.join("; "), 600)),
+    let compare = async || {
+        let files = counter.files(&tree.checked, &report.assessment.findings, &client, &around.lists).await;
+        let compared = verify_unpacked(&Expected {
+            root: &project.root,
+            lockfile_path: &lockfile_path,
+            lockfile_text: &text,
+            lockfile: &tree.lockfile,
+            checked: &tree.checked,
+            files: &files,
         });
-    }
-    // 6.
-    progress.say("comparing what was unpacked");
-    let files = counter.files(&tree.checked, &report.assessment.findings, &client, &around.lists).await;
-    let receipt = verify_unpacked(&Expected {
-        root: &project.root,
-        lockfile_path: &lockfile_path,
-        lockfile_text: &text,
-        lockfile: &tree.lockfile,
-        checked: &tree.checked,
-        files: &files,
-    })?;
+        (files, compared)
+    };
+    let find_scripts = || {
+        let findings = &report.assessment.findings;
+        Scripts::find(&project.root, &tree.lockfile, &tree.checked, &manifest, findings, &around.policy)
+    };
+    let progress = around.output.progress("comparing what lies there");
+    // What lies there may be that very tree, to the byte. Scripts change it, and it is not known whether they ran.
+    let already = if changes.is_empty() && project.root.join("node_modules").is_dir() {
+        let (files, compared) = compare().await;
+        let whole = compared.ok().filter(|receipt| is_whole(receipt, &tree.lockfile));
+        whole.filter(|_| find_scripts().packages.is_empty()).map(|receipt| (files, receipt))
+    } else {
+        None
+    };
+    // 5.
+    let modules: Vec<PathBuf> = match already {
+        Some(_) => vec![],
+        None => module_folders(&tree.lockfile).into_iter().collect(),
+    };
+    let transaction = Transaction::begin(&project.root, &changes, &modules)?;
+    let (files, receipt) = match already {
+        Some(there) => there,
+        None => {
+            progress.say("unpacking");
+            let has_git = tree.checked.values().any(|source| matches!(source, Ok(Source::Git { .. })));
+            // git does not go through a proxy that it does not trust: a tree with such sources is unpacked without.
+            let behind = if has_git { npm.clone() } else { npm.clone().with(counter.environment()) };
+            if let Err(error) = unpack(&behind, &project.root, &settings, has_git).await {
+                return Err(match counter.refusals() {
+                    refusals if refusals.is_empty() => error,
+                    refusals => FlowError::OtherBytes(trust::text::printable(&refusals.join("; "), 600)),
+                });
+            }
+            // 6.
+            progress.say("comparing what was unpacked");
+            let (files, compared) = compare().await;
+            (files, compared?)
+        }
+    };
     // 7.
     progress.say("running install scripts");
-    let findings = &report.assessment.findings;
-    let scripts =
-        Scripts::find(&project.root, &tree.lockfile, &tree.checked, &manifest, findings, &around.policy);
+    let scripts = find_scripts();
     let said = if scripts.is_empty() && scripts.packages.is_empty() {
         "There are no install scripts.".to_owned()
     } else if scripts.is_empty() || wanted.ignore_scripts || settings.ignores_scripts() {
@@ -223,6 +248,12 @@ pub(crate) async fn install(
     report.root = Some(project.root.clone());
     report.end = End::Installed { receipt, scripts };
     Ok(report)
+}
+
+/// Whether everything lies there, and all of it was compared.
+fn is_whole(receipt: &Receipt, lockfile: &Lockfile) -> bool {
+    let is_optional = |location: &String| lockfile.entries.get(location).is_some_and(|entry| entry.optional);
+    receipt.installed == receipt.compared && receipt.left_out.iter().all(is_optional)
 }
 
 /// Checks the project's lockfile as it lies there, installing nothing.

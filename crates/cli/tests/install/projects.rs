@@ -217,3 +217,47 @@ fn killed_it_leaves_what_the_next_run_puts_back() {
     project.user.threepm(["install"]).succeeded().says(&["an earlier install was interrupted"]);
     assert_as_before(&project);
 }
+
+#[test]
+fn a_tree_that_lies_there_to_the_byte_stays_and_any_other_is_made_anew() {
+    use std::os::unix::fs::MetadataExt as _;
+    let world = World::shared();
+    stock(world, "p-stays", "1.0.0", "1");
+    let project = Project::asking(world, "stays", json!({"p-stays": "1"}));
+    let file = project.root.join("node_modules/p-stays/index.js");
+    let number = || std::fs::metadata(&file).expect("a file").ino();
+    let install = || {
+        let document = project.install(&["--json"]).succeeded().json();
+        assert_eq!(document["end"]["receipt"]["compared"], 1, "{document:#}");
+        assert!(!project.has(".3pm-install"));
+        number()
+    };
+    let first = install();
+    assert_eq!(install(), first);
+    // One byte, one file more, one less, a package less: made anew, each time as it should be.
+    let pristine = project.contents();
+    let spoils: [(&str, &dyn Fn()); 4] = [
+        ("a byte", &|| project.write("node_modules/p-stays/index.js", "2")),
+        ("a file more", &|| project.write("node_modules/p-stays/more.js", "")),
+        ("a file less", &|| {
+            std::fs::remove_file(project.root.join("node_modules/p-stays/index.js")).expect("a file")
+        }),
+        ("a package less", &|| {
+            std::fs::remove_dir_all(project.root.join("node_modules/p-stays")).expect("a folder")
+        }),
+    ];
+    for (what, spoil) in spoils {
+        spoil();
+        install();
+        let now = project.contents();
+        assert!(now.keys().eq(pristine.keys()), "{what}");
+        assert_eq!(project.read("node_modules/p-stays/index.js"), "1", "{what}");
+    }
+    // With scripts it is not known whether they ran.
+    with_script(world, "p-stays-script", "echo ran > ran");
+    project.install(&["p-stays-script"]).succeeded();
+    let before = number();
+    project.install(&[]).succeeded();
+    assert_ne!(number(), before);
+    assert!(project.has("node_modules/p-stays-script/ran"));
+}
