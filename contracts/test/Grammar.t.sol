@@ -117,13 +117,16 @@ contract GrammarTest is World {
     function secondReading(string memory text) private pure returns (bool) {
         uint256 dash = LibString.indexOf(text, "-");
         string memory core = dash == LibString.NOT_FOUND ? text : LibString.slice(text, 0, dash);
+        if (bytes(core).length == 0) return false; // solady's split writes over the zero slot when there is nothing to split
         string[] memory numbers = LibString.split(core, ".");
         if (numbers.length != 3) return false;
         for (uint256 i; i < 3; ++i) {
             if (!isDigits(numbers[i]) || hasLeadingZero(numbers[i])) return false;
         }
         if (dash == LibString.NOT_FOUND) return true;
-        string[] memory identifiers = LibString.split(LibString.slice(text, dash + 1), ".");
+        string memory rest = LibString.slice(text, dash + 1);
+        if (bytes(rest).length == 0) return false; // as above
+        string[] memory identifiers = LibString.split(rest, ".");
         for (uint256 i; i < identifiers.length; ++i) {
             if (bytes(identifiers[i]).length == 0) return false;
             if (isDigits(identifiers[i]) && hasLeadingZero(identifiers[i])) return false;
