@@ -162,7 +162,8 @@ impl Chain {
     }
 
     /// The first endpoint whose proofs hold. The one that was right before is asked first; another one joins
-    /// when it fails or is slow.
+    /// when it fails or is slow. One whose proof does not hold is asked once more: at the moment when it learns of a
+    /// block, it may answer from the state after that.
     async fn prove(
         &self,
         at: &Head,
@@ -174,11 +175,15 @@ impl Chain {
         let preferred = self.preferred().load(Ordering::Relaxed);
         let mut waiting = (0..urls.len()).map(|place| (preferred + place) % urls.len());
         let mut running = FuturesUnordered::new();
+        let ask = |index: usize| {
+            let (url, slots) = (&urls[index], &slots);
+            async move { (index, self.prove_by(url, at, contract, slots).await) }
+        };
+        let mut again: BTreeSet<usize> = (0..urls.len()).collect();
         let mut failure: Option<ChainError> = None;
         loop {
             if let Some(index) = waiting.next() {
-                let (url, slots) = (&urls[index], &slots);
-                running.push(async move { (index, self.prove_by(url, at, contract, slots).await) });
+                running.push(ask(index));
             } else if running.is_empty() {
                 let network = || ChainError::NoEndpoints { network: self.network().name.clone() };
                 return Err(failure.unwrap_or_else(network));
@@ -190,6 +195,9 @@ impl Chain {
                 }
                 Ok(Some((index, Err(error)))) => {
                     tracing::warn!(endpoint = %public(&urls[index]), %error, "no proof");
+                    if matches!(error, ChainError::Unproven { .. }) && again.remove(&index) {
+                        running.push(ask(index));
+                    }
                     // What an endpoint said that is wrong tells more than that one said nothing.
                     let says_more = !matches!(error, ChainError::Unreachable { .. });
                     if failure.is_none() || says_more {

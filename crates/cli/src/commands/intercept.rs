@@ -10,7 +10,6 @@ use crate::args::{
 use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit::{self, ExitCode};
-use crate::install;
 use crate::output::Color;
 use crate::run_with;
 use crate::shell::Client;
@@ -83,9 +82,6 @@ fn handed_on(client: Client, arguments: &[OsString], here: &Here) -> Option<Vec<
 }
 
 async fn install(context: &Context, client: Client, order: Install) -> Result<ExitCode, Failure> {
-    if let Some(plain) = order.plain {
-        return install::run_install(context, plain).await;
-    }
     if let Some(folder) = &order.folder {
         std::env::set_current_dir(folder).while_doing(format!("{} cannot be entered", folder.display()))?;
     }

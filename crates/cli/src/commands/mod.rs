@@ -25,7 +25,7 @@ mod wallet;
 pub(crate) use intercept::short_form;
 use tokio::runtime::Runtime;
 
-use crate::args::{Arguments, Command, ManagerName};
+use crate::args::{Arguments, Command};
 use crate::context::Context;
 use crate::errors::{Failure, Outcome};
 use crate::exit::{self, ExitCode};
@@ -62,10 +62,7 @@ async fn run_until_interrupted(context: &Context, command: Command) -> Outcome {
 
 async fn dispatch(context: &Context, command: Command) -> Outcome {
     match command {
-        Command::Install(args) => match run_with::manager_of(&std::env::current_dir()?) {
-            ManagerName::Npm => install::run_install(context, args).await,
-            manager => run_with::run_install(context, manager, args).await,
-        },
+        Command::Install(args) => run_with::run_install(context, args).await,
         Command::Verify(args) => install::run_verify(context, args).await,
         Command::RunWith(args) => run_with::run(context, args).await,
         Command::Ci(args) => run_with::run_managed(context, run_with::Intent::Exactly, args).await,

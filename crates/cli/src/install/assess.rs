@@ -77,10 +77,20 @@ pub(crate) struct Finding {
     pub(crate) outcome: Outcome,
     /// What else a person should know: a waiting claim, a retired name, another host.
     pub(crate) notes: Vec<String>,
-    /// The files of the tarball as they will lie on disk, when it was read.
-    pub(crate) files: Option<Arc<Files>>,
     /// When it was released, once that was looked up.
     pub(crate) released: Released,
+}
+
+impl Finding {
+    /// Refused whatever anybody signed.
+    pub(crate) fn refused(problem: Problem, subject: Subject) -> Self {
+        Self::new(subject, Outcome::Refused(problem))
+    }
+
+    /// Nothing but the outcome is known.
+    pub(crate) fn new(subject: Subject, outcome: Outcome) -> Self {
+        Self { subject, outcome, notes: vec![], released: Released::NotAsked }
+    }
 }
 
 /// What is known.
@@ -525,7 +535,6 @@ struct View<'a> {
 impl View<'_> {
     fn find(&self, subject: &Subject, all: &[Subject]) -> Finding {
         let mut notes = self.notes(subject);
-        let mut files = None;
         let outcome = match &subject.source {
             Err(problem) => Outcome::Refused(problem.clone()),
             Ok(Source::Own) => Outcome::Own,
@@ -537,13 +546,10 @@ impl View<'_> {
             Ok(Source::Bundled { parent }) => self.find_bundled(subject, parent, all),
             Ok(Source::Tarball(tarball)) => {
                 let fetched = self.tarballs.get(&key_of(subject, tarball));
-                let outcome = self.find_tarball(subject, tarball, fetched, &mut notes);
-                let read = fetched.and_then(|fetched| fetched.as_ref().ok()?.read.as_ref().ok());
-                files = read.map(|read| Arc::clone(&read.files));
-                outcome
+                self.find_tarball(subject, tarball, fetched, &mut notes)
             }
         };
-        Finding { subject: subject.clone(), outcome, notes, files, released: Released::NotAsked }
+        Finding { subject: subject.clone(), outcome, notes, released: Released::NotAsked }
     }
 
     fn notes(&self, subject: &Subject) -> Vec<String> {

@@ -5,6 +5,7 @@ use trust::policy::{Action, Case, Known, Line, Origin, Policy};
 
 use super::assess::{Finding, Outcome};
 use super::entries::{self, Source};
+use super::report::{End, Report};
 
 /// What is to be done about one finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -39,6 +40,27 @@ pub(crate) fn agreed_to_other_sources(on_warning: OnWarning, policy: &Policy) ->
         Action::Allow => true,
         Action::Warn => on_warning == OnWarning::Accept,
         Action::Deny => false,
+    }
+}
+
+/// What the policy makes of a report, and of its warnings the person, where there is one.
+pub(crate) async fn settle(
+    report: &Report,
+    on_warning: OnWarning,
+    interactive: bool,
+    ask: &impl AsyncFn(&Report) -> bool,
+) -> End {
+    match (report.call(), on_warning) {
+        (Call::Deny | Call::Undecided, _) => End::Refused,
+        (Call::Allow, _) | (Call::Warn, OnWarning::Accept) => End::Checked,
+        (Call::Warn, OnWarning::Ask) if interactive => {
+            if ask(report).await {
+                End::Checked
+            } else {
+                End::Declined { asked: true }
+            }
+        }
+        (Call::Warn, OnWarning::Ask | OnWarning::Refuse) => End::Declined { asked: false },
     }
 }
 
@@ -122,7 +144,7 @@ mod tests {
             manifest: None,
             source: Ok(Source::Tarball(tarball)),
         };
-        Finding { subject, outcome, notes: vec![], files: None, released: Released::NotAsked }
+        Finding { subject, outcome, notes: vec![], released: Released::NotAsked }
     }
 
     fn policy(user: serde_json::Value) -> Policy {

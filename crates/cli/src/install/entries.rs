@@ -132,8 +132,13 @@ pub(crate) fn check_entries(lockfile: &Lockfile, project: &Value, registries: &R
         .collect()
 }
 
+/// Whether two addresses lead to the same server.
+pub(crate) fn same_host(one: &Url, other: &Url) -> bool {
+    one.host() == other.host() && one.port_or_known_default() == other.port_or_known_default()
+}
+
 /// A host for a person to read: no credentials, no query.
-fn shown_host(url: &Url) -> String {
+pub(crate) fn shown_host(url: &Url) -> String {
     let host = printable(url.host_str().unwrap_or("nowhere"), 100);
     url.port().map_or(host.clone(), |port| format!("{host}:{port}"))
 }

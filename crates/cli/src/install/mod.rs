@@ -1,17 +1,19 @@
-//! `3pm install` and `3pm verify`: nothing unverified is unpacked, nothing unpacked runs before it was
-//! compared, and a project ends as it was or complete. Start reading at `flow`.
+//! What is known about packages and what is to be done about it: the machinery behind every install (whose
+//! flow is `run_with::flow`), and `3pm verify`.
 //!
-//! This file ties the flow to the command line; it makes no verdict and no decision. What is not here yet:
+//! This file ties `verify` to the command line; it makes no verdict and no decision. What is not here yet:
 //! findings beside the verdicts (typosquats, new behaviour, known vulnerabilities).
 
 pub(crate) mod ages;
+pub(crate) mod answers;
 pub(crate) mod assess;
-mod collect;
+mod behind;
 pub(crate) mod decision;
 pub(crate) mod entries;
+pub(crate) mod errors;
 pub(crate) mod evidence;
-pub(crate) mod flow;
 pub(crate) mod foresight;
+pub(crate) mod locked;
 pub(crate) mod lockfile;
 mod manifests;
 pub(crate) mod npm;
@@ -19,47 +21,52 @@ pub(crate) mod npm_cache;
 pub(crate) mod project;
 pub(crate) mod receipts;
 pub(crate) mod report;
+pub(crate) mod resolve;
 pub(crate) mod scripted;
-mod scripts;
-mod settings;
+pub(crate) mod settings;
 pub(crate) mod transaction;
 pub(crate) mod unpacked;
+pub(crate) mod verify;
 
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use chain::ChainError;
 use client::coordinator::CoordinatorClient;
+use client::http::Http;
+use trust::policy::Policy;
 
 use self::assess::{AssessError, TrustNetwork};
+use self::errors::FlowError;
 use self::evidence::LegacySource;
-use self::flow::{FlowError, Surroundings, Wanted};
 use self::npm::NpmRunError;
 use self::report::Report;
 use self::transaction::TransactionError;
-use crate::args::{InstallArgs, VerifyArgs};
+use crate::args::VerifyArgs;
 use crate::context::Context;
 use crate::errors::{Failure, Outcome};
 use crate::exit::{self, ExitCode};
 use crate::freshness::{Freshness, Offline};
-use crate::output::Page;
-use crate::run_with::lists::Lists;
+use crate::output::{Output, Page};
 
-/// Installs packages, each checked before it is unpacked and before anything runs.
-pub(crate) async fn run_install(context: &Context, args: InstallArgs) -> Outcome {
-    let around = surroundings(context)?;
-    let wanted = Wanted {
-        packages: args.packages,
-        save_dev: args.save_dev,
-        on_warning: args.question.on_warning(),
-        dry_run: args.dry_run,
-        ignore_scripts: args.ignore_scripts,
-    };
-    let report = flow::install(&wanted, &around, &|| context.now(), &async |report: &Report| {
-        ask(context, report).await
-    })
-    .await;
-    finish(context, &around, report)
+/// Where and with whom.
+#[derive(Debug)]
+pub(crate) struct Surroundings {
+    /// Where 3pm was started.
+    pub(crate) folder: PathBuf,
+    /// For everything that goes out.
+    pub(crate) http: Http,
+    /// The trust network and its name.
+    pub(crate) network: Option<(String, TrustNetwork)>,
+    /// What the user and the project want done.
+    pub(crate) policy: Arc<Policy>,
+    /// Whether a person can be asked.
+    pub(crate) interactive: bool,
+    /// Where remarks on the way go.
+    pub(crate) output: Output,
+    /// 3pm's own folder.
+    pub(crate) home: PathBuf,
 }
 
 /// Checks packages, or the lockfile of this folder, without installing anything.
@@ -67,9 +74,9 @@ pub(crate) async fn run_verify(context: &Context, args: VerifyArgs) -> Outcome {
     let around = surroundings(context)?;
     let progress = context.output.progress("checking");
     let report = if args.packages.is_empty() {
-        flow::verify_project(&around, &|| context.now()).await
+        verify::verify_project(&around, &|| context.now()).await
     } else {
-        flow::verify_packages(&args.packages, &around, &|| context.now()).await
+        verify::verify_packages(&args.packages, &around, &|| context.now()).await
     };
     drop(progress);
     finish(context, &around, report)
@@ -98,7 +105,7 @@ pub(crate) fn surroundings(context: &Context) -> Result<Surroundings, Failure> {
         network,
         interactive: context.interactive,
         output: context.output,
-        lists: Lists::in_home(&context.home()?),
+        home: context.home()?,
     })
 }
 
@@ -168,12 +175,6 @@ pub(crate) fn failure(error: FlowError) -> Failure {
         FlowError::Transaction(TransactionError::Outside { .. }) => (exit::NOT_POSSIBLE, None),
         FlowError::Transaction(TransactionError::Changed { .. }) => {
             (exit::UNKNOWN, Some("run the command again"))
-        }
-        FlowError::Unpacked(_) => {
-            (exit::MISMATCH, Some("look at what changes this project's node_modules while npm runs"))
-        }
-        FlowError::OtherBytes(_) => {
-            (exit::MISMATCH, Some("the project was put back; look at what the registry serves"))
         }
         FlowError::Registry(_) => (exit::UNKNOWN, Some("check `npm config get registry` and the network")),
         FlowError::Assess(AssessError::Chain(ChainError::WentBack(_) | ChainError::Behind { .. })) => (

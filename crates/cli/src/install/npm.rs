@@ -88,15 +88,6 @@ pub(crate) enum NpmRunError {
     },
 }
 
-/// Where a child's output goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Show {
-    /// Kept for a message.
-    Kept,
-    /// Straight to our standard error: what scripts print.
-    Passed,
-}
-
 impl Npm {
     /// The first npm on the PATH that does not lie in `project`: a project's own `node_modules/.bin` is
     /// what is about to be checked.
@@ -106,8 +97,18 @@ impl Npm {
             .filter(|folder| folder.is_absolute() && !folder.starts_with(project))
             .map(|folder| folder.join("npm"))
             .find(|program| is_executable(program) && !crate::shell::program::is_shim(program))
-            .map(|program| Self { program, settings: true, variables: vec![] })
+            .map(Self::at)
             .ok_or(NpmRunError::NotFound)
+    }
+
+    /// The npm at this place.
+    pub(crate) fn at(program: PathBuf) -> Self {
+        Self { program, settings: true, variables: vec![] }
+    }
+
+    /// Where it lies.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
     }
 
     /// The same npm, blind to settings in the environment.
@@ -127,7 +128,6 @@ impl Npm {
         folder: &Path,
         arguments: &[OsString],
         limit: Duration,
-        show: Show,
     ) -> Result<Output, NpmRunError> {
         let command = arguments.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let mut npm = Command::new(&self.program);
@@ -146,10 +146,7 @@ impl Npm {
         if arguments.iter().any(|argument| *argument == *quiet) {
             npm.env("npm_config_ignore_scripts", "true").env("npm_config_script_shell", no_shell());
         }
-        match show {
-            Show::Kept => npm.stdout(Stdio::piped()).stderr(Stdio::piped()),
-            Show::Passed => npm.stdout(Stdio::from(std::io::stderr())).stderr(Stdio::inherit()),
-        };
+        npm.stdout(Stdio::piped()).stderr(Stdio::piped());
         let spawned = npm.spawn();
         let mut group =
             Group(spawned.map_err(|source| NpmRunError::Spawn { program: self.program.clone(), source })?);
@@ -259,7 +256,7 @@ mod tests {
 
     async fn run(text: &str, limit: Duration) -> Result<Output, NpmRunError> {
         let (folder, npm) = script(text);
-        npm.run(folder.path(), &["install".into()], limit, Show::Kept).await
+        npm.run(folder.path(), &["install".into()], limit).await
     }
 
     #[tokio::test]

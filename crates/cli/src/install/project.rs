@@ -15,7 +15,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::lockfile::MAX_LOCKFILE_BYTES;
-use super::npm::{Npm, NpmRunError, QUESTION_LIMIT, Show};
+use super::npm::{Npm, NpmRunError, QUESTION_LIMIT};
 
 /// The largest package.json read; real ones have a few kilobytes.
 pub(crate) const MAX_MANIFEST_BYTES: u64 = 4 * 1024 * 1024;
@@ -116,7 +116,7 @@ impl Project {
         let folder = folder.canonicalize().map_err(|source| io(folder, source))?;
         let arguments: [OsString; 3] =
             ["prefix".into(), "--global=false".into(), "--location=project".into()];
-        let answer = npm.run(&folder, &arguments, QUESTION_LIMIT, Show::Kept).await?;
+        let answer = npm.run(&folder, &arguments, QUESTION_LIMIT).await?;
         let root = PathBuf::from(answer.stdout.trim());
         let root = root.canonicalize().map_err(|source| io(&root, source))?;
         Ok(Self { root, folder })

@@ -303,7 +303,7 @@ fn subject(finding: &Finding) -> String {
     let version = subject.version.as_deref().unwrap_or("(no version)");
     let text = printable(&format!("{}@{version}", subject.name), 300);
     let named = subject.location.ends_with(&format!("node_modules/{}", subject.name));
-    if named || subject.location.is_empty() {
+    if named || subject.location.is_empty() || subject.location == text {
         text
     } else {
         format!("{text} in {}", printable(&subject.location, 200))

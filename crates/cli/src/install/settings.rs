@@ -8,13 +8,12 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
 use trust::text::printable;
 
-use super::npm::{Npm, NpmRunError, QUESTION_LIMIT, Show, no_shell};
+use super::npm::no_shell;
 
 /// Settings that make npm run something, or read settings from elsewhere. While packages are resolved
 /// and unpacked the user's own apply; when scripts run, the project's, as scripts of the project.
@@ -77,17 +76,14 @@ pub(crate) enum Phase {
 }
 
 impl Settings {
-    /// Asks npm, in the project and in `empty`, a private empty folder.
-    pub(crate) async fn load(npm: &Npm, project: &Path, empty: &Path) -> Result<Self, NpmRunError> {
-        let arguments: Vec<OsString> = vec!["config".into(), "list".into(), "--json".into()];
-        let (project, user) = tokio::try_join!(
-            npm.run(project, &arguments, QUESTION_LIMIT, Show::Kept),
-            npm.run(empty, &arguments, QUESTION_LIMIT, Show::Kept),
-        )?;
-        let read = |text: &str| {
-            serde_json::from_str(text).map_err(|source| NpmRunError::Answer { command: "config", source })
-        };
-        Ok(Self { project: read(&project.stdout)?, user: read(&user.stdout)? })
+    /// What `npm config list --json` says in the project, and where there is none.
+    pub(crate) fn new(project: BTreeMap<String, Value>, user: BTreeMap<String, Value>) -> Self {
+        Self { project, user }
+    }
+
+    /// What is in force in the project.
+    pub(crate) fn in_project(&self) -> serde_json::Map<String, Value> {
+        self.project.clone().into_iter().collect()
     }
 
     /// Whether the user wants no scripts; a project may want fewer than its user, never more.
@@ -95,11 +91,6 @@ impl Settings {
         let on =
             |settings: &BTreeMap<String, Value>| settings.get("ignore-scripts") == Some(&Value::Bool(true));
         on(&self.user) || on(&self.project)
-    }
-
-    /// Where npm keeps what it fetched.
-    pub(crate) fn cache(&self) -> Option<std::path::PathBuf> {
-        self.project.get("cache").and_then(Value::as_str).map(Into::into)
     }
 
     /// What the project sets that was overruled or should be known, in npm's order of names.
@@ -142,7 +133,7 @@ impl Settings {
 
     /// The flags of one run of npm. Flags stand above every file and variable.
     pub(crate) fn flags(&self, phase: Phase) -> Vec<OsString> {
-        let mut flags: Vec<OsString> = vec!["--no-update-notifier".into(), "--no-progress".into()];
+        let mut flags: Vec<OsString> = vec!["--no-update-notifier".into()];
         for (name, value) in FIXED {
             if name != "ignore-scripts" || phase == Phase::Quiet {
                 flags.push(format!("--{name}={value}").into());

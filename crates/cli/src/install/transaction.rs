@@ -136,17 +136,9 @@ impl Transaction {
         Ok(recovered)
     }
 
-    /// Sets `changes`' files and the folders `modules` aside and writes the new files.
-    pub(crate) fn begin(
-        root: &Path,
-        changes: &[Change],
-        modules: &[PathBuf],
-    ) -> Result<Self, TransactionError> {
-        Self::begin_with(root, changes, &[], modules)
-    }
-
-    /// The same, with files that are not there, and will be taken away if somebody makes them.
-    fn begin_with(
+    /// Sets `changes`' files and the folders `modules` aside and writes the new files. The files `absent` are not
+    /// there, and will be taken away if somebody makes them.
+    fn begin(
         root: &Path,
         changes: &[Change],
         absent: &[PathBuf],
@@ -227,7 +219,7 @@ impl Transaction {
             .collect();
         let absent: Vec<PathBuf> =
             kept.into_iter().filter(|kept| kept.before.is_none()).map(|kept| kept.path).collect();
-        Self::begin_with(root, &changes, &absent, modules)
+        Self::begin(root, &changes, &absent, modules)
     }
 
     /// Puts the folders back where nobody made new ones: a command that only writes a lockfile leaves them alone.
@@ -432,7 +424,12 @@ mod tests {
     }
 
     fn begin(root: &Path) -> Result<Transaction, TransactionError> {
-        Transaction::begin(root, &changes(root), &["node_modules".into(), "packages/w/node_modules".into()])
+        Transaction::begin(
+            root,
+            &changes(root),
+            &[],
+            &["node_modules".into(), "packages/w/node_modules".into()],
+        )
     }
 
     /// What an install does between `begin` and `commit`.

@@ -11,7 +11,7 @@ use client::coordinator::api::MAX_TARBALL_BYTES;
 use serde_json::Value;
 
 use crate::errors::{Explain as _, Failure};
-use crate::install::npm::{Npm, Show};
+use crate::install::npm::Npm;
 
 /// `prepack` and `prepare` may build the whole project.
 const PACK_LIMIT: Duration = Duration::from_secs(15 * 60);
@@ -24,7 +24,7 @@ pub(crate) async fn pack(folder: &Path, destination: &Path) -> Result<Bytes, Fai
     let npm = Npm::find(folder).hint("install Node.js, which brings npm")?;
     let arguments: Vec<OsString> =
         vec!["pack".into(), "--loglevel=error".into(), "--pack-destination".into(), destination.into()];
-    npm.run(folder, &arguments, PACK_LIMIT, Show::Kept).await.while_doing("the package cannot be packed")?;
+    npm.run(folder, &arguments, PACK_LIMIT).await.while_doing("the package cannot be packed")?;
     // npm's own answer cannot be told from what scripts print; the folder was empty before.
     let mut packed: Vec<_> = std::fs::read_dir(destination)?
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))

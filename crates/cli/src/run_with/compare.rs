@@ -18,7 +18,6 @@ use alloy_primitives::B256;
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-use trust::policy::Released;
 use trust::text::printable;
 use trust::{Integrity, PackageName};
 
@@ -28,6 +27,7 @@ use super::plug;
 use super::tree::{self, Package, Place, Tree, TreeError, aliases, list, without_version};
 use crate::install::assess::{Finding, Outcome, Subject, chain_of};
 use crate::install::entries::{Problem, Source};
+use crate::install::locked::clean;
 use crate::install::scripted::{Scripted, decide, install_scripts};
 use crate::install::unpacked::{Files, Receipt};
 
@@ -432,10 +432,6 @@ pub(crate) fn identity(manifest: &Value) -> Key {
     (text("name"), clean(version).to_owned())
 }
 
-fn clean(version: &str) -> &str {
-    version.split_once('+').map_or(version, |(clean, _)| clean)
-}
-
 /// What the manifests on disk ask for and declare.
 #[derive(Debug, Default)]
 struct Asked {
@@ -539,13 +535,7 @@ fn subject(
 fn elsewhere(location: &Path, what: &str) -> Finding {
     let source = Ok(Source::File { path: what.to_owned() });
     let subject = subject(location, printable(&location.display().to_string(), 300), None, source);
-    Finding {
-        subject,
-        outcome: Outcome::Elsewhere(what.to_owned()),
-        notes: vec![],
-        files: None,
-        released: Released::NotAsked,
-    }
+    Finding::new(subject, Outcome::Elsewhere(what.to_owned()))
 }
 
 fn wrong(package: &Package, what: &str, expected: &str, received: &str) -> Finding {
@@ -558,13 +548,7 @@ fn wrong(package: &Package, what: &str, expected: &str, received: &str) -> Findi
     };
     let version = Some(printable(&version, 100)).filter(|version| !version.is_empty());
     let subject = subject(&package.location, printable(&name, 214), version, Err(problem.clone()));
-    Finding {
-        subject,
-        outcome: Outcome::Refused(problem),
-        notes: vec![],
-        files: None,
-        released: Released::NotAsked,
-    }
+    Finding::new(subject, Outcome::Refused(problem))
 }
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use serde_json::Value;
 use tokio::process::Command;
 use trust::text::printable;
 
+use super::flow::{self, Order};
 use crate::args::ExecArgs;
 use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit::{self, ExitCode};
-use crate::install::flow::{self, Wanted};
 use crate::install::npm::Group;
 use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
 use crate::install::report::{End, Report};
@@ -35,13 +35,18 @@ pub(crate) async fn run(context: &Context, args: ExecArgs) -> Outcome {
     let mut around = crate::install::surroundings(context)?;
     around.folder = folder.path().to_owned();
     let packages = if args.package.is_empty() { vec![args.command.clone()] } else { args.package.clone() };
-    let wanted = Wanted {
-        packages,
+    let arguments =
+        ["install", "--"].into_iter().map(OsString::from).chain(packages.into_iter().map(Into::into));
+    let order = Order {
+        command: "npm".to_owned(),
+        arguments: arguments.collect(),
         on_warning: args.question.on_warning(),
+        dry_run: false,
         ignore_scripts: args.ignore_scripts,
-        ..Wanted::default()
+        allow_project_code: false,
+        silent: true,
     };
-    let report = flow::install(&wanted, &around, &|| context.now(), &async |report: &Report| {
+    let report = flow::run(&order, &around, &|| context.now(), &async |report: &Report| {
         crate::install::ask(context, report).await
     })
     .await;
@@ -49,7 +54,7 @@ pub(crate) async fn run(context: &Context, args: ExecArgs) -> Outcome {
         Ok(report) if matches!(report.end, End::Installed { .. }) => {
             crate::install::keep_seen(context, &around)?;
         }
-        report => return crate::install::finish(context, &around, report),
+        report => return super::finish(context, &around, report),
     }
     let program = if args.package.is_empty() {
         command_of(folder.path())?

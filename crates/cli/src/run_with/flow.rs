@@ -2,45 +2,59 @@
 //! was compared.
 //!
 //! 1. What an interrupted run left is ended and put back; the chain and the registry are there, or it ends here.
-//! 2. What may change is set aside: manifests, lockfiles, every `node_modules`.
+//!    So it does where npm's lockfile has an entry that ties nothing to its bytes.
+//! 2. What may change is set aside: manifests, lockfiles, every `node_modules`. Where npm has nothing to do and
+//!    the tree that lies there is whole, to the byte, and has no scripts, it stays.
 //! 3. The package manager runs behind the proxy with scripts off, and without git until somebody agreed to
 //!    that. The gate holds every tarball until it is judged; hosts that are no registry of this run are not
-//!    reached.
+//!    reached. Where the registry itself says that a tarball lies elsewhere, it runs once more with that host.
 //! 4. What lies on disk is compared, file by file, with checked tarballs, whether they came through the proxy
-//!    or out of a cache.
+//!    or out of a cache. What npm's lockfile names besides is judged, too: somebody else will install by it.
 //! 5. The policy decides; one question at most.
 //! 6. Scripts run. Then, and only then, the change is final; anything else puts the project back.
 //!
 //! Does not render, and does not read the command line.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::npm::{NpmClient, NpmConfig};
+use proxy::{Ahead, Passed};
+use serde_json::Value;
+use trust::Integrity;
 use url::Url;
 
 use super::compare::{Compared, compare_tree};
-use super::gate::{Door, Gatekeeper, Sources};
-use super::git::NoGit;
+use super::gate::{Door, Gatekeeper, Placed, Sources};
+use super::git::{self, NoGit};
 use super::lists::Lists;
 use super::lookup::Lookup;
 use super::manager::{Gateway, Kind, Manager, find_program, find_root, kind_of_yarn};
+use super::npm_scripts::{self, Scripts};
 use super::orphan::Book;
 use super::process::{self, ProcessError, Words};
 use super::scripts;
 use super::tree::{TreeError, module_folders, read_tree};
-use crate::install::assess::{AssessError, Assessment};
-use crate::install::decision::{Call, OnWarning, agreed_to_other_sources};
-use crate::install::flow::{FlowError, Surroundings, builtin_registry, reach, settle};
+use crate::install::Surroundings;
+use crate::install::answers::{Answers, NpmSays, Question, ask_npm};
+use crate::install::assess::{AssessError, Assessment, Finding, Subject};
+use crate::install::decision::{Call, OnWarning, agreed_to_other_sources, settle};
+use crate::install::entries::{same_host, shown_host};
+use crate::install::errors::FlowError;
 use crate::install::foresight::Foresight;
+use crate::install::locked::Locked;
 use crate::install::lockfile::MAX_LOCKFILE_BYTES;
 use crate::install::npm::Npm;
-use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
+use crate::install::npm_cache;
+use crate::install::project::{MAX_MANIFEST_BYTES, Mirror, Project, read_bounded};
 use crate::install::report::{End, Report};
-use crate::install::scripted::Scripting;
+use crate::install::resolve::Resolver;
+use crate::install::scripted::{Scripted, Scripting};
+use crate::install::settings::{Phase, Settings};
 use crate::install::transaction::{Transaction, TransactionError};
+use crate::install::verify::{client_for, find_out, reach};
 
 /// How long an install may take.
 const RUN_LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -63,6 +77,8 @@ pub(crate) struct Order {
     pub(crate) ignore_scripts: bool,
     /// Let the project's own plugins of the package manager run.
     pub(crate) allow_project_code: bool,
+    /// Show nothing of what the package manager prints.
+    pub(crate) silent: bool,
 }
 
 /// Why nothing was installed. A refusal is not one of these: it is a report.
@@ -121,127 +137,414 @@ fn said(words: &[String]) -> String {
 pub(crate) async fn run(
     order: &Order,
     around: &Surroundings,
-    home: &Path,
     now: &dyn Fn() -> u64,
     ask: &impl AsyncFn(&Report) -> bool,
 ) -> Result<Report, RunError> {
-    let mut manager = find_manager(&order.command, &around.folder, home).await?;
-    let root = find_root(manager.kind, &around.folder)
-        .ok_or_else(|| RunError::NoProject { folder: around.folder.clone() })?;
+    let mut manager = find_manager(&order.command, &around.folder, &around.home).await?;
+    let root = find_root_of(&manager, &around.folder).await?;
     let kind = manager.kind;
     let runs_code = kind.runs_scripts_with(&order.arguments).or_else(|| kind.code_of_project(&root));
     if let Some(what) = runs_code.filter(|_| !order.allow_project_code) {
         return Err(RunError::ProjectCode { what });
     }
     // 1.
-    let book = Book::of(home, &root);
+    let book = Book::of(&around.home, &root);
     if Transaction::recover_after(&root, || book.end_what_was_left())? {
         around
             .output
             .warn("an earlier install was interrupted; the project was put back as it was before it");
     }
+    let answers = Answers::of(&around.home, now());
     let version = async {
         match manager.version.is_empty() {
-            true => Ok(Some(ask_version(&manager.program).await?)),
+            true => Ok(Some(ask_version(&manager.program, &answers).await?)),
             false => Ok(None),
         }
     };
-    let ((gate, registries), version) = tokio::try_join!(prepare(&manager, &root, around, now()), version)?;
+    let (prepared, version) = tokio::try_join!(prepare(&manager, &root, around, &answers, now()), version)?;
     manager.version = version.unwrap_or(manager.version);
-    let gate = Arc::new(gate);
+    let run = Run { order, around, manager: &manager, root: &root, book: &book, now: now() };
+    let Prepared { gate, registries, says } = prepared;
+    let npm = (kind == Kind::Npm).then_some(&says);
     around.output.note(&format!("{} {}, behind the checks of 3pm", order.command, manager.version));
+    let read_locked = |gate: &Gatekeeper| match npm {
+        Some(says) => Locked::read(&root, gate.sources().npm.config(), says.builtin.as_ref()),
+        None => Ok(None),
+    };
+    let locked = read_locked(&gate)?;
+    let mut report = run.report(&gate, locked.iter().flat_map(Locked::refused).collect(), npm);
+    if report.call() == Call::Deny {
+        report.end = End::Refused;
+        return Ok(report);
+    }
+    if let (Some(says), Some(locked)) = (npm, &locked)
+        && let Some(report) = run.find_nothing_to_do(says, locked, &gate.anew(), ask).await?
+    {
+        return Ok(report);
+    }
+    locked.iter().for_each(|locked| gate.expect(locked));
     // 2.
-    let mut files: Vec<PathBuf> = Vec::new();
-    let mut modules = module_folders(&root)?;
-    for folder in modules.iter().filter_map(|modules| modules.parent()) {
-        let code = kind.code_of_manifest(&root.join(folder)).filter(|_| !order.allow_project_code);
-        if let Some(what) = code {
-            return Err(RunError::ProjectCode { what });
-        }
-        files.push(folder.join("package.json"));
-        files.extend(manager.kind.files().iter().map(|name| folder.join(name)));
-    }
-    if manager.kind == Kind::Yarn {
-        let own = Path::new(".yarn");
-        let is_there = root.join(own).symlink_metadata().is_ok();
-        modules.push(if is_there { own.join("unplugged") } else { own.to_owned() });
-        files.push(own.join("install-state.gz"));
-    }
-    let transaction = Transaction::guard(&root, &files, &modules, MAX_MANIFEST_BYTES)?;
+    let transaction = run.set_aside()?;
     // 3.
-    let settings = proxy::Settings {
-        registries,
-        upstream_proxy: upstream_proxy(),
-        upstream_no_proxy: upstream_no_proxy(),
-        extra_roots: gate.sources().npm.config().ca_pem().unwrap_or_default().to_vec(),
-        ..proxy::Settings::default()
-    };
-    let foresight = (kind == Kind::Npm).then(|| Arc::new(foresee(&gate, &root, now())));
-    let door = Door { gate: Arc::clone(&gate), foresight: foresight.clone() };
-    let running = proxy::start(settings, Arc::new(door)).await?;
-    if let Some(foresight) = foresight {
-        foresight.begin(running.early());
-    }
-    let git = without_git(&manager, order, around)?;
-    let ended = {
-        let (ca, bundle) = (running.ca_file(), running.bundle_file());
-        let gateway = Gateway { url: running.url(), ca: &ca, bundle: &bundle };
-        let words =
-            if around.output.is_json() || around.output.is_quiet() { Words::Kept } else { Words::Passed };
-        let arguments = manager.kind.arguments(&order.arguments);
-        let mut variables = manager.kind.environment(&gateway);
-        variables.extend(git.iter().flat_map(NoGit::variables));
-        let folder = &around.folder;
-        process::run(&manager.program, &arguments, folder, &variables, words, RUN_LIMIT, &book).await?
-    };
-    let requests = running.log();
-    drop(running);
-    let mut report = report(around, &gate, Vec::new());
+    let settings = npm.map(|says| &says.settings);
+    let fetched = run.fetch(&gate, registries, settings, locked.as_ref()).await;
+    report = run.report(&gate, Vec::new(), npm);
     if matches!(report.call(), Call::Deny | Call::Undecided) {
         report.end = End::Refused;
         return Ok(report);
     }
-    if let Some(asked) = git.as_ref().and_then(NoGit::asked) {
-        return Err(git_was_asked(&manager, order, around, asked));
+    if let Err(error) = fetched {
+        answers.forget();
+        return Err(error);
     }
-    if !ended.status.success() {
-        for refused in requests.iter().filter(|request| request.refused.is_some()) {
-            let reason = refused.refused.as_deref().unwrap_or_default();
-            around.output.warn(&format!("{} {}: {reason}", refused.method, refused.url));
-        }
-        let process::Ended { status, words } = ended;
-        return Err(RunError::Failed { command: order.command.clone(), status, words });
-    }
-    let on_warning = if order.dry_run { OnWarning::Accept } else { order.on_warning };
     // Manifests and lockfiles at most have changed: what lay there lies there.
     if transaction.give_back_untouched()? {
-        report.end = settle(&report, on_warning, around.interactive, ask).await;
+        let more = run.judge_rest(read_locked(&gate)?.as_ref(), &gate).await?;
+        report = run.report(&gate, more, npm);
+        report.end = settle(&report, run.on_warning(), around.interactive, ask).await;
         if report.end == End::Checked && !order.dry_run {
             transaction.commit()?;
         }
         return Ok(report);
     }
     // 4.
-    let lists = Lists::in_home(home);
+    let lists = Lists::in_home(&around.home);
     let progress = around.output.progress("comparing what was unpacked");
     let tree = read_tree(&root)?;
     let own = tree.own.clone();
-    let Compared { receipt, findings, present, scripted } = compare_tree(&root, tree, &gate, &lists).await?;
+    let compared = compare_tree(&root, tree, &gate, &lists).await?;
+    let Compared { mut receipt, mut findings, present, scripted } = compared;
+    let locked = read_locked(&gate)?;
+    findings.extend(run.judge_rest(locked.as_ref(), &gate).await?);
+    receipt.left_out = locked.as_ref().map(|locked| locked.left_out(&root)).unwrap_or_default();
     drop(progress);
-    report = self::report(around, &gate, findings);
+    report = run.report(&gate, findings, npm);
     // 5.
-    report.end = settle(&report, on_warning, around.interactive, ask).await;
+    report.end = settle(&report, run.on_warning(), around.interactive, ask).await;
     if report.end != End::Checked || order.dry_run {
         return Ok(report);
     }
     // 6.
-    let said = if order.ignore_scripts {
-        "No install scripts were run.".to_owned()
-    } else {
-        scripts::run(&manager, &root, &own, &scripted, around, &book).await?
-    };
+    let said = run.run_scripts(settings, locked.as_ref(), &own, &scripted).await?;
     let scripts = Scripting { said, packages: scripted };
     transaction.commit()?;
+    keep_lists(&gate, &present, &lists);
+    report.root = Some(root.clone());
+    report.end = End::Installed { receipt, scripts };
+    Ok(report)
+}
+
+/// Everything that stays the same from beginning to end.
+struct Run<'a> {
+    order: &'a Order,
+    around: &'a Surroundings,
+    manager: &'a Manager,
+    root: &'a Path,
+    book: &'a Book,
+    now: u64,
+}
+
+impl Run<'_> {
+    /// Step 2, where nothing is to be done: nothing is asked for, npm would change no file, and what lies there is
+    /// whole. Scripts change it, and it is not known whether they ran: with some it is made anew.
+    async fn find_nothing_to_do(
+        &self,
+        says: &NpmSays,
+        locked: &Locked,
+        gate: &Gatekeeper,
+        ask: &impl AsyncFn(&Report) -> bool,
+    ) -> Result<Option<Report>, RunError> {
+        let Self { order, around, root, .. } = self;
+        if order.arguments != ["install"] || !root.join("node_modules").is_dir() {
+            return Ok(None);
+        }
+        let project = Project { root: (*root).to_owned(), folder: around.folder.clone() };
+        if !locked.is_asked_for_by(&project.read_manifest().map_err(FlowError::from)?) {
+            return Ok(None);
+        }
+        let progress = around.output.progress("comparing what lies there");
+        let mirror = Mirror::make(&project, &[]).map_err(FlowError::from)?;
+        let npm = Npm::at(self.manager.program.clone());
+        let resolver = Resolver {
+            npm: &npm,
+            settings: &says.settings,
+            client: &gate.sources().npm,
+            allows_git: agreed_to_other_sources(order.on_warning, &around.policy),
+            now: self.now,
+        };
+        // Whatever is wrong comes up again where it can be said, and the project put back.
+        if resolver.resolve(&mirror, &[]).await.is_err()
+            || !mirror.changes().is_ok_and(|(changes, _)| changes.is_empty())
+        {
+            return Ok(None);
+        }
+        let Ok(tree) = read_tree(root) else { return Ok(None) };
+        let own = tree.own.clone();
+        let lists = Lists::in_home(&around.home);
+        let Ok(compared) = compare_tree(root, tree, gate, &lists).await else { return Ok(None) };
+        let Compared { mut receipt, mut findings, present, scripted } = compared;
+        receipt.left_out = locked.left_out(root);
+        let is_optional = |at: &String| locked.lockfile.entries.get(at).is_some_and(|entry| entry.optional);
+        let is_whole = receipt.installed == receipt.compared
+            && receipt.left_out.iter().all(is_optional)
+            && locked.holds(&present);
+        let has_scripts = !scripted.is_empty() || own.iter().any(npm_scripts::has_some);
+        if !is_whole || has_scripts {
+            return Ok(None);
+        }
+        findings.extend(self.judge_rest(Some(locked), gate).await?);
+        drop(progress);
+        let mut report = self.report(gate, findings, Some(says));
+        report.end = settle(&report, self.on_warning(), around.interactive, ask).await;
+        if report.end == End::Checked && !order.dry_run {
+            keep_lists(gate, &present, &lists);
+            let scripts = Scripting { said: NO_SCRIPTS.to_owned(), packages: scripted };
+            report.root = Some((*root).to_owned());
+            report.end = End::Installed { receipt, scripts };
+        }
+        Ok(Some(report))
+    }
+
+    /// Step 2.
+    fn set_aside(&self) -> Result<Transaction, RunError> {
+        let Self { order, root, manager, .. } = self;
+        let mut files: Vec<PathBuf> = Vec::new();
+        let mut modules = module_folders(root)?;
+        for folder in modules.iter().filter_map(|modules| modules.parent()) {
+            let code =
+                manager.kind.code_of_manifest(&root.join(folder)).filter(|_| !order.allow_project_code);
+            if let Some(what) = code {
+                return Err(RunError::ProjectCode { what });
+            }
+            files.push(folder.join("package.json"));
+            files.extend(manager.kind.files().iter().map(|name| folder.join(name)));
+        }
+        if manager.kind == Kind::Yarn {
+            let own = Path::new(".yarn");
+            let is_there = root.join(own).symlink_metadata().is_ok();
+            modules.push(if is_there { own.join("unplugged") } else { own.to_owned() });
+            files.push(own.join("install-state.gz"));
+        }
+        Ok(Transaction::guard(root, &files, &modules, MAX_MANIFEST_BYTES)?)
+    }
+
+    /// Step 3: once, or once more.
+    async fn fetch(
+        &self,
+        gate: &Arc<Gatekeeper>,
+        mut registries: Vec<Url>,
+        settings: Option<&Settings>,
+        locked: Option<&Locked>,
+    ) -> Result<(), RunError> {
+        let git = without_git(self.manager, self.order, self.around)?;
+        let (mut ended, mut requests) =
+            self.fetch_from(gate, registries.clone(), settings, locked, git.as_ref()).await?;
+        let is_denied = || matches!(self.report(gate, Vec::new(), None).call(), Call::Deny | Call::Undecided);
+        if !ended.status.success() && !is_denied() {
+            let elsewhere = self.find_elsewhere(gate, &registries, locked, &requests).await?;
+            if !elsewhere.is_empty() {
+                let hosts: Vec<String> = elsewhere.iter().map(shown_host).collect();
+                let hosts = trust::text::printable(&hosts.join(", "), 300);
+                self.around
+                    .output
+                    .note(&format!("the registry has tarballs on {hosts}; once more, with that"));
+                registries.extend(elsewhere);
+                (ended, requests) = self.fetch_from(gate, registries, settings, locked, git.as_ref()).await?;
+            }
+        }
+        if let Some(asked) = git.as_ref().and_then(NoGit::asked) {
+            return Err(git_was_asked(self.manager, self.order, self.around, asked));
+        }
+        if ended.status.success() {
+            return Ok(());
+        }
+        // What the report says anyway need not be said twice.
+        for refused in requests.iter().filter(|request| request.refused.is_some() && !is_denied()) {
+            let reason = refused.refused.as_deref().unwrap_or_default();
+            self.around.output.warn(&format!("{} {}: {reason}", refused.method, refused.url));
+        }
+        let process::Ended { status, words } = ended;
+        Err(RunError::Failed { command: self.order.command.clone(), status, words })
+    }
+
+    /// Servers that were refused, though the registry or the lockfile has tarballs there: of what is signed, or
+    /// where somebody agreed to what comes from no registry.
+    async fn find_elsewhere(
+        &self,
+        gate: &Gatekeeper,
+        registries: &[Url],
+        locked: Option<&Locked>,
+        requests: &[Passed],
+    ) -> Result<BTreeSet<Url>, RunError> {
+        let refused: Vec<&str> = requests
+            .iter()
+            .filter(|request| request.refused.is_some())
+            .map(|request| request.url.as_str())
+            .collect();
+        let known = gate.announced_places().into_iter();
+        let places: BTreeSet<Placed> = known
+            .chain(locked.iter().flat_map(|locked| locked.places_elsewhere()))
+            .filter(|placed| !registries.iter().any(|registry| same_host(registry, &placed.host)))
+            .filter(|placed| refused.iter().any(|url| is_at(url, &placed.host)))
+            .collect();
+        let agreed = agreed_to_other_sources(self.order.on_warning, &self.around.policy);
+        for placed in &places {
+            if !agreed && !gate.is_signed(placed).await {
+                let Placed { name, version, host } = placed;
+                let host = shown_host(host);
+                let what =
+                    format!("{name}@{version} comes from {host}, which is not the configured registry");
+                return Err(FlowError::Source(trust::text::printable(&what, 400)).into());
+            }
+        }
+        Ok(places.into_iter().map(|placed| placed.host).collect())
+    }
+
+    async fn fetch_from(
+        &self,
+        gate: &Arc<Gatekeeper>,
+        registries: Vec<Url>,
+        npm: Option<&Settings>,
+        locked: Option<&Locked>,
+        git: Option<&NoGit>,
+    ) -> Result<(process::Ended, Vec<Passed>), RunError> {
+        let kind = self.manager.kind;
+        let settings = proxy::Settings {
+            registries,
+            upstream_proxy: upstream_proxy(),
+            upstream_no_proxy: upstream_no_proxy(),
+            extra_roots: gate.sources().npm.config().ca_pem().unwrap_or_default().to_vec(),
+            ..proxy::Settings::default()
+        };
+        let foresight = (kind == Kind::Npm).then(|| Arc::new(foresee(gate, self.root, self.now)));
+        let door = Door { gate: Arc::clone(gate), foresight: foresight.clone() };
+        let running = proxy::start(settings, Arc::new(door)).await?;
+        if let Some(foresight) = foresight {
+            foresight.begin(running.early());
+        }
+        if let Some(locked) = locked {
+            let config = gate.sources().npm.config();
+            let cache = config.cache();
+            let missing = locked
+                .needed()
+                .filter(|tarball| !cache.is_some_and(|cache| npm_cache::holds(cache, &tarball.integrity)));
+            running.fetch_ahead(missing.filter_map(|tarball| {
+                let url = tarball.url.clone()?;
+                let authorization = config.authorization_for(&url).map(|value| value.into_header_value());
+                Some(Ahead { authorization, ..Ahead::from(url) })
+            }));
+        }
+        let (ca, bundle) = (running.ca_file(), running.bundle_file());
+        let gateway = Gateway { url: running.url(), ca: &ca, bundle: &bundle };
+        let arguments = match npm {
+            Some(settings) => npm_arguments(settings, &self.order.arguments),
+            None => kind.arguments(&self.order.arguments),
+        };
+        let mut variables = kind.environment(&gateway);
+        variables.extend(match git {
+            Some(nothing) => nothing.variables(),
+            None => git::own_way(upstream_proxy().as_ref()),
+        });
+        let (program, folder) = (&self.manager.program, &self.around.folder);
+        let ended =
+            process::run(program, &arguments, folder, &variables, self.words(), RUN_LIMIT, self.book).await?;
+        Ok((ended, running.log()))
+    }
+
+    /// Step 4, what npm's lockfile names and nobody judged yet.
+    async fn judge_rest(&self, locked: Option<&Locked>, gate: &Gatekeeper) -> Result<Vec<Finding>, RunError> {
+        let Some(locked) = locked else { return Ok(Vec::new()) };
+        let rest = locked.rest(self.root, &gate.known());
+        if rest.is_empty() {
+            return Ok(Vec::new());
+        }
+        let wanted: BTreeSet<String> = rest.iter().map(|subject| subject.location.clone()).collect();
+        // A bundled package is in its parent's tarball.
+        let parents =
+            |subject: &Subject| wanted.contains(&subject.location) || locked.is_parent(subject, &wanted);
+        let subjects: Vec<Subject> = locked.subjects().into_iter().filter(parents).collect();
+        let found = find_out(subjects, &gate.sources().npm, self.around, self.now).await;
+        let findings = found.map_err(FlowError::from)?.findings.into_iter();
+        Ok(findings.filter(|finding| wanted.contains(&finding.subject.location)).collect())
+    }
+
+    /// Step 6.
+    async fn run_scripts(
+        &self,
+        npm: Option<&Settings>,
+        locked: Option<&Locked>,
+        own: &[Value],
+        scripted: &[Scripted],
+    ) -> Result<String, RunError> {
+        let none = || "No install scripts were run.".to_owned();
+        let Some(settings) = npm else {
+            return match self.order.ignore_scripts {
+                true => Ok(none()),
+                false => scripts::run(self.manager, self.root, own, scripted, self.words(), self.book).await,
+            };
+        };
+        let project = own.first().unwrap_or(&Value::Null);
+        let scripts = Scripts::find(self.root, locked, project, scripted);
+        if scripts.is_empty() && scripted.is_empty() {
+            return Ok(NO_SCRIPTS.to_owned());
+        }
+        if scripts.is_empty() || self.order.ignore_scripts || settings.ignores_scripts() {
+            return Ok(none());
+        }
+        let place =
+            npm_scripts::Place { npm: &self.manager.program, root: self.root, settings, book: self.book };
+        scripts.run(&place).await
+    }
+
+    /// Where nothing is installed, nobody needs to agree.
+    fn on_warning(&self) -> OnWarning {
+        if self.order.dry_run { OnWarning::Accept } else { self.order.on_warning }
+    }
+
+    fn words(&self) -> Words {
+        let output = &self.around.output;
+        if output.is_json() || output.is_quiet() || self.order.silent { Words::Kept } else { Words::Passed }
+    }
+
+    /// What the gate and the comparison found, not yet what was done.
+    fn report(&self, gate: &Gatekeeper, more: Vec<Finding>, npm: Option<&NpmSays>) -> Report {
+        let mut findings: Vec<_> = gate.arrived().into_iter().map(|arrived| arrived.finding).collect();
+        findings.extend(more);
+        let lookup = gate.sources().lookup.as_ref();
+        Report {
+            command: "install",
+            network: self.around.network.as_ref().map(|(name, _)| name.clone()),
+            assessment: Assessment {
+                head: lookup.and_then(|lookup| lookup.answers.head()),
+                offline: lookup.and_then(|lookup| lookup.answers.offline()),
+                findings,
+            },
+            policy: Arc::clone(&self.around.policy),
+            settings: npm.map(|says| says.settings.noted()).unwrap_or_default(),
+            root: None,
+            end: End::Checked,
+        }
+    }
+}
+
+/// What is said where there are none.
+const NO_SCRIPTS: &str = "There are no install scripts.";
+
+/// What npm is told: the user's own words, but where the project sets what would open a gap, what the user set.
+fn npm_arguments(settings: &Settings, user: &[OsString]) -> Vec<OsString> {
+    let overruled = settings.flags(Phase::Quiet).into_iter().chain(settings.lockfile_version_flag());
+    overruled.chain(Kind::Npm.arguments(user)).collect()
+}
+
+/// Whether a request, as the proxy notes it, went to a host.
+fn is_at(request: &str, host: &Url) -> bool {
+    let url =
+        if request.contains("://") { request.to_owned() } else { format!("{}://{request}", host.scheme()) };
+    Url::parse(&url).is_ok_and(|url| same_host(&url, host))
+}
+
+/// What the tarballs that lie there hold, for the next time that they come out of a cache.
+fn keep_lists(gate: &Gatekeeper, present: &BTreeMap<(String, String), Integrity>, lists: &Lists) {
     for arrived in gate.arrived() {
         let (Some(files), Ok(name)) = (&arrived.files, arrived.finding.subject.name.parse()) else {
             continue;
@@ -253,9 +556,26 @@ pub(crate) async fn run(
             tracing::warn!(%error, "the file list of {name}@{version} was not kept");
         }
     }
-    report.root = Some(root);
-    report.end = End::Installed { receipt, scripts };
-    Ok(report)
+}
+
+/// The folder that the package manager works on when it is started in `folder`. npm itself is asked where a
+/// package.json further up has workspaces; where there is no package.json at all, npm makes one.
+async fn find_root_of(manager: &Manager, folder: &Path) -> Result<PathBuf, RunError> {
+    let found = find_root(manager.kind, folder);
+    if manager.kind != Kind::Npm {
+        return found.ok_or_else(|| RunError::NoProject { folder: folder.to_owned() });
+    }
+    let Some(found) = found else { return Ok(folder.to_owned()) };
+    let has_workspaces = |place: &Path| {
+        let bytes = read_bounded(&place.join("package.json"), MAX_MANIFEST_BYTES).ok().flatten();
+        let manifest: Option<Value> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        manifest.is_some_and(|manifest| manifest.get("workspaces").is_some())
+    };
+    if found.ancestors().skip(1).any(has_workspaces) {
+        let npm = Npm::at(manager.program.clone());
+        return Ok(Project::find(&npm, folder).await.map_err(FlowError::from)?.root);
+    }
+    Ok(found)
 }
 
 /// What npm will ask for.
@@ -276,7 +596,8 @@ pub(crate) async fn find_manager(command: &str, project: &Path, home: &Path) -> 
         "npm" => (Kind::Npm, String::new()),
         "pnpm" => (Kind::Pnpm, String::new()),
         "yarn" => {
-            let version = ask_version(&program).await?;
+            // Which of two it is decides what it is told: this is asked every time.
+            let version = say_version(&program).await?;
             (kind_of_yarn(&version), version)
         }
         "bun" => (Kind::Bun, String::new()),
@@ -285,8 +606,13 @@ pub(crate) async fn find_manager(command: &str, project: &Path, home: &Path) -> 
     Ok(Manager { kind, program, version })
 }
 
+async fn ask_version(program: &Path, answers: &Answers) -> Result<String, ProcessError> {
+    let question = Question { program, words: &["--version"], folder: None };
+    answers.to(question, say_version(program)).await
+}
+
 /// In an empty folder, where no project says which version it wants.
-async fn ask_version(program: &Path) -> Result<String, ProcessError> {
+async fn say_version(program: &Path) -> Result<String, ProcessError> {
     let neutral =
         tempfile::tempdir().map_err(|source| ProcessError::Spawn { program: program.to_owned(), source })?;
     let quiet =
@@ -295,13 +621,21 @@ async fn ask_version(program: &Path) -> Result<String, ProcessError> {
     process::ask(program, &["--version"], neutral.path(), &quiet, QUESTION_LIMIT).await
 }
 
+/// What step 1 leaves.
+struct Prepared {
+    gate: Arc<Gatekeeper>,
+    registries: Vec<Url>,
+    says: NpmSays,
+}
+
 /// Step 1: whom to ask, and which registries this run may reach.
 async fn prepare(
     manager: &Manager,
     root: &Path,
     around: &Surroundings,
+    answers: &Answers,
     now: u64,
-) -> Result<(Gatekeeper, Vec<Url>), RunError> {
+) -> Result<Prepared, RunError> {
     let lookup = async {
         match &around.network {
             None => Ok(None),
@@ -312,18 +646,20 @@ async fn prepare(
             }
         }
     };
-    let config = async {
-        let config = NpmConfig::load(root).await.map_err(FlowError::from)?;
-        let npm = NpmClient::new(&around.http, config).map_err(FlowError::Registry)?;
-        reach(&npm).await?;
-        Ok(npm)
+    let npm = async {
+        let npm = match manager.kind {
+            Kind::Npm => Npm::at(manager.program.clone()),
+            _ => Npm::find(root).map_err(FlowError::from)?,
+        };
+        let says = ask_npm(&npm, root, answers).await.map_err(FlowError::from)?;
+        let project = Project { root: root.to_owned(), folder: around.folder.clone() };
+        let client = client_for(around, &project, &says)?;
+        reach(&client).await?;
+        Ok((says, client))
     };
-    let own = async { Ok(own_registry(manager, root).await) };
-    let builtin = async {
-        let npm = Npm::find(root).map_err(FlowError::from)?;
-        Ok(builtin_registry(&npm).await?)
-    };
-    let (lookup, npm, own, builtin) = tokio::try_join!(lookup, config, own, builtin)?;
+    let own = async { Ok(own_registry(manager, root, answers).await) };
+    let (lookup, (says, npm), own) = tokio::try_join!(lookup, npm, own)?;
+    let builtin = says.builtin.clone();
     let mut registries: Vec<Url> = npm.config().registries().cloned().chain(own).chain(builtin).collect();
     registries.sort();
     registries.dedup();
@@ -333,7 +669,7 @@ async fn prepare(
         coordinator: around.network.as_ref().and_then(|(_, network)| network.coordinator.clone()),
         policy: Arc::clone(&around.policy),
     };
-    Ok((Gatekeeper::new(sources), registries))
+    Ok(Prepared { gate: Arc::new(Gatekeeper::new(Arc::new(sources))), registries, says })
 }
 
 /// Step 3: no git, unless what comes from no registry was agreed to. yarn 4 runs scripts of a repository to make
@@ -357,14 +693,16 @@ fn git_was_asked(manager: &Manager, order: &Order, around: &Surroundings, asked:
 }
 
 /// The registry that the package manager itself would ask, where that is not npm's.
-async fn own_registry(manager: &Manager, root: &Path) -> Option<Url> {
+async fn own_registry(manager: &Manager, root: &Path, answers: &Answers) -> Option<Url> {
     let arguments: &[&str] = match manager.kind {
         Kind::Npm | Kind::Bun => return None,
         Kind::Pnpm | Kind::YarnClassic => &["config", "get", "registry"],
         Kind::Yarn => &["config", "get", "npmRegistryServer"],
     };
     let quiet = manager.kind.own_program();
-    let answer = process::ask(&manager.program, arguments, root, &quiet, QUESTION_LIMIT).await.ok()?;
+    let question = Question { program: &manager.program, words: arguments, folder: Some(root) };
+    let ask = process::ask(&manager.program, arguments, root, &quiet, QUESTION_LIMIT);
+    let answer = answers.to(question, ask).await.ok()?;
     Url::parse(answer.lines().last()?.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
 }
 
@@ -379,24 +717,4 @@ pub(crate) fn upstream_proxy() -> Option<Url> {
 pub(crate) fn upstream_no_proxy() -> Option<String> {
     let names = ["no_proxy", "NO_PROXY", "npm_config_noproxy"];
     names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-}
-
-/// What the gate and the comparison found, not yet what was done.
-fn report(around: &Surroundings, gate: &Gatekeeper, more: Vec<crate::install::assess::Finding>) -> Report {
-    let mut findings: Vec<_> = gate.arrived().into_iter().map(|arrived| arrived.finding).collect();
-    findings.extend(more);
-    let lookup = gate.sources().lookup.as_ref();
-    Report {
-        command: "install",
-        network: around.network.as_ref().map(|(name, _)| name.clone()),
-        assessment: Assessment {
-            head: lookup.and_then(|lookup| lookup.answers.head()),
-            offline: lookup.and_then(|lookup| lookup.answers.offline()),
-            findings,
-        },
-        policy: Arc::clone(&around.policy),
-        settings: Vec::new(),
-        root: None,
-        end: End::Checked,
-    }
 }

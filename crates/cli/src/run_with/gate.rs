@@ -4,12 +4,12 @@
 //! 1. It can be read: one package, within limits, every reader alike.
 //! 2. It is the package and version that the address stands for: what a document of this run says of it, or
 //!    the path that registries use.
-//! 3. It has the hash that the document announced.
-//! 4. Its verdict, with every manifest that the package manager was shown of it in this run, and the policy.
+//! 3. Its verdict, with every manifest that the package manager was shown of it in this run, and the policy.
+//! 4. It has the hash that the document announced.
 //!
 //! Documents pass as they are; they are read for steps 2 to 4. Nothing here is decided by a document alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -18,7 +18,8 @@ use proxy::{Asked, Gate, Ruling};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
-use trust::policy::{Line, Policy, Released, Rule};
+use trust::policy::{Line, Policy, Rule};
+use trust::record::ReleaseStatus;
 use trust::text::printable;
 use trust::verdict::Verdict;
 use trust::{Integrity, PackageName, Version};
@@ -28,9 +29,10 @@ use super::lookup::Lookup;
 use crate::install::ages;
 use crate::install::assess::{self, Fetched, Finding, Outcome, Said, Subject, assess_arrived};
 use crate::install::decision::{Call, call, in_words, line};
-use crate::install::entries::{Origin, Problem, Source, Tarball};
+use crate::install::entries::{Origin, Problem, Source, Tarball, same_host, shown_host};
 use crate::install::evidence::LegacySource;
 use crate::install::foresight::Foresight;
+use crate::install::locked::{Known, Locked, clean};
 use crate::install::unpacked::Files;
 
 /// Documents of one name that are kept: the short form, the long form, and as many again that differ.
@@ -45,10 +47,21 @@ const SMALL: usize = 64 * 1024;
 /// What is behind an address, as a document of the registry says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Announced {
-    host: String,
+    url: Url,
     name: String,
     version: String,
     integrity: Option<Integrity>,
+}
+
+/// A tarball, and the server that it lies on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Placed {
+    /// Whose.
+    pub(crate) name: String,
+    /// Its version.
+    pub(crate) version: String,
+    /// Scheme, host and port.
+    pub(crate) host: Url,
 }
 
 /// A tarball that came, and what was found about it.
@@ -82,6 +95,8 @@ pub(crate) struct Gatekeeper {
     announced: Mutex<HashMap<String, Vec<Announced>>>,
     documents: Mutex<HashMap<PackageName, Vec<Bytes>>>,
     arrived: Mutex<BTreeMap<(String, String, Integrity), Arrived>>,
+    /// Manifests that npm takes out of its lockfile, by name and version.
+    expected: Mutex<BTreeMap<(String, String), Vec<Value>>>,
 }
 
 /// A document about a package, as far as addresses go.
@@ -117,13 +132,64 @@ struct Manifests<'a> {
 
 impl Gatekeeper {
     /// A gate that asks `sources`.
-    pub(crate) fn new(sources: Sources) -> Self {
+    pub(crate) fn new(sources: Arc<Sources>) -> Self {
         Self {
-            sources: Arc::new(sources),
+            sources,
             announced: Mutex::default(),
             documents: Mutex::default(),
             arrived: Mutex::default(),
+            expected: Mutex::default(),
         }
+    }
+
+    /// Another that asks the same, and has seen nothing yet.
+    pub(crate) fn anew(&self) -> Self {
+        Self::new(Arc::clone(&self.sources))
+    }
+
+    /// Judges each tarball also with the manifest that the lockfile has of it: npm installs by that.
+    pub(crate) fn expect(&self, locked: &Locked) {
+        let mut expected = lock(&self.expected);
+        for subject in locked.subjects() {
+            if let (Some(version), Some(manifest)) = (subject.version, subject.manifest) {
+                let manifests = expected.entry((subject.name, clean(&version).to_owned())).or_default();
+                if !manifests.contains(&manifest) {
+                    manifests.push(manifest);
+                }
+            }
+        }
+    }
+
+    /// The tarballs that were judged.
+    pub(crate) fn known(&self) -> BTreeSet<Known> {
+        let arrived = lock(&self.arrived);
+        let known = arrived
+            .keys()
+            .map(|(name, version, integrity)| (name.clone(), clean(version).to_owned(), *integrity));
+        known.collect()
+    }
+
+    /// Where the registry says that tarballs lie.
+    pub(crate) fn announced_places(&self) -> Vec<Placed> {
+        let announced = lock(&self.announced);
+        let places = announced.values().flatten().filter_map(|one| {
+            Some(Placed { name: one.name.clone(), version: one.version.clone(), host: origin_of(&one.url)? })
+        });
+        places.collect()
+    }
+
+    /// Whether a release is on record and stands: then its bytes are the signed ones, wherever they come from.
+    pub(crate) async fn is_signed(&self, placed: &Placed) -> bool {
+        let (Some(lookup), Ok(name), Ok(version)) =
+            (&self.sources.lookup, placed.name.parse::<PackageName>(), placed.version.parse::<Version>())
+        else {
+            return false;
+        };
+        self.is_enrolled(&name).await
+            && lookup
+                .release(&name, &version)
+                .await
+                .is_ok_and(|record| record.status == ReleaseStatus::Active)
     }
 
     /// Whom it asks.
@@ -194,8 +260,7 @@ impl Gatekeeper {
             manifest: None,
             source: Ok(Source::Tarball(tarball)),
         };
-        let mut finding =
-            Finding { subject, outcome, notes: vec![], files: None, released: Released::NotAsked };
+        let mut finding = Finding::new(subject, outcome);
         self.look_up_age(&mut finding).await;
         self.keep(Arrived { finding, integrity, files: Some(files) });
     }
@@ -236,20 +301,6 @@ impl Gatekeeper {
             return self.refused(url, Some(integrity), "identity", &expected, &format!("{name}@{version}"));
         }
         // 3.
-        if let Some(expected) = announced
-            .iter()
-            .filter_map(|announced| announced.integrity)
-            .find(|expected| *expected != integrity)
-        {
-            return self.refused(
-                url,
-                Some(integrity),
-                "bytes: the registry serves others than it announces",
-                &expected.to_string(),
-                &integrity.to_string(),
-            );
-        }
-        // 4.
         let subject = Subject {
             location: format!("{name}@{version}"),
             name: name.to_string(),
@@ -264,6 +315,12 @@ impl Gatekeeper {
             })),
         };
         let mut finding = self.find(subject, &name, &version, Arc::clone(&fetched)).await;
+        // 4.
+        let other = announced.iter().filter_map(|one| one.integrity).find(|expected| *expected != integrity);
+        if let Some(expected) = other.filter(|_| self.call(&finding) != Call::Deny) {
+            let what = "bytes: the registry serves others than it announces";
+            return self.refused(url, Some(integrity), what, &expected.to_string(), &integrity.to_string());
+        }
         self.look_up_age(&mut finding).await;
         let files = fetched.read.as_ref().ok().map(|read| Arc::clone(&read.files));
         Arrived { finding, integrity, files }
@@ -277,13 +334,7 @@ impl Gatekeeper {
         version: &str,
         fetched: Arc<Fetched>,
     ) -> Finding {
-        let undecided = |subject: Subject, reason: String| Finding {
-            subject,
-            outcome: Outcome::Undecided(reason),
-            notes: vec![],
-            files: None,
-            released: Released::NotAsked,
-        };
+        let undecided = |subject: Subject, reason: String| Finding::new(subject, Outcome::Undecided(reason));
         let mut manifests: Vec<Option<Value>> = Vec::new();
         let mut answers = None;
         if let Some(lookup) = &self.sources.lookup {
@@ -300,6 +351,9 @@ impl Gatekeeper {
                     }
                 }
                 manifests = self.manifests(name, version);
+                let expected =
+                    lock(&self.expected).get(&(name.to_string(), clean(version).to_owned())).cloned();
+                manifests.extend(expected.into_iter().flatten().map(Some));
             }
             answers = Some((package, release));
         }
@@ -358,16 +412,16 @@ impl Gatekeeper {
     fn announced_at(&self, url: &Url) -> Vec<Announced> {
         let announced = lock(&self.announced).get(url.path()).cloned().unwrap_or_default();
         let host = url.host_str().unwrap_or_default();
-        let here: Vec<Announced> = announced.iter().filter(|one| one.host == host).cloned().collect();
+        let here: Vec<Announced> =
+            announced.iter().filter(|one| one.url.host_str() == Some(host)).cloned().collect();
         if here.is_empty() { announced } else { here }
     }
 
     fn origin(&self, url: &Url, name: &PackageName) -> Origin {
         let config = self.sources.npm.config();
-        let known = config.registry_for(name).url.host_str() == url.host_str()
-            || config.registries().any(|registry| registry.host_str() == url.host_str());
-        let host = || printable(url.host_str().unwrap_or("nowhere"), 100);
-        if known { Origin::Registry } else { Origin::OtherHost(host()) }
+        let own = config.registry_for(name).url;
+        let known = std::iter::once(&own).chain(config.registries()).any(|registry| same_host(registry, url));
+        if known { Origin::Registry } else { Origin::OtherHost(shown_host(url)) }
     }
 
     fn refused(
@@ -392,13 +446,7 @@ impl Gatekeeper {
             manifest: None,
             source: Err(problem.clone()),
         };
-        let finding = Finding {
-            subject,
-            outcome: Outcome::Refused(problem),
-            notes: vec![],
-            files: None,
-            released: Released::NotAsked,
-        };
+        let finding = Finding::new(subject, Outcome::Refused(problem));
         Arrived { finding, integrity: integrity.unwrap_or_else(|| Integrity::of(b"")), files: None }
     }
 
@@ -439,7 +487,7 @@ impl Gatekeeper {
             let Some(Dist { tarball: Some(tarball), integrity }) = dist else { return };
             let Ok(url) = Url::parse(&tarball) else { return };
             let one = Announced {
-                host: url.host_str().unwrap_or_default().to_owned(),
+                url: url.clone(),
                 name: named.unwrap_or_else(|| name.clone()),
                 version,
                 integrity: integrity.and_then(|text| text.parse().ok()),
@@ -543,6 +591,12 @@ impl Gate for Door {
     }
 }
 
+/// Scheme, host and port of an address, and no more.
+pub(crate) fn origin_of(url: &Url) -> Option<Url> {
+    let is_fine = matches!(url.scheme(), "http" | "https") && url.has_host();
+    is_fine.then(|| Url::parse(&url.origin().ascii_serialization()).ok()).flatten()
+}
+
 /// What stands against a finding, in one sentence.
 fn words(finding: &Finding, policy: &Policy) -> String {
     let subject = &finding.subject;
@@ -564,11 +618,6 @@ fn words(finding: &Finding, policy: &Policy) -> String {
         },
     };
     printable(&format!("{target} {reason}"), 400)
-}
-
-/// Build metadata is not part of a published version.
-fn clean(version: &str) -> &str {
-    version.split_once('+').map_or(version, |(clean, _)| clean)
 }
 
 /// `/name/-/name-1.0.0.tgz` and `/@scope/name/-/name-1.0.0.tgz`, which every registry uses.

@@ -1,6 +1,6 @@
 //! What stands in git's place while a package manager runs, until somebody agreed to what comes from no registry:
 //! a repository is fetched past the proxy, and npm 10 and yarn 4 run scripts of it to make a package of it, before
-//! anything could be compared. Fetches nothing; says which repository was asked for.
+//! anything could be compared. Fetches nothing; says which repository was asked for. And how git goes once they did.
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use trust::text::printable;
+use url::Url;
 
 /// The file beside the program with what it was asked, one argument a line.
 const ASKED: &str = "asked";
@@ -18,6 +19,9 @@ printf '%s\\n' \"$@\" >> \"${0%/*}/asked\"
 echo '3pm: a repository is not fetched before somebody agreed to it' >&2
 exit 128
 ";
+
+/// Where git takes settings from that stand above every file, as `git -c` hands them to what it starts.
+const PARAMETERS: &str = "GIT_CONFIG_PARAMETERS";
 
 /// git, as long as this lives and the variables are set.
 #[derive(Debug)]
@@ -65,6 +69,22 @@ impl NoGit {
     }
 }
 
+/// What lets git go its own way once somebody agreed: as the user set it up, not through a proxy whose authority it
+/// does not know.
+pub(crate) fn own_way(upstream_proxy: Option<&Url>) -> Vec<(&'static str, OsString)> {
+    let around = upstream_proxy.map(Url::as_str).unwrap_or_default();
+    let setting = format!("'http.proxy={around}'");
+    let all = match std::env::var_os(PARAMETERS).filter(|known| !known.is_empty()) {
+        Some(mut known) => {
+            known.push(" ");
+            known.push(setting);
+            known
+        }
+        None => setting.into(),
+    };
+    vec![(PARAMETERS, all)]
+}
+
 fn is_repository(word: &str) -> bool {
     !word.starts_with('-') && (word.contains("://") || word.contains('@') && word.contains(':'))
 }
@@ -88,6 +108,20 @@ mod tests {
             assert_eq!(ended.status.code(), Some(128), "{ended:?}");
         }
         assert_eq!(git.asked().unwrap(), "git, git@git.example:b.git, https://git.example/a.git");
+    }
+
+    #[test]
+    fn once_somebody_agreed_no_proxy_of_ours_is_in_its_way() {
+        let ask = |upstream: Option<&Url>| {
+            let git = Command::new("git")
+                .args(["config", "--get", "http.proxy"])
+                .env("https_proxy", "http://127.0.0.1:1")
+                .envs(own_way(upstream))
+                .output();
+            String::from_utf8(git.unwrap().stdout).unwrap()
+        };
+        assert_eq!(ask(None), "\n");
+        assert_eq!(ask(Some(&"http://proxy.example:3128".parse().unwrap())), "http://proxy.example:3128/\n");
     }
 
     #[test]

@@ -13,7 +13,6 @@ use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 use trust::{Integrity, PackageName, Version};
 
-use crate::install::entries::{Checked, Source};
 use crate::install::project::read_bounded;
 use crate::install::unpacked::{FileOnDisk, Files};
 
@@ -84,17 +83,6 @@ impl Lists {
         file.write_all(&serde_json::to_vec(&stored)?)?;
         file.persist(&path).map_err(|error| error.error)?;
         Ok(())
-    }
-
-    /// Remembers the tarballs of a tree.
-    pub(crate) fn note_all(&self, checked: &Checked, files: &BTreeMap<String, Arc<Files>>) {
-        for (location, source) in checked {
-            let (Ok(Source::Tarball(tarball)), Some(files)) = (source, files.get(location)) else { continue };
-            let Some(version) = &tarball.version else { continue };
-            if let Err(error) = self.note(&tarball.name, &version.to_string(), tarball.integrity, files) {
-                tracing::warn!(%error, "the file list of {}@{version} was not kept", tarball.name);
-            }
-        }
     }
 
     fn load(&self, name: &PackageName, version: &str) -> Option<Stored> {

@@ -83,9 +83,8 @@ impl Kind {
         let mut all: Vec<OsString> = Vec::new();
         let behind: Vec<OsString> = match self {
             Self::Npm => {
-                ["--ignore-scripts=true", "--audit=false", "--fund=false", "--update-notifier=false"]
-                    .map(OsString::from)
-                    .into()
+                // Before them stand the flags of `install::settings`.
+                ["--ignore-scripts=true", "--global=false", "--location=project"].map(OsString::from).into()
             }
             Self::Pnpm => vec!["--ignore-scripts".into(), "--ignore-pnpmfile".into()],
             Self::YarnClassic => vec!["--ignore-scripts".into()],

@@ -1,5 +1,5 @@
-//! `3pm run-with`: an install by any package manager, held to the same rule as `3pm install`. Start reading
-//! at `flow`. This file ties it to the command line; it makes no verdict and no decision.
+//! Every install, by any package manager: nothing unverified is unpacked, nothing unpacked runs before it was
+//! compared, and a project ends as it was or complete. Start reading at `flow`. This file ties it to the command line; it makes no verdict and no decision.
 
 mod compare;
 pub(crate) mod exec;
@@ -9,6 +9,7 @@ mod git;
 pub(crate) mod lists;
 mod lookup;
 pub(crate) mod manager;
+mod npm_scripts;
 mod orphan;
 mod plug;
 mod process;
@@ -25,32 +26,42 @@ use crate::args::{InstallArgs, ManagedArgs, ManagerName, QuestionArgs, RunWithAr
 use crate::context::Context;
 use crate::errors::{Failure, Outcome};
 use crate::exit::{self, ExitCode};
-use crate::install::{self, report::Report};
+use crate::install::{self, Surroundings, report::Report};
 
 /// Runs a package manager behind the gate.
 pub(crate) async fn run(context: &Context, args: RunWithArgs) -> Outcome {
     let around = install::surroundings(context)?;
     let order = Order {
         command: args.manager.as_str().to_owned(),
+        ignore_scripts: args.ignore_scripts || wants_no_scripts(&args.arguments),
         arguments: args.arguments,
         on_warning: args.question.on_warning(),
         dry_run: args.dry_run,
-        ignore_scripts: args.ignore_scripts,
         allow_project_code: args.allow_project_code,
+        silent: false,
     };
-    let home = context.home()?;
-    let report = flow::run(&order, &around, &home, &|| context.now(), &async |report: &Report| {
+    let report = flow::run(&order, &around, &|| context.now(), &async |report: &Report| {
         install::ask(context, report).await
     })
     .await;
+    finish(context, &around, report)
+}
+
+fn finish(context: &Context, around: &Surroundings, report: Result<Report, RunError>) -> Outcome {
     match report {
-        Ok(report) => install::finish(context, &around, Ok(report)),
-        Err(RunError::Flow(error)) => install::finish(context, &around, Err(error)),
+        Ok(report) => install::finish(context, around, Ok(report)),
+        Err(RunError::Flow(error)) => install::finish(context, around, Err(error)),
         Err(error) => {
-            install::keep_seen(context, &around)?;
+            install::keep_seen(context, around)?;
             Err(failure(error))
         }
     }
+}
+
+/// Whether the package manager is told to run none: then none run in the second phase either.
+fn wants_no_scripts(arguments: &[OsString]) -> bool {
+    let flags = arguments.iter().take_while(|argument| *argument != "--");
+    flags.into_iter().any(|flag| flag == "--ignore-scripts" || flag == "--ignore-scripts=true")
 }
 
 /// What one of the short commands wants of the project's package manager.
@@ -94,10 +105,12 @@ pub(crate) async fn run_managed(context: &Context, intent: Intent, args: Managed
     run(context, args).await
 }
 
-/// `3pm install` where the project has another package manager than npm.
-pub(crate) async fn run_install(context: &Context, manager: ManagerName, args: InstallArgs) -> Outcome {
+/// `3pm install`, in the words of the project's package manager.
+pub(crate) async fn run_install(context: &Context, args: InstallArgs) -> Outcome {
+    let manager = manager_of(&std::env::current_dir()?);
     let mut arguments: Vec<OsString> = Vec::new();
-    arguments.push(if args.packages.is_empty() { "install" } else { "add" }.into());
+    let adds = manager != ManagerName::Npm && !args.packages.is_empty();
+    arguments.push(if adds { "add" } else { "install" }.into());
     if args.save_dev && !args.packages.is_empty() {
         arguments.push(if manager == ManagerName::Bun { "--dev" } else { "-D" }.into());
     }

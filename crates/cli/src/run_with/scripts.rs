@@ -13,7 +13,6 @@ use super::flow::RunError;
 use super::manager::{Kind, Manager, find_program};
 use super::orphan::Book;
 use super::process::{self, Words};
-use crate::install::flow::Surroundings;
 use crate::install::scripted::Scripted;
 
 /// Compiling native code takes its time.
@@ -28,10 +27,9 @@ pub(crate) async fn run(
     root: &Path,
     own: &[Value],
     scripted: &[Scripted],
-    around: &Surroundings,
+    words: Words,
     book: &Book,
 ) -> Result<String, RunError> {
-    let words = if around.output.is_json() || around.output.is_quiet() { Words::Kept } else { Words::Passed };
     let go = async |program: &Path, arguments: &[&str], rest: &[String]| -> Result<(), RunError> {
         let rest = rest.iter().map(OsString::from);
         let arguments: Vec<OsString> = arguments.iter().map(OsString::from).chain(rest).collect();
@@ -60,8 +58,8 @@ pub(crate) async fn run(
         (Kind::Npm | Kind::Pnpm | Kind::YarnClassic | Kind::Bun, _) if nothing_to_build => {}
         // Without a name these two would rebuild everything.
         (Kind::Pnpm | Kind::Yarn, Allowed::Some { names, .. }) if names.is_empty() => {}
-        (Kind::Npm, Allowed::Everything) => go(&manager.program, &["rebuild"], &[]).await?,
-        (Kind::Npm, Allowed::Some { folders, .. }) => go(&manager.program, &rebuild, folders).await?,
+        // npm's are `npm_scripts`' matter.
+        (Kind::Npm, _) => {}
         (Kind::Pnpm, Allowed::Everything) => go(&manager.program, &["rebuild", "--pending"], &[]).await?,
         (Kind::Pnpm, Allowed::Some { names, .. }) => go(&manager.program, &["rebuild"], names).await?,
         // Builds what is to be built, the project's own included.

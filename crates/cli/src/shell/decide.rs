@@ -12,7 +12,6 @@ use super::Client;
 use super::once::{self, Once};
 use super::table::{Does, Table};
 use super::words::{Line, Word, parse_line};
-use crate::args::{InstallArgs, QuestionArgs};
 
 /// What to do.
 #[derive(Debug, Clone)]
@@ -34,8 +33,6 @@ pub(crate) struct Install {
     pub(crate) folder: Option<PathBuf>,
     /// What the package manager is told.
     pub(crate) arguments: Vec<OsString>,
-    /// The same as `3pm install` takes it, where that says exactly the same.
-    pub(crate) plain: Option<InstallArgs>,
     /// Whether the project's tests run afterwards.
     pub(crate) then_test: bool,
 }
@@ -329,10 +326,7 @@ fn install(
         }
         Err(refusal) => return Decision::Refuse(refusal),
     };
-    let plain = (client == Client::Npm && plain_name.is_none() && folder.is_none())
-        .then(|| as_plain_install(table, arguments, line, at))
-        .flatten();
-    Decision::Install(Install { folder, arguments: told, plain, then_test: plain_name.is_some() })
+    Decision::Install(Install { folder, arguments: told, then_test: plain_name.is_some() })
 }
 
 /// The folder that a flag names, the flag's place, and how many arguments it takes up.
@@ -357,42 +351,6 @@ fn folder_of(
         _ => Err(Refusal::new(format!("--{} names no project that 3pm could check", flag.name))
             .instead("go to the project's folder first")),
     }
-}
-
-/// `npm install`, with packages and the few flags that `3pm install` has too.
-fn as_plain_install(table: &Table, arguments: &[OsString], line: &Line, at: usize) -> Option<InstallArgs> {
-    let word = line.words.iter().find(|word| word.at == at)?;
-    if !word.certain
-        || !["install", "i", "add"].contains(&word.text.as_str())
-        || line.words.first() != Some(word)
-    {
-        return None;
-    }
-    let mut plain = InstallArgs {
-        packages: vec![],
-        save_dev: false,
-        question: QuestionArgs::default(),
-        dry_run: false,
-        ignore_scripts: false,
-    };
-    for flag in &line.flags {
-        match (flag.name.as_str(), flag.is_off(), &flag.value) {
-            ("D" | "save-dev", false, None) => plain.save_dev = true,
-            ("ignore-scripts", false, None) => plain.ignore_scripts = true,
-            ("dry-run", false, None) => plain.dry_run = true,
-            ("S" | "save" | "progress", false, None) | ("audit" | "fund" | "progress", true, _) => {}
-            _ => return None,
-        }
-    }
-    let packages = line.words.iter().filter(|word| word.at != at);
-    for package in packages {
-        if !package.certain || is_foreign(&package.text) || arguments.get(package.at)?.to_str().is_none() {
-            return None;
-        }
-        plain.packages.push(package.text.clone());
-    }
-    debug_assert!(table.abbreviates, "only npm comes here");
-    Some(plain)
 }
 
 /// A package that comes from no registry: a git repository, a URL. A path is none of these.

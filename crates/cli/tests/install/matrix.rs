@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::clients::{ATTACKED, Client, WITH_MODULES};
 use crate::harness::people::Ended;
-use crate::harness::proxy;
+use crate::harness::proxy::{self, Request, Response, Upstream};
 use crate::harness::world::World;
 use crate::project::Project;
 use crate::shelf::{put, stock, tarball};
@@ -528,6 +528,30 @@ fn repositories_are_named_and_nothing_of_theirs_runs_before_somebody_agreed() {
         assert_eq!(project.read(client.lockfile()), alone.read(client.lockfile()), "{name}");
         assert_eq!(project.read("node_modules/row-git/index.js"), "git", "{name}");
         assert!(!project.has(".3pm-install"), "{name}");
+    }
+}
+
+/// Over HTTP, where git must not be sent to a proxy whose certificates it does not know.
+#[test]
+fn repositories_are_reached_past_the_proxy_once_somebody_agreed() {
+    let world = World::shared();
+    for client in [Client::Npm, Client::Pnpm, Client::YarnClassic, Client::Bun] {
+        let name = format!("row-git-http-{client:?}").to_lowercase();
+        let at = world.new_folder(&name).join("repository.git");
+        repository(&at);
+        let told = Command::new("git").arg("update-server-info").current_dir(&at).status().expect("git");
+        assert!(told.success());
+        let files = at.join(".git");
+        let server = proxy::start(world.registry(), move |request: &Request, _: &Upstream| {
+            let path = request.path.split('?').next()?.strip_prefix("/repository.git/")?.to_owned();
+            let body = std::fs::read(files.join(path));
+            let status = if body.is_ok() { 200 } else { 404 };
+            Some(Response { status, headers: vec![], body: body.unwrap_or_default() })
+        });
+        let project = Project::new(world, &format!("{name}/project"));
+        manifest(&project, &json!({"dependencies": {"row-git": format!("git+{server}repository.git")}}));
+        let ended = agreed(client, world, &project, &["--yes", "--ignore-scripts"]).succeeded();
+        assert_eq!(project.read("node_modules/row-git/index.js"), "git", "{name}: {ended}");
     }
 }
 

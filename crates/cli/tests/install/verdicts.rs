@@ -102,7 +102,7 @@ fn another_identity_than_the_signed_one_is_a_mismatch() {
     put(world, &world.person("alice"), &json!({"name": "v-identity", "version": "1.0.0"}), &bytes);
     ledger.claim("v-identity", &TEAM);
     ledger.publish("v-identity", "1.0.0", &bytes, &["alice", "bob"]);
-    refuses(world, "v-identity", 50, &["Mismatch", "identity", "v-other@2.0.0"]);
+    refuses(world, "v-identity", 50, &["identity", "v-identity@1.0.0", "v-other@2.0.0"]);
 }
 
 #[test]

@@ -79,9 +79,16 @@ pub enum NpmConfigError {
 impl NpmConfig {
     /// The configuration that npm would use in `project_dir`.
     pub async fn load(project_dir: &Path) -> Result<Self, NpmConfigError> {
-        let settings = npm_settings(project_dir).await?;
+        Self::from_listing(project_dir, &npm_settings(project_dir).await?)
+    }
+
+    /// The same, where npm was asked already: `settings` is what `npm config list --json` says in `project_dir`.
+    pub fn from_listing(
+        project_dir: &Path,
+        settings: &serde_json::Map<String, Value>,
+    ) -> Result<Self, NpmConfigError> {
         let mut scopes = BTreeMap::new();
-        for (key, value) in &settings {
+        for (key, value) in settings {
             if let Some(scope) = key.strip_suffix(":registry").filter(|scope| scope.starts_with('@')) {
                 scopes.insert(scope.to_owned(), registry_url(key, value)?);
             }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Check, Finding, LIMIT, limited};
 use crate::context::Context;
-use crate::install::npm::{Npm, Show};
+use crate::install::npm::Npm;
 
 const AREA: &str = "configured";
 
@@ -36,7 +36,7 @@ async fn look(context: &Context) -> Vec<Finding> {
     let settings = async {
         let folder = std::env::current_dir()?;
         let arguments: Vec<OsString> = ["config", "list", "--json"].map(OsString::from).into();
-        let output = Npm::find(&folder)?.run(&folder, &arguments, LIMIT, Show::Kept).await?;
+        let output = Npm::find(&folder)?.run(&folder, &arguments, LIMIT).await?;
         Ok::<Value, crate::errors::Failure>(serde_json::from_str(&output.stdout)?)
     };
     let settings = match settings.await {

@@ -12,9 +12,9 @@ use crate::exit;
 use crate::install::assess::{self, Finding};
 use crate::install::decision::{case, in_words};
 use crate::install::entries::Source;
-use crate::install::flow::{self, FlowError};
+use crate::install::errors::FlowError;
 use crate::install::report::{Report, headline};
-use crate::install::{self, scripted};
+use crate::install::{self, scripted, verify};
 use crate::output::Page;
 
 /// Runs it.
@@ -25,7 +25,7 @@ pub(crate) async fn run(context: &Context, args: &ExplainArgs) -> Outcome {
     // What the lockfile has is what an install would bring; a version that is asked for may be another.
     let mut report = match has_version {
         true => None,
-        false => match flow::verify_project(&around, &|| context.now()).await {
+        false => match verify::verify_project(&around, &|| context.now()).await {
             Ok(report) => Some(report).filter(|report| !about(report, name).is_empty()),
             Err(FlowError::NothingToCheck { .. }) => None,
             Err(error) => return Err(install::failure(error)),
@@ -34,7 +34,7 @@ pub(crate) async fn run(context: &Context, args: &ExplainArgs) -> Outcome {
     if report.is_none() {
         let packages = [args.package.clone()];
         report = Some(
-            flow::verify_packages(&packages, &around, &|| context.now()).await.map_err(install::failure)?,
+            verify::verify_packages(&packages, &around, &|| context.now()).await.map_err(install::failure)?,
         );
     }
     drop(progress);

@@ -1,0 +1,265 @@
+//! npm's lockfile with what each entry's source is: read before npm runs, so that an entry that ties nothing to
+//! its bytes gets nobody that far, and afterwards, because it names packages that did not come to this machine
+//! (optional, for another platform) and that somebody else will install by it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use client::npm::NpmConfig;
+use serde_json::Value;
+use trust::{Integrity, PackageName};
+use url::Url;
+
+use super::assess::{Finding, Subject};
+use super::entries::{Checked, Origin, Registries, Registry, Source, Tarball, check_entries};
+use super::errors::FlowError;
+use super::lockfile::{Lockfile, parse_lockfile};
+use super::project::Project;
+use crate::run_with::gate::{Placed, origin_of};
+
+/// A tree, checked entry by entry.
+#[derive(Debug)]
+pub(crate) struct Locked {
+    /// As it is written.
+    pub(crate) lockfile: Lockfile,
+    /// Where each entry comes from, or why it is refused.
+    pub(crate) checked: Checked,
+}
+
+/// A tarball by name, version and hash.
+pub(crate) type Known = (String, String, Integrity);
+
+impl Locked {
+    /// Checks a lockfile's text beside the project's manifest. Asks nobody.
+    pub(crate) fn check(
+        text: &str,
+        manifest: &Value,
+        config: &NpmConfig,
+        builtin: Option<&Url>,
+    ) -> Result<Self, FlowError> {
+        let lockfile = parse_lockfile(text)?;
+        let configured = Configured(config);
+        let checked = check_entries(&lockfile, manifest, &Registries { configured: &configured, builtin });
+        Ok(Self { lockfile, checked })
+    }
+
+    /// The same for what lies in a project, if anything does.
+    pub(crate) fn read(
+        root: &Path,
+        config: &NpmConfig,
+        builtin: Option<&Url>,
+    ) -> Result<Option<Self>, FlowError> {
+        let project = Project { root: root.to_owned(), folder: root.to_owned() };
+        let Some(text) = project.read_lockfile()? else { return Ok(None) };
+        Self::check(&text, &project.read_manifest()?, config, builtin).map(Some)
+    }
+
+    /// The entries as subjects; a link and the folder it leads to are one.
+    pub(crate) fn subjects(&self) -> Vec<Subject> {
+        let entries = self
+            .lockfile
+            .entries
+            .values()
+            .filter(|entry| !(entry.link && matches!(self.checked.get(&entry.location), Some(Ok(_)))));
+        entries
+            .filter_map(|entry| {
+                Some(Subject {
+                    location: entry.location.clone(),
+                    name: entry.name.clone(),
+                    version: entry.version.clone(),
+                    manifest: entry.manifest.clone(),
+                    source: self.checked.get(&entry.location)?.clone(),
+                })
+            })
+            .collect()
+    }
+
+    /// Those that are refused whatever anybody signed.
+    pub(crate) fn refused(&self) -> Vec<Finding> {
+        let refused = self.subjects().into_iter();
+        refused.filter_map(|subject| Some(Finding::refused(subject.source.clone().err()?, subject))).collect()
+    }
+
+    /// What is still to be judged when the tarballs `known` were, and what lies below `root` was compared.
+    pub(crate) fn rest(&self, root: &Path, known: &BTreeSet<Known>) -> Vec<Subject> {
+        let is_there = |subject: &Subject| root.join(&subject.location).symlink_metadata().is_ok();
+        let is_open = |subject: &Subject| match &subject.source {
+            Err(_) => true,
+            Ok(Source::Tarball(tarball)) => {
+                let version = subject.version.as_deref().unwrap_or_default();
+                !known.contains(&(tarball.name.to_string(), clean(version).to_owned(), tarball.integrity))
+            }
+            Ok(Source::Own) => false,
+            Ok(_) => !is_there(subject),
+        };
+        self.subjects().into_iter().filter(is_open).collect()
+    }
+
+    /// Whether the project asks for what it asked for when the lockfile was written.
+    pub(crate) fn is_asked_for_by(&self, project: &Value) -> bool {
+        const ASKS: [&str; 5] =
+            ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies", "workspaces"];
+        let written = self.lockfile.root.manifest.as_ref();
+        let asks = |value: &&Value| value.as_object().is_none_or(|asked| !asked.is_empty());
+        ASKS.iter().all(|field| {
+            let written = written.and_then(|written| written.get(*field)).filter(asks);
+            written == project.get(*field).filter(asks)
+        })
+    }
+
+    /// Whether everything that lies there, by name and version, is a tarball of this lockfile.
+    pub(crate) fn holds(&self, present: &BTreeMap<(String, String), Integrity>) -> bool {
+        let tarballs = self.subjects().into_iter().filter_map(|subject| match subject.source {
+            Ok(Source::Tarball(tarball)) => {
+                let version = clean(subject.version.as_deref().unwrap_or_default()).to_owned();
+                Some((tarball.name.to_string(), version, tarball.integrity))
+            }
+            _ => None,
+        });
+        let tarballs: BTreeSet<Known> = tarballs.collect();
+        let mut present = present.iter();
+        present.all(|((name, version), hash)| tarballs.contains(&(name.clone(), version.clone(), *hash)))
+    }
+
+    /// Whether one of the bundled packages at `locations` is in the tarball of `subject`.
+    pub(crate) fn is_parent(&self, subject: &Subject, locations: &BTreeSet<String>) -> bool {
+        let sources = locations.iter().filter_map(|location| self.checked.get(location));
+        sources
+            .into_iter()
+            .any(|source| matches!(source, Ok(Source::Bundled { parent }) if *parent == subject.location))
+    }
+
+    /// Tarballs that are installed on every machine.
+    pub(crate) fn needed(&self) -> impl Iterator<Item = &Tarball> {
+        self.checked.iter().filter_map(|(location, source)| match source {
+            Ok(Source::Tarball(tarball)) => {
+                let entry = self.lockfile.entries.get(location)?;
+                (!entry.optional).then_some(tarball)
+            }
+            _ => None,
+        })
+    }
+
+    /// Tarballs that lie on another server than the registry they are asked for.
+    pub(crate) fn places_elsewhere(&self) -> Vec<Placed> {
+        let tarballs = self.checked.values().filter_map(|source| match source {
+            Ok(Source::Tarball(tarball)) if matches!(tarball.origin, Origin::OtherHost(_)) => Some(Placed {
+                name: tarball.name.to_string(),
+                version: tarball.version.as_ref()?.to_string(),
+                host: origin_of(tarball.url.as_ref()?)?,
+            }),
+            _ => None,
+        });
+        tarballs.collect()
+    }
+
+    /// Tarballs that npm did not install: optional, for another platform, or left out by its settings.
+    pub(crate) fn left_out(&self, root: &Path) -> Vec<String> {
+        let tarballs = self
+            .checked
+            .iter()
+            .filter(|(_, source)| matches!(source, Ok(Source::Tarball(_))))
+            .map(|(at, _)| at);
+        tarballs.filter(|location| root.join(location).symlink_metadata().is_err()).cloned().collect()
+    }
+}
+
+/// Build metadata is not part of a published version.
+pub(crate) fn clean(version: &str) -> &str {
+    version.split_once('+').map_or(version, |(clean, _)| clean)
+}
+
+/// npm's configuration, as `entries` asks it.
+#[derive(Debug)]
+struct Configured<'a>(&'a NpmConfig);
+
+impl Registry for Configured<'_> {
+    fn registry_url(&self, name: &PackageName) -> Url {
+        self.0.registry_for(name).url
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn integrity(of: &str) -> Integrity {
+        Integrity::of(of.as_bytes())
+    }
+
+    /// `a` with a bundled package, `b` for another platform, on another server, `c` from a repository.
+    fn locked() -> Locked {
+        let entry = |name: &str, host: &str| {
+            json!({"version": "1.0.0", "resolved": format!("https://{host}/{name}/-/{name}-1.0.0.tgz"),
+                "integrity": integrity(name).to_string()})
+        };
+        let mut b = entry("b", "files.example");
+        b["optional"] = json!(true);
+        let lockfile = json!({"lockfileVersion": 3, "packages": {
+            "": {"dependencies": {"a": "1", "c": "git+https://git.example/c.git"}, "optionalDependencies": {"b": "1"}},
+            "node_modules/a": entry("a", "registry.example"),
+            "node_modules/a/node_modules/inside": {"version": "1.0.0", "inBundle": true},
+            "node_modules/b": b,
+            "node_modules/c": {"version": "1.0.0", "resolved": format!("git+https://git.example/c.git#{}", "0".repeat(40))},
+        }});
+        let url = "https://registry.example/".parse().unwrap();
+        Locked::check(&lockfile.to_string(), &json!({}), &NpmConfig::for_registry(url, None), None).unwrap()
+    }
+
+    #[test]
+    fn what_neither_came_nor_lies_there_is_still_to_be_judged() {
+        let locked = locked();
+        let root = tempfile::tempdir().unwrap();
+        let rest = |known: &[&str]| -> Vec<String> {
+            let known =
+                known.iter().map(|name| ((*name).to_owned(), "1.0.0".to_owned(), integrity(name))).collect();
+            locked.rest(root.path(), &known).into_iter().map(|subject| subject.name).collect()
+        };
+        assert_eq!(rest(&[]), ["a", "inside", "b", "c"]);
+        assert_eq!(rest(&["a", "b"]), ["inside", "c"]);
+        for there in ["a/node_modules/inside", "b", "c"] {
+            std::fs::create_dir_all(root.path().join("node_modules").join(there)).unwrap();
+        }
+        // That something lies in its folder does not make a tarball a judged one.
+        assert_eq!(rest(&[]), ["a", "b"]);
+        assert_eq!(locked.left_out(root.path()), Vec::<String>::new());
+        std::fs::remove_dir(root.path().join("node_modules/b")).unwrap();
+        assert_eq!(locked.left_out(root.path()), ["node_modules/b"]);
+        assert_eq!(locked.needed().map(|tarball| tarball.name.as_str()).collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn tarballs_on_another_server_are_known_by_their_release() {
+        let places = locked().places_elsewhere();
+        let host = "https://files.example/".parse().unwrap();
+        assert_eq!(places, [Placed { name: "b".to_owned(), version: "1.0.0".to_owned(), host }]);
+    }
+
+    #[test]
+    fn only_what_the_lockfile_names_is_its_tree() {
+        let locked = locked();
+        let present = |hash: Integrity| BTreeMap::from([(("a".to_owned(), "1.0.0".to_owned()), hash)]);
+        assert!(locked.holds(&present(integrity("a"))));
+        assert!(!locked.holds(&present(integrity("other"))));
+    }
+
+    #[test]
+    fn a_project_that_asks_for_something_else_is_not_the_one_of_the_lockfile() {
+        let locked = locked();
+        let asks = json!({"name": "p", "dependencies": {"c": "git+https://git.example/c.git", "a": "1"},
+            "optionalDependencies": {"b": "1"}, "devDependencies": {}});
+        assert!(locked.is_asked_for_by(&asks));
+        for (field, value) in [
+            ("dependencies", json!({"a": "1"})),
+            ("devDependencies", json!({"d": "1"})),
+            ("optionalDependencies", json!({})),
+            ("workspaces", json!(["packages/*"])),
+        ] {
+            let mut other = asks.clone();
+            other[field] = value;
+            assert!(!locked.is_asked_for_by(&other), "{field}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! npm resolves in a private copy of the project, scripts off, with the project's dangerous settings overruled.
+//! Touches nothing of the project, and judges nothing.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::npm::NpmClient;
+use proxy::Running;
+
+use super::behind::{behind, proxy_for};
+use super::errors::FlowError;
+use super::foresight::Foresight;
+use super::npm::{Npm, NpmRunError};
+use super::project::Mirror;
+use super::settings::{Phase, Settings};
+
+/// Resolving asks the registry about every package of the tree.
+const RESOLVE_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// What npm's words about a repository that it may not fetch begin with.
+const TOLD: [&str; 3] = ["Refusing", "Fetching", "command false "];
+
+/// With whom.
+#[derive(Debug)]
+pub(crate) struct Resolver<'a> {
+    /// The user's npm.
+    pub(crate) npm: &'a Npm,
+    /// What is in force in the project.
+    pub(crate) settings: &'a Settings,
+    /// Its registries.
+    pub(crate) client: &'a NpmClient,
+    /// Whether git may be run: what a repository brings is code that nobody has looked at.
+    pub(crate) allows_git: bool,
+    /// In Unix seconds.
+    pub(crate) now: u64,
+}
+
+impl Resolver<'_> {
+    /// Leaves the lockfile of the project and `packages` in the copy.
+    pub(crate) async fn resolve(&self, mirror: &Mirror, packages: &[String]) -> Result<(), FlowError> {
+        let mut arguments: Vec<OsString> = vec!["install".into(), "--package-lock-only=true".into()];
+        arguments.push("--no-progress".into());
+        arguments.extend(self.settings.flags(Phase::Quiet));
+        arguments.extend(self.settings.lockfile_version_flag());
+        // A git dependency that is not in the lockfile yet means running git on what it brings, before
+        // anybody could say a word about it. A URL's tarball is only read, and judged with the rest.
+        // (`--allow-remote=none` would also stop registry packages that carry bundled ones.)
+        if !self.allows_git {
+            arguments.extend(["--allow-git=none", "--git=false"].map(OsString::from));
+        }
+        arguments.push("--".into());
+        arguments.extend(packages.iter().map(OsString::from));
+        let (foreseen, running) = self.foresee(mirror).await?;
+        let mut resolved = foreseen.run(&mirror.folder(), &arguments, RESOLVE_LIMIT).await;
+        // The proxy is here for speed: what it does not reach (a tarball by its URL) npm fetches without it.
+        if resolved.is_err() && running.log().iter().any(|request| request.refused.is_some()) {
+            resolved = self.npm.run(&mirror.folder(), &arguments, RESOLVE_LIMIT).await;
+        }
+        match resolved {
+            // npm 10 does not know `--allow-git`, and stops at the program that stands for git.
+            Err(NpmRunError::Failed { stderr, .. })
+                if !self.allows_git
+                    && (stderr.contains("EALLOWGIT") || stderr.contains("command false ")) =>
+            {
+                let detail = stderr.lines().filter_map(|line| line.trim().strip_prefix("npm error "));
+                let detail: Vec<&str> =
+                    detail.filter(|line| TOLD.iter().any(|told| line.starts_with(told))).collect();
+                Err(FlowError::Source(trust::text::printable(&detail.join(", "), 300)))
+            }
+            result => result.map(|_| ()).map_err(FlowError::from),
+        }
+    }
+
+    /// npm behind a proxy that has the next documents before npm asks for them.
+    async fn foresee(&self, mirror: &Mirror) -> Result<(Npm, Running), FlowError> {
+        let project = mirror.as_project();
+        let (lockfile, manifest) = (project.read_lockfile()?, project.read_manifest()?);
+        let foresight = Foresight::new(self.client.clone(), &[manifest], lockfile.as_deref(), self.now);
+        let foresight = Arc::new(foresight);
+        let running = proxy::start(proxy_for(self.client.config(), None), Arc::clone(&foresight)).await?;
+        foresight.begin(running.early());
+        Ok((self.npm.clone().with(behind(&running)), running))
+    }
+}
