@@ -24,13 +24,16 @@ use url::Url;
 use super::compare::{Compared, compare_tree};
 use super::gate::{Door, Gatekeeper, Sources};
 use super::git::NoGit;
+use super::laid::{self, Before};
 use super::lists::Lists;
 use super::lookup::Lookup;
-use super::manager::{Gateway, Kind, Manager, find_program, find_root, kind_of_yarn};
+use super::manager::{Gateway, Kind, Manager, find_program, kind_of_yarn};
 use super::orphan::Book;
+use super::places;
 use super::process::{self, ProcessError, Words};
+use super::root;
 use super::scripts;
-use super::tree::{TreeError, module_folders, read_tree};
+use super::tree::{Tree, TreeError, module_folders, own_folders, read_tree};
 use crate::install::assess::{AssessError, Assessment};
 use crate::install::decision::{Call, OnWarning, agreed_to_other_sources};
 use crate::install::flow::{FlowError, Surroundings, builtin_registry, reach, settle};
@@ -41,12 +44,13 @@ use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
 use crate::install::report::{End, Report};
 use crate::install::scripted::Scripting;
 use crate::install::transaction::{Transaction, TransactionError};
+use crate::shell::decide::Refusal;
 
 /// How long an install may take.
 const RUN_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// How long a package manager may take to say its version or a setting.
-const QUESTION_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const QUESTION_LIMIT: Duration = Duration::from_secs(30);
 
 /// What is to be run.
 #[derive(Debug)]
@@ -89,6 +93,9 @@ pub(crate) enum RunError {
         /// What.
         what: String,
     },
+    /// It would put packages, or has put them, where 3pm does not compare them.
+    #[error("{}", .0.why)]
+    Unchecked(Refusal),
     /// The package manager did not run.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -113,6 +120,12 @@ pub(crate) enum RunError {
     Transaction(#[from] TransactionError),
 }
 
+impl From<Refusal> for RunError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Unchecked(refusal)
+    }
+}
+
 fn said(words: &[String]) -> String {
     if words.is_empty() { String::new() } else { format!(": {}", words.join("; ")) }
 }
@@ -126,10 +139,12 @@ pub(crate) async fn run(
     ask: &impl AsyncFn(&Report) -> bool,
 ) -> Result<Report, RunError> {
     let mut manager = find_manager(&order.command, &around.folder, home).await?;
-    let root = find_root(manager.kind, &around.folder)
+    let ignores_workspace = order.arguments.iter().any(|argument| argument == "--ignore-workspace");
+    let root = root::find(manager.kind, &around.folder, ignores_workspace)?
         .ok_or_else(|| RunError::NoProject { folder: around.folder.clone() })?;
     let kind = manager.kind;
-    let runs_code = kind.runs_scripts_with(&order.arguments).or_else(|| kind.code_of_project(&root));
+    let runs_code =
+        kind.runs_scripts_with(&order.arguments).or_else(|| kind.code_of_project(&root, &around.folder));
     if let Some(what) = runs_code.filter(|_| !order.allow_project_code) {
         return Err(RunError::ProjectCode { what });
     }
@@ -146,7 +161,9 @@ pub(crate) async fn run(
             false => Ok(None),
         }
     };
-    let ((gate, registries), version) = tokio::try_join!(prepare(&manager, &root, around, now()), version)?;
+    let settings = async { Ok(places::refuse_settings(&manager, &root, &around.folder).await?) };
+    let ((gate, registries), version, ()) =
+        tokio::try_join!(prepare(&manager, &root, around, now()), version, settings)?;
     manager.version = version.unwrap_or(manager.version);
     let gate = Arc::new(gate);
     around.output.note(&format!("{} {}, behind the checks of 3pm", order.command, manager.version));
@@ -167,6 +184,10 @@ pub(crate) async fn run(
         modules.push(if is_there { own.join("unplugged") } else { own.to_owned() });
         files.push(own.join("install-state.gz"));
     }
+    let before = Before {
+        own: own_folders(&root)?.into_iter().collect(),
+        had_packages: root.join("node_modules").is_dir(),
+    };
     let transaction = Transaction::guard(&root, &files, &modules, MAX_MANIFEST_BYTES)?;
     // 3.
     let settings = proxy::Settings {
@@ -188,8 +209,10 @@ pub(crate) async fn run(
         let gateway = Gateway { url: running.url(), ca: &ca, bundle: &bundle };
         let words =
             if around.output.is_json() || around.output.is_quiet() { Words::Kept } else { Words::Passed };
-        let arguments = manager.kind.arguments(&order.arguments);
+        let places = manager.kind.overruled(&root, &around.folder);
+        let arguments = places.around(manager.kind.arguments(&order.arguments));
         let mut variables = manager.kind.environment(&gateway);
+        variables.extend(places.variables);
         variables.extend(git.iter().flat_map(NoGit::variables));
         let folder = &around.folder;
         process::run(&manager.program, &arguments, folder, &variables, words, RUN_LIMIT, &book).await?
@@ -214,7 +237,10 @@ pub(crate) async fn run(
     }
     let on_warning = if order.dry_run { OnWarning::Accept } else { order.on_warning };
     // Manifests and lockfiles at most have changed: what lay there lies there.
-    if transaction.give_back_untouched()? {
+    let is_untouched = transaction.give_back_untouched()?;
+    let laid = |tree: &Tree| laid::check(kind, &root, &before, tree, gate.arrived().len(), &order.arguments);
+    if is_untouched {
+        laid(&Tree::untouched(&root))?;
         report.end = settle(&report, on_warning, around.interactive, ask).await;
         if report.end == End::Checked && !order.dry_run {
             transaction.commit()?;
@@ -225,6 +251,7 @@ pub(crate) async fn run(
     let lists = Lists::in_home(home);
     let progress = around.output.progress("comparing what was unpacked");
     let tree = read_tree(&root)?;
+    laid(&tree)?;
     let own = tree.own.clone();
     let Compared { receipt, findings, present, scripted } = compare_tree(&root, tree, &gate, &lists).await?;
     drop(progress);
