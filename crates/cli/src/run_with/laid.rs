@@ -107,7 +107,8 @@ pub(crate) fn check(
     let is_empty = tree.packages.is_empty() && tree.changed.is_empty();
     let is_lockfile_only = arguments.iter().any(|argument| LOCKFILE_ONLY.iter().any(|word| argument == word));
     if is_empty && !is_lockfile_only {
-        if arrived > 0 {
+        // Some are fetched to see that they do not belong on this machine.
+        if arrived > 0 && !tree.own.iter().all(asks_for_optional_only) {
             let why = format!("{command} fetched packages, and none of them lies in {}", root.display());
             return refuse(why, settings);
         }
@@ -148,6 +149,14 @@ fn installs_all(arguments: &[OsString]) -> bool {
         PARTIAL.contains(&flag)
     });
     verb.is_none_or(|verb| INSTALLING.contains(&verb.as_ref())) && !is_partial
+}
+
+/// Whether no package is asked for that may not be missing.
+fn asks_for_optional_only(manifest: &Value) -> bool {
+    let of = |field: &str| manifest.get(field).and_then(Value::as_object);
+    let is_optional = |name: &String| of("optionalDependencies").is_some_and(|them| them.contains_key(name));
+    let fields = ["dependencies", "devDependencies", "peerDependencies"];
+    fields.iter().filter_map(|field| of(field)).flat_map(|asked| asked.keys()).all(is_optional)
 }
 
 /// Whether there is a package that is neither optional nor from elsewhere.
@@ -209,6 +218,8 @@ mod tests {
             assert_eq!(verdict(&tree(asks()), 0, line), Ok(()), "{line}");
         }
         assert_eq!(verdict(&tree(asks()), 1, "install --mode=update-lockfile"), Ok(()));
+        let optional = json!({"dependencies": {"a": "1"}, "optionalDependencies": {"a": "1"}});
+        assert_eq!(verdict(&tree(optional), 1, "install"), Ok(()));
         for manifest in [
             json!({}),
             json!({"devDependencies": {"a": "1"}}),
