@@ -17,19 +17,22 @@ use super::lockfile::MAX_LOCKFILE_BYTES;
 use super::project::{Change, read_bounded};
 
 /// The folder for what was set aside.
-const FOLDER: &str = ".3pm-install";
+pub(crate) const FOLDER: &str = ".3pm-install";
 const JOURNAL: &str = "journal.json";
 const LOCK: &str = "lock";
 
 /// The files an install may change.
-const FILES: [&str; 13] = [
+const FILES: [&str; 16] = [
     "package.json",
+    "package.yaml",
+    "package.json5",
     "package-lock.json",
     "npm-shrinkwrap.json",
     "pnpm-lock.yaml",
     "pnpm-workspace.yaml",
     "yarn.lock",
     ".yarnrc.yml",
+    ".pnp.js",
     ".pnp.cjs",
     ".pnp.loader.mjs",
     ".pnp.data.json",

@@ -466,7 +466,7 @@ impl Asked {
 }
 
 /// Folders whose package comes from no registry, with what asks for it.
-fn sources_elsewhere<'a>(manifests: impl Iterator<Item = &'a Value>) -> BTreeMap<String, String> {
+pub(crate) fn sources_elsewhere<'a>(manifests: impl Iterator<Item = &'a Value>) -> BTreeMap<String, String> {
     let mut sources = BTreeMap::new();
     for manifest in manifests {
         for field in ["dependencies", "devDependencies", "optionalDependencies", "resolutions", "overrides"] {
@@ -481,7 +481,7 @@ fn sources_elsewhere<'a>(manifests: impl Iterator<Item = &'a Value>) -> BTreeMap
     sources
 }
 
-fn is_elsewhere(spec: &str) -> bool {
+pub(crate) fn is_elsewhere(spec: &str) -> bool {
     let prefixes = [
         "file:",
         "link:",

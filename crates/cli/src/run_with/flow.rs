@@ -29,14 +29,17 @@ use url::Url;
 use super::compare::{Compared, compare_tree};
 use super::gate::{Door, Gatekeeper, Placed, Sources};
 use super::git::{self, NoGit};
+use super::laid::{self, Before};
 use super::lists::Lists;
 use super::lookup::Lookup;
-use super::manager::{Gateway, Kind, Manager, find_program, find_root, kind_of_yarn};
+use super::manager::{Gateway, Kind, Manager, find_program, kind_of_yarn};
 use super::npm_scripts::{self, Scripts};
 use super::orphan::Book;
+use super::places;
 use super::process::{self, ProcessError, Words};
+use super::root;
 use super::scripts;
-use super::tree::{TreeError, module_folders, read_tree};
+use super::tree::{Tree, TreeError, module_folders, own_folders, read_tree};
 use crate::install::Surroundings;
 use crate::install::answers::{Answers, NpmSays, Question, ask_npm};
 use crate::install::assess::{AssessError, Assessment, Finding, Subject};
@@ -55,12 +58,13 @@ use crate::install::scripted::{Scripted, Scripting};
 use crate::install::settings::{Phase, Settings};
 use crate::install::transaction::{Transaction, TransactionError};
 use crate::install::verify::{client_for, find_out, reach};
+use crate::shell::decide::Refusal;
 
 /// How long an install may take.
 const RUN_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// How long a package manager may take to say its version or a setting.
-const QUESTION_LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const QUESTION_LIMIT: Duration = Duration::from_secs(30);
 
 /// What is to be run.
 #[derive(Debug)]
@@ -105,6 +109,9 @@ pub(crate) enum RunError {
         /// What.
         what: String,
     },
+    /// It would put packages, or has put them, where 3pm does not compare them.
+    #[error("{}", .0.why)]
+    Unchecked(Refusal),
     /// The package manager did not run.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -129,6 +136,12 @@ pub(crate) enum RunError {
     Transaction(#[from] TransactionError),
 }
 
+impl From<Refusal> for RunError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Unchecked(refusal)
+    }
+}
+
 fn said(words: &[String]) -> String {
     if words.is_empty() { String::new() } else { format!(": {}", words.join("; ")) }
 }
@@ -141,9 +154,10 @@ pub(crate) async fn run(
     ask: &impl AsyncFn(&Report) -> bool,
 ) -> Result<Report, RunError> {
     let mut manager = find_manager(&order.command, &around.folder, &around.home).await?;
-    let root = find_root_of(&manager, &around.folder).await?;
+    let root = find_root(&manager, order, &around.folder).await?;
     let kind = manager.kind;
-    let runs_code = kind.runs_scripts_with(&order.arguments).or_else(|| kind.code_of_project(&root));
+    let runs_code =
+        kind.runs_scripts_with(&order.arguments).or_else(|| kind.code_of_project(&root, &around.folder));
     if let Some(what) = runs_code.filter(|_| !order.allow_project_code) {
         return Err(RunError::ProjectCode { what });
     }
@@ -161,7 +175,9 @@ pub(crate) async fn run(
             false => Ok(None),
         }
     };
-    let (prepared, version) = tokio::try_join!(prepare(&manager, &root, around, &answers, now()), version)?;
+    let places = async { Ok(places::refuse_settings(&manager, &root, &around.folder, &answers).await?) };
+    let (prepared, version, ()) =
+        tokio::try_join!(prepare(&manager, &root, around, &answers, now()), version, places)?;
     manager.version = version.unwrap_or(manager.version);
     let run = Run { order, around, manager: &manager, root: &root, book: &book, now: now() };
     let Prepared { gate, registries, says } = prepared;
@@ -184,6 +200,10 @@ pub(crate) async fn run(
     }
     locked.iter().for_each(|locked| gate.expect(locked));
     // 2.
+    let before = Before {
+        own: own_folders(&root)?.into_iter().collect(),
+        had_packages: root.join("node_modules").is_dir(),
+    };
     let transaction = run.set_aside()?;
     // 3.
     let settings = npm.map(|says| &says.settings);
@@ -198,7 +218,10 @@ pub(crate) async fn run(
         return Err(error);
     }
     // Manifests and lockfiles at most have changed: what lay there lies there.
-    if transaction.give_back_untouched()? {
+    let is_untouched = transaction.give_back_untouched()?;
+    let laid = |tree: &Tree| laid::check(kind, &root, &before, tree, gate.arrived().len(), &order.arguments);
+    if is_untouched {
+        laid(&Tree::untouched(&root))?;
         let more = run.judge_rest(read_locked(&gate)?.as_ref(), &gate).await?;
         report = run.report(&gate, more, npm);
         report.end = settle(&report, run.on_warning(), around.interactive, ask).await;
@@ -211,6 +234,7 @@ pub(crate) async fn run(
     let lists = Lists::in_home(&around.home);
     let progress = around.output.progress("comparing what was unpacked");
     let tree = read_tree(&root)?;
+    laid(&tree)?;
     let own = tree.own.clone();
     let compared = compare_tree(&root, tree, &gate, &lists).await?;
     let Compared { mut receipt, mut findings, present, scripted } = compared;
@@ -436,11 +460,13 @@ impl Run<'_> {
         }
         let (ca, bundle) = (running.ca_file(), running.bundle_file());
         let gateway = Gateway { url: running.url(), ca: &ca, bundle: &bundle };
+        let places = kind.overruled(self.root, &self.around.folder);
         let arguments = match npm {
             Some(settings) => npm_arguments(settings, &self.order.arguments),
-            None => kind.arguments(&self.order.arguments),
+            None => places.around(kind.arguments(&self.order.arguments)),
         };
         let mut variables = kind.environment(&gateway);
+        variables.extend(places.variables);
         variables.extend(match git {
             Some(nothing) => nothing.variables(),
             None => git::own_way(upstream_proxy().as_ref()),
@@ -560,8 +586,9 @@ fn keep_lists(gate: &Gatekeeper, present: &BTreeMap<(String, String), Integrity>
 
 /// The folder that the package manager works on when it is started in `folder`. npm itself is asked where a
 /// package.json further up has workspaces; where there is no package.json at all, npm makes one.
-async fn find_root_of(manager: &Manager, folder: &Path) -> Result<PathBuf, RunError> {
-    let found = find_root(manager.kind, folder);
+async fn find_root(manager: &Manager, order: &Order, folder: &Path) -> Result<PathBuf, RunError> {
+    let ignores_workspace = order.arguments.iter().any(|argument| argument == "--ignore-workspace");
+    let found = root::find(manager.kind, folder, ignores_workspace)?;
     if manager.kind != Kind::Npm {
         return found.ok_or_else(|| RunError::NoProject { folder: folder.to_owned() });
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use url::Url;
 
+use super::places::scanner_of_bun;
 use crate::install::npm::no_shell;
 
 /// A kind of package manager.
@@ -60,8 +61,10 @@ impl Kind {
     pub(crate) fn files(self) -> &'static [&'static str] {
         match self {
             Self::Npm => &["package-lock.json", "npm-shrinkwrap.json"],
-            Self::Pnpm => &["pnpm-lock.yaml", "pnpm-workspace.yaml"],
-            Self::YarnClassic => &["yarn.lock"],
+            Self::Pnpm => {
+                &["pnpm-lock.yaml", "pnpm-workspace.yaml", ".pnp.cjs", "package.yaml", "package.json5"]
+            }
+            Self::YarnClassic => &["yarn.lock", ".pnp.js"],
             Self::Yarn => &["yarn.lock", ".yarnrc.yml", ".pnp.cjs", ".pnp.loader.mjs", ".pnp.data.json"],
             Self::Bun => &["bun.lock", "bun.lockb"],
         }
@@ -215,7 +218,10 @@ impl Kind {
     }
 
     /// What the project would make it execute before anything is checked; the reason to refuse, if any.
-    pub(crate) fn code_of_project(self, root: &Path) -> Option<String> {
+    pub(crate) fn code_of_project(self, root: &Path, folder: &Path) -> Option<String> {
+        if self == Self::Bun {
+            return scanner_of_bun(&[root, folder]);
+        }
         if self != Self::Yarn {
             return None;
         }
@@ -272,7 +278,7 @@ fn is_executable(program: &Path) -> bool {
 }
 
 /// The folder whose lockfile counts: the nearest above `folder` with one of this kind, else the nearest with
-/// a package.json.
+/// a package.json. For npm; the others have rules of their own, in `root`.
 pub(crate) fn find_root(kind: Kind, folder: &Path) -> Option<PathBuf> {
     let with_lockfile = folder.ancestors().find(|place| {
         kind.lockfiles().iter().any(|name| place.join(name).is_file()) && place.join("package.json").is_file()
@@ -316,10 +322,9 @@ mod tests {
         for place in [holder.path(), inner.as_path()] {
             std::fs::write(place.join("package.json"), "{}").unwrap();
         }
-        assert_eq!(find_root(Kind::Pnpm, &inner), Some(inner.clone()));
-        std::fs::write(holder.path().join("pnpm-lock.yaml"), "").unwrap();
-        assert_eq!(find_root(Kind::Pnpm, &inner), Some(holder.path().to_owned()));
-        assert_eq!(find_root(Kind::Bun, &inner), Some(inner));
+        assert_eq!(find_root(Kind::Npm, &inner), Some(inner.clone()));
+        std::fs::write(holder.path().join("package-lock.json"), "").unwrap();
+        assert_eq!(find_root(Kind::Npm, &inner), Some(holder.path().to_owned()));
     }
 
     #[test]
@@ -357,13 +362,13 @@ mod tests {
     #[test]
     fn plugins_of_a_project_are_code_of_the_project() {
         let holder = tempfile::tempdir().unwrap();
-        assert_eq!(Kind::Yarn.code_of_project(holder.path()), None);
+        assert_eq!(Kind::Yarn.code_of_project(holder.path(), holder.path()), None);
         std::fs::write(
             holder.path().join(".yarnrc.yml"),
             "nodeLinker: node-modules\nplugins:\n  - ./x.cjs\n",
         )
         .unwrap();
-        assert!(Kind::Yarn.code_of_project(holder.path()).is_some());
-        assert_eq!(Kind::Pnpm.code_of_project(holder.path()), None);
+        assert!(Kind::Yarn.code_of_project(holder.path(), holder.path()).is_some());
+        assert_eq!(Kind::Pnpm.code_of_project(holder.path(), holder.path()), None);
     }
 }

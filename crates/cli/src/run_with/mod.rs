@@ -6,13 +6,16 @@ pub(crate) mod exec;
 mod flow;
 pub(crate) mod gate;
 mod git;
+mod laid;
 pub(crate) mod lists;
 mod lookup;
 pub(crate) mod manager;
 mod npm_scripts;
 mod orphan;
+mod places;
 mod plug;
 mod process;
+mod root;
 mod scripts;
 mod tree;
 
@@ -24,17 +27,20 @@ pub(crate) use flow::{upstream_no_proxy, upstream_proxy};
 
 use crate::args::{InstallArgs, ManagedArgs, ManagerName, QuestionArgs, RunWithArgs};
 use crate::context::Context;
-use crate::errors::{Failure, Outcome};
+use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit::{self, ExitCode};
 use crate::install::{self, Surroundings, report::Report};
+use crate::shell::Client;
+use crate::shell::decide::Here;
 
 /// Runs a package manager behind the gate.
 pub(crate) async fn run(context: &Context, args: RunWithArgs) -> Outcome {
+    let arguments = told(&args)?;
     let around = install::surroundings(context)?;
     let order = Order {
         command: args.manager.as_str().to_owned(),
-        ignore_scripts: args.ignore_scripts || wants_no_scripts(&args.arguments),
-        arguments: args.arguments,
+        ignore_scripts: args.ignore_scripts || wants_no_scripts(&arguments),
+        arguments,
         on_warning: args.question.on_warning(),
         dry_run: args.dry_run,
         allow_project_code: args.allow_project_code,
@@ -62,6 +68,23 @@ fn finish(context: &Context, around: &Surroundings, report: Result<Report, RunEr
 fn wants_no_scripts(arguments: &[OsString]) -> bool {
     let flags = arguments.iter().take_while(|argument| *argument != "--");
     flags.into_iter().any(|flag| flag == "--ignore-scripts" || flag == "--ignore-scripts=true")
+}
+
+/// What the package manager is told, in the folder that the user's words name.
+fn told(args: &RunWithArgs) -> Result<Vec<OsString>, Failure> {
+    let client = match args.manager {
+        ManagerName::Npm => Client::Npm,
+        ManagerName::Pnpm => Client::Pnpm,
+        ManagerName::Yarn => Client::Yarn,
+        ManagerName::Bun => Client::Bun,
+    };
+    let here = Here::current().while_doing("the current folder cannot be found")?;
+    let read = places::read_words(client, args.arguments.clone(), &here);
+    let read = read.map_err(|refusal| failure(RunError::Unchecked(refusal)))?;
+    if let Some(folder) = &read.folder {
+        std::env::set_current_dir(folder).while_doing(format!("{} cannot be entered", folder.display()))?;
+    }
+    Ok(read.arguments)
 }
 
 /// What one of the short commands wants of the project's package manager.
@@ -177,6 +200,7 @@ pub(crate) fn manager_of(folder: &Path) -> ManagerName {
 /// A sentence with its exit code and what to do next.
 fn failure(error: RunError) -> Failure {
     let (code, hint): (ExitCode, Option<&str>) = match &error {
+        RunError::Unchecked(refusal) => (exit::NOT_POSSIBLE, refusal.instead.as_deref()),
         RunError::Failed { status, .. } => (
             status.code().map_or(exit::UNKNOWN, ExitCode::from_package_manager),
             Some("the project was put back"),
@@ -189,6 +213,7 @@ fn failure(error: RunError) -> Failure {
         RunError::Tree(_) => (exit::MISMATCH, None),
         _ => (exit::UNKNOWN, None),
     };
+    let hint = hint.map(str::to_owned);
     let failure = Failure::from(error).code(code);
     match hint {
         Some(hint) => failure.hint(hint),

@@ -32,8 +32,14 @@ pub(crate) async fn run(
 ) -> Result<String, RunError> {
     let go = async |program: &Path, arguments: &[&str], rest: &[String]| -> Result<(), RunError> {
         let rest = rest.iter().map(OsString::from);
-        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).chain(rest).collect();
-        let quiet = manager.kind.own_program();
+        let mut arguments: Vec<OsString> = arguments.iter().map(OsString::from).chain(rest).collect();
+        let mut quiet = manager.kind.own_program();
+        if program == manager.program {
+            // It looks where it put things.
+            let places = manager.kind.overruled(root, root);
+            quiet.extend(places.variables);
+            arguments.splice(0..0, places.front);
+        }
         let process::Ended { status, words } =
             process::run(program, &arguments, root, &quiet, words, LIMIT, book).await?;
         if status.success() {

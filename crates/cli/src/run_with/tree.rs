@@ -12,13 +12,15 @@ use serde_json::Value;
 use trust::text::printable;
 
 use super::plug;
+use super::root::{MANIFESTS, hidden_names};
 use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
+use crate::install::transaction;
 
 /// How deep folders may nest: more than any file system path allows.
 const MAX_DEPTH: usize = 256;
 
-/// How deep the project's own folders are searched for workspaces.
-const MAX_OWN_DEPTH: usize = 12;
+/// How deep the project's own folders are searched for workspaces; what lies deeper is an error.
+const MAX_OWN_DEPTH: usize = 64;
 
 /// Packages on disk: the biggest trees have about 10,000.
 const MAX_PACKAGES: usize = 200_000;
@@ -82,6 +84,17 @@ pub(crate) struct Tree {
     pub(crate) changed: Vec<(PathBuf, String)>,
     /// The project's own package.json files, its workspaces' included.
     pub(crate) own: Vec<Value>,
+    /// The folders of the project that have one.
+    pub(crate) own_folders: Vec<PathBuf>,
+    /// Links to what a `node_modules` holds, with their targets in the project.
+    pub(crate) linked: Vec<(PathBuf, PathBuf)>,
+}
+
+impl Tree {
+    /// Where nothing was laid out anew.
+    pub(crate) fn untouched(root: &Path) -> Self {
+        Self { own: read_manifest(root, Path::new("")).into_iter().collect(), ..Self::default() }
+    }
 }
 
 /// Why a tree is not one that a package manager left.
@@ -94,6 +107,14 @@ pub(crate) enum TreeError {
         location: PathBuf,
         /// What it lies in.
         what: &'static str,
+    },
+    /// A link to something that is not looked at.
+    #[error("{} leads to {}, which is no place that 3pm compares", location.display(), target.display())]
+    Astray {
+        /// Which.
+        location: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
     },
     /// A folder without a package.json that can be read.
     #[error("{} has no package.json that can be read: {reason}", location.display())]
@@ -120,8 +141,14 @@ pub(crate) enum TreeError {
 /// Every `node_modules` of a project that is not inside a package, whether it is there yet or not: its own
 /// and those of the folders with a package.json below it. Relative to the project.
 pub(crate) fn module_folders(root: &Path) -> Result<Vec<PathBuf>, TreeError> {
+    Ok(own_folders(root)?.into_iter().map(|folder| folder.join("node_modules")).collect())
+}
+
+/// The folders of a project that have a package.json, the root first.
+pub(crate) fn own_folders(root: &Path) -> Result<Vec<PathBuf>, TreeError> {
     let mut found = Vec::new();
-    search_own(root, Path::new(""), 0, &mut |folder| found.push(folder.join("node_modules")))?;
+    let hidden = hidden_names(root);
+    search_own(root, Path::new(""), 0, hidden.as_deref(), &mut |folder| found.push(folder.to_owned()))?;
     Ok(found)
 }
 
@@ -129,9 +156,8 @@ pub(crate) fn module_folders(root: &Path) -> Result<Vec<PathBuf>, TreeError> {
 pub(crate) fn read_tree(root: &Path) -> Result<Tree, TreeError> {
     let mut tree = Tree::default();
     let real = root.canonicalize().map_err(|source| io(root, source))?;
-    let mut own = Vec::new();
-    search_own(root, Path::new(""), 0, &mut |folder| own.push(folder.to_owned()))?;
-    for folder in own {
+    tree.own_folders = own_folders(root)?;
+    for folder in tree.own_folders.clone() {
         let path = root.join(&folder).join("package.json");
         if let Ok(Some(bytes)) = read_bounded(&path, MAX_MANIFEST_BYTES)
             && let Ok(manifest) = serde_json::from_slice(&bytes)
@@ -142,6 +168,14 @@ pub(crate) fn read_tree(root: &Path) -> Result<Tree, TreeError> {
         if root.join(&modules).is_dir() {
             walk_modules(&Walk { root, real: &real }, &modules, 0, &mut tree)?;
         }
+    }
+    let is_looked_at = |target: &Path| {
+        let modules = target.iter().position(|part| part == "node_modules").unwrap_or_default();
+        let holder: PathBuf = target.iter().take(modules).collect();
+        tree.own_folders.contains(&holder)
+    };
+    if let Some((location, target)) = tree.linked.iter().find(|(_, target)| !is_looked_at(target)) {
+        return Err(TreeError::Astray { location: location.clone(), target: target.clone() });
     }
     if plug::is_plugged(&real) {
         plug::read_table(&real, &mut tree)?;
@@ -155,22 +189,24 @@ struct Walk<'a> {
     real: &'a Path,
 }
 
-/// The project's own folders that have a package.json, the root first.
+/// Of hidden folders only those of these names are searched, or all but those that hold no project.
 fn search_own(
     root: &Path,
     folder: &Path,
     depth: usize,
+    hidden: Option<&[String]>,
     found: &mut impl FnMut(&Path),
 ) -> Result<(), TreeError> {
-    if depth == 0 || root.join(folder).join("package.json").is_file() {
+    if depth == 0 || MANIFESTS.iter().any(|name| root.join(folder).join(name).is_file()) {
         found(folder);
     }
     if depth >= MAX_OWN_DEPTH {
-        return Ok(());
+        return Err(TreeError::TooMuch);
     }
     for (name, kind) in list(&root.join(folder))? {
-        if kind.is_dir() && name != "node_modules" && !name.starts_with('.') {
-            search_own(root, &folder.join(name), depth + 1, found)?;
+        let is_shown = !name.starts_with('.') || hidden.map_or(name != ".git", |names| names.contains(&name));
+        if kind.is_dir() && name != "node_modules" && name != transaction::FOLDER && is_shown {
+            search_own(root, &folder.join(name), depth + 1, hidden, found)?;
         }
     }
     Ok(())
@@ -223,8 +259,11 @@ fn walk_one(
         // What lies in a `node_modules` of the project is found there by itself.
         let found_elsewhere =
             inside.is_some_and(|inside| inside.components().any(|part| part.as_os_str() == "node_modules"));
-        if !found_elsewhere {
-            tree.outside.insert(place.to_owned(), inside.map_or(target.clone(), Path::to_owned));
+        match inside.filter(|_| found_elsewhere) {
+            Some(inside) => tree.linked.push((place.to_owned(), inside.to_owned())),
+            None => {
+                tree.outside.insert(place.to_owned(), inside.map_or(target.clone(), Path::to_owned));
+            }
         }
         return Ok(());
     }

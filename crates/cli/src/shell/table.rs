@@ -524,7 +524,7 @@ const PNPM: Table = Table {
         "shamefully-hoist",
     ],
     letters: "CDdEFghiLOPrsvw",
-    folder: &["C", "dir"],
+    folder: &["C", "dir", "prefix"],
     outside: &["g", "global", "location", "global-dir"],
     around: &[
         "ca",
@@ -537,6 +537,7 @@ const PNPM: Table = Table {
         "key",
         "lockfile-dir",
         "modules-dir",
+        "enable-modules-dir",
         "node-options",
         "noproxy",
         "pnpmfile",

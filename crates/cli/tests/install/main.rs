@@ -8,6 +8,7 @@ mod attacks;
 mod clients;
 mod corepack;
 mod eager;
+mod elsewhere;
 mod foresight;
 mod freshness;
 mod harness;
