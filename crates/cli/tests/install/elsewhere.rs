@@ -33,14 +33,14 @@ const PNPM_YAML: &[Client] = &[Pnpm, Pnpm11];
 const PNPM_RC: &[Client] = &[Pnpm9, Pnpm];
 
 const SETTINGS: &[Row] = &[
-    (PNPM_RC, ".npmrc", "modules-dir=lib\n", Compared),
+    (&[Pnpm], ".npmrc", "modules-dir=lib\n", Compared),
     (PNPM_YAML, "pnpm-workspace.yaml", "packages: []\nmodulesDir: lib\n", Compared),
     (PNPM_RC, ".npmrc", "virtual-store-dir=lib\n", Compared),
     (PNPM_RC, ".npmrc", "virtual-store-dir=@OUT@\n", Compared),
     (PNPM_YAML, "pnpm-workspace.yaml", "packages: []\nvirtualStoreDir: lib\n", Compared),
     (PNPM_YAML, "pnpm-workspace.yaml", "packages: []\nvirtualStoreDir: \"@OUT@\"\n", Compared),
     (PNPM_YAML, "pnpm-workspace.yaml", "packages: []\nenableGlobalVirtualStore: true\n", Compared),
-    (PNPM_YAML, "pnpm-workspace.yaml", "packages: []\nglobal: true\n", Compared),
+    (&[Pnpm11], "pnpm-workspace.yaml", "packages: []\nglobal: true\n", Compared),
     (PNPM_RC, ".npmrc", "lockfile-dir=@OUT@\n", Refused("lockfile-dir")),
     (PNPM_YAML, "pnpm-workspace.yaml", "packages: []\nlockfileDir: \"@OUT@\"\n", Refused("lockfile-dir")),
     (PNPM_RC, ".npmrc", "enable-modules-dir=false\n", Refused("none of them lies in")),
@@ -50,20 +50,16 @@ const SETTINGS: &[Row] = &[
     (&[YarnClassic], ".yarnrc", "--install.modules-folder \"@OUT@\"\n", Compared),
     (&[YarnClassic], ".yarnrc", "lastUpdateCheck 1 --*.modules-folder lib\n", Compared),
     (&[YarnClassic], ".yarnrc.yml", "\"--install.modules-folder\": lib\n", Compared),
-    (&[YarnClassic], ".yarnrc", "--cwd \"@OUT@\"\n", Compared),
     (&[YarnClassic], ".yarnrc", "--install.pnp true\n", Refused("Plug'n'Play")),
     (&[YarnClassic], ".npmrc", "plugnplay-override=true\n", Refused("Plug'n'Play")),
     (&[YarnPnp], ".yarnrc.yml", "pnpUnpluggedFolder: \"@OUT@\"\n", Compared),
-    (&[YarnPnp], ".yarnrc.yml", "virtualFolder: \"@OUT@\"\n", Compared),
     (&[Yarn], ".yarnrc.yml", "installStatePath: \"@OUT@/state.gz\"\n", Compared),
     (&[Yarn], ".yarnrc.yml", "enableConstraintsChecks: true\n", Compared),
     (&[Bun], "bunfig.toml", "[install]\nlinker = \"isolated\"\nglobalStore = true\n", Compared),
-    (&[Bun], "bunfig.toml", "[install]\nlinker = \"isolated\"\n", Compared),
-    (&[Bun], "bunfig.toml", "[install.cache]\ndir = \"./cache\"\n", Compared),
     (&[Bun], "bunfig.toml", "[install.security]\nscanner = \"./scanner.js\"\n", Refused("scanner.js")),
 ];
 
-/// `else-one`, which asks for `else-two`, has a command and a script, and so is unpacked with Plug'n'Play.
+/// `else-one`, which asks for `else-two` and has a command and a script.
 fn shelf(world: &World) {
     static SHELF: std::sync::Once = std::sync::Once::new();
     SHELF.call_once(|| {
@@ -81,7 +77,7 @@ fn laid(world: &World, name: &str) -> Project {
     let project = Project::new(world, &format!("{name}/project").to_lowercase());
     manifest(&project, "");
     std::fs::create_dir_all(outside(&project)).expect("a folder");
-    std::fs::write(outside(&project).join("package.json"), "{\"name\": \"outside\"}").expect("written");
+    manifest(&project, "../outside");
     for program in ["scanner.js", "yarn.config.cjs"] {
         project.write(program, "require('fs').writeFileSync('ran', '')\n");
     }
@@ -91,8 +87,8 @@ fn laid(world: &World, name: &str) -> Project {
 /// A package.json that asks for it, in this folder of the project.
 fn manifest(project: &Project, folder: &str) {
     let name = format!("p{}", folder.replace(['/', '.'], "-"));
-    let manifest =
-        json!({"name": name, "version": "1.0.0", "private": true, "dependencies": {"else-one": "1"}});
+    let manifest = json!({"name": name, "version": "1.0.0", "private": true, "dependencies": {"else-one": "1"},
+        "dependenciesMeta": {"else-one": {"unplugged": true}}});
     project.write(&Path::new(folder).join("package.json").display().to_string(), &manifest.to_string());
 }
 
