@@ -3,8 +3,8 @@
 // process beside the package manager's, and the most memory 3pm's own process had (Linux: read from /proc).
 //
 //   node bench/install.mjs [--binary target/release/3pm] [--packages 300,1000] [--runs 5] [--delay 20]
-//                          [--managers "npm,run-with npm,run-with pnpm"] [--pnpm PATH]
-import { spawn } from "node:child_process";
+//                          [--managers "npm,npm with lockfile,pnpm,pnpm with lockfile"] [--pnpm PATH]
+import { spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -17,7 +17,7 @@ const { values } = parseArgs({
     packages: { type: "string", default: "300,1000" },
     runs: { type: "string", default: "5" },
     delay: { type: "string", default: "20" },
-    managers: { type: "string", default: "npm,run-with npm,run-with pnpm" },
+    managers: { type: "string", default: "npm,npm with lockfile,pnpm,pnpm with lockfile" },
     pnpm: { type: "string", default: "tools/clients/node_modules/pnpm/bin/pnpm.cjs" },
   },
 });
@@ -64,17 +64,19 @@ function cost(pid) {
   return { cpu: (Number(fields[11]) + Number(fields[12])) / 100, memory: memory === null ? 0 : Number(memory[1]) / 1024 };
 }
 
+/** Where package managers keep what they fetched. */
+const places = (cache) => ({
+  npm_config_cache: join(cache, "npm"),
+  npm_config_store_dir: join(cache, "pnpm"),
+  XDG_CACHE_HOME: join(cache, "xdg"),
+  XDG_DATA_HOME: join(cache, "data"),
+});
+
 /** One run in a project of its own: seconds, and what its process cost. */
 async function once(command, project, cache, environment) {
   const folder = mkdtempSync(join(work, "run-"));
   cpSync(project, folder, { recursive: true });
-  const env = {
-    ...environment,
-    npm_config_cache: join(cache, "npm"),
-    npm_config_store_dir: join(cache, "pnpm"),
-    XDG_CACHE_HOME: join(cache, "xdg"),
-    XDG_DATA_HOME: join(cache, "data"),
-  };
+  const env = { ...environment, ...places(cache) };
   const begun = process.hrtime.bigint();
   const child = spawn(command[0], command.slice(1), { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
@@ -114,12 +116,16 @@ try {
       CI: "true",
     };
     for (const manager of values.managers.split(",")) {
-      const project = join(work, `project-${manager.replace(" ", "-")}-${count}`);
+      const project = join(work, `project-${manager.replaceAll(" ", "-")}-${count}`);
       mkdirSync(project);
       writeFileSync(join(project, "package.json"), JSON.stringify({ name: "bench", version: "1.0.0", dependencies: { [name(0)]: "1.0.0" } }));
-      const program = manager.split(" ").at(-1);
+      const [program, withLockfile] = manager.split(" with ");
       const plain = program === "npm" ? ["npm", "install"] : [program, "install", "--no-frozen-lockfile"];
-      const ours = manager === "npm" ? [binary, "install", "--quiet"] : [binary, "run-with", program, "--quiet", "--", ...plain.slice(1)];
+      const ours = program === "npm" ? [binary, "install", "--quiet"] : [binary, "run-with", program, "--quiet", "--", ...plain.slice(1)];
+      if (withLockfile) {
+        spawnSync(plain[0], plain.slice(1), { cwd: project, env: { ...environment, ...places(join(work, "cache-lockfile")) } });
+        rmSync(join(project, "node_modules"), { recursive: true });
+      }
       for (const cache of ["cold", "warm"]) {
         const caches = { plain: join(work, "cache-plain"), ours: join(work, "cache-ours") };
         const fresh = () => {
@@ -151,5 +157,5 @@ try {
   rmSync(work, { recursive: true, force: true });
 }
 process.stdout.write(`${runs} paired runs each, ${values.delay} ms per answer, ${cpus().length} x ${cpus()[0].model}\n\n`);
-process.stdout.write("| `3pm install` of npm, or | packages | cache | alone, s | through 3pm, s | ratio | processor | memory |\n|---|---|---|---|---|---|---|---|\n");
+process.stdout.write("| install by | packages | cache | alone, s | through 3pm, s | ratio | processor | memory |\n|---|---|---|---|---|---|---|---|\n");
 for (const row of rows) process.stdout.write(`| ${row.join(" | ")} |\n`);

@@ -137,6 +137,9 @@ pub(crate) async fn run_install(context: &Context, args: InstallArgs) -> Outcome
     if args.save_dev && !args.packages.is_empty() {
         arguments.push(if manager == ManagerName::Bun { "--dev" } else { "-D" }.into());
     }
+    if manager == ManagerName::Npm && !args.packages.is_empty() {
+        arguments.push("--".into());
+    }
     arguments.extend(args.packages.iter().map(OsString::from));
     let InstallArgs { question, dry_run, ignore_scripts, .. } = args;
     let args =
