@@ -287,7 +287,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let progress = around.output.progress("comparing what lies there");
-        let mirror = Mirror::make(&project, &[]).map_err(FlowError::from)?;
+        let Ok(mirror) = Mirror::make(&project, &[]) else { return Ok(None) };
         let npm = Npm::at(self.manager.program.clone());
         let resolver = Resolver {
             npm: &npm,
