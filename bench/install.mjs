@@ -4,7 +4,7 @@
 //
 //   node bench/install.mjs [--binary target/release/3pm] [--packages 300,1000] [--runs 5] [--delay 20]
 //                          [--managers "npm,npm with lockfile,pnpm,pnpm with lockfile"] [--pnpm PATH]
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -123,7 +123,9 @@ try {
       const plain = program === "npm" ? ["npm", "install"] : [program, "install", "--no-frozen-lockfile"];
       const ours = program === "npm" ? [binary, "install", "--quiet"] : [binary, "run-with", program, "--quiet", "--", ...plain.slice(1)];
       if (withLockfile) {
-        spawnSync(plain[0], plain.slice(1), { cwd: project, env: { ...environment, ...places(join(work, "cache-lockfile")) } });
+        const env = { ...environment, ...places(join(work, "cache-lockfile")) };
+        const child = spawn(plain[0], plain.slice(1), { cwd: project, env, stdio: "ignore" });
+        await new Promise((ready) => child.once("close", ready));
         rmSync(join(project, "node_modules"), { recursive: true });
       }
       for (const cache of ["cold", "warm"]) {

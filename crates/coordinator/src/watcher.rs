@@ -35,8 +35,16 @@ pub(crate) async fn run(app: Arc<App>, interval: Duration) {
 }
 
 async fn look(app: &App) -> Result<(), WatchError> {
-    let proposals = app.store.moving_proposals().await?;
-    let changes = app.store.moving_changes().await?;
+    let mut proposals = app.store.moving_proposals().await?;
+    let mut changes = app.store.moving_changes().await?;
+    for proposal in proposals.iter().filter(|proposal| proposal.state == ProposalState::Proposed) {
+        app.store.advance_proposal(proposal.id, now()).await?;
+    }
+    for change in changes.iter().filter(|change| change.state == ChangeState::Proposed) {
+        app.store.advance_change(change.id, now()).await?;
+    }
+    proposals = app.store.moving_proposals().await?;
+    changes = app.store.moving_changes().await?;
     if proposals.is_empty() && changes.is_empty() {
         return Ok(());
     }

@@ -19,6 +19,7 @@ use crate::maintain::comparison::{Comparison, compare, size};
 use crate::maintain::find::{Found, UNREACHABLE, find, is_open};
 use crate::maintain::finish::{Ask, Desk, Progress, finish_change, finish_release};
 use crate::maintain::review::{OnChain, ReviewedRelease, check_release, review_release};
+use crate::maintain::signatures::{Gathered, verify_collected};
 use crate::maintain::source::commit_in_words;
 use crate::maintain::standing::{self, require_member};
 use crate::maintain::wait;
@@ -75,6 +76,9 @@ async fn approve_release(context: &Context, args: &ApproveArgs, proposal: Propos
     if proposal.signatures.iter().any(|entry| entry.signer == wallet.address()) {
         return Err(already_signed(&args.target));
     }
+    let gathered =
+        verify_collected(&chain, head, checked.id(), &package.members, &proposal.signatures).await?;
+    require_proposer(&gathered, &args.target)?;
 
     let progress = context.output.progress(&format!("downloading {subject}"));
     let bytes = coordinator.proposal_tarball(proposal.id).await.hint(UNREACHABLE)?;
@@ -131,6 +135,8 @@ async fn approve_change(context: &Context, args: &ApproveArgs, change: Change) -
     if change.signatures.iter().any(|entry| entry.signer == wallet.address()) {
         return Err(already_signed(&args.target));
     }
+    let gathered = verify_collected(&chain, head, checked.id(), &package.members, &change.signatures).await?;
+    require_proposer(&gathered, &args.target)?;
     context.output.page(|page| render_change(page, &checked));
     prompt::confirm(context, args.switches.yes, &format!("Sign the team change of {name}?")).await?;
     let signature = {
@@ -146,6 +152,22 @@ async fn approve_change(context: &Context, args: &ApproveArgs, change: Change) -
     let report = Report { progress: &progress, review: json!({ "differences": checked.differences() }) };
     context.output.result(&report, |page| progress.render(page));
     Ok(exit::FINE)
+}
+
+/// Somebody of the team stands behind it: a coordinator can make up everything but that.
+fn require_proposer(gathered: &Gathered, target: &Target) -> Result<(), Failure> {
+    if !gathered.valid.is_empty() {
+        return Ok(());
+    }
+    let found = match gathered.rejected.as_slice() {
+        [] => "none".to_owned(),
+        rejected => rejected.join("; "),
+    };
+    Err(Failure::mismatch(
+        format!("no member of the team signed {target}, so nobody proposed it"),
+        "a member's signature over what it says",
+        found,
+    ))
 }
 
 fn already_signed(target: &Target) -> Failure {

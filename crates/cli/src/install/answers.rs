@@ -152,7 +152,10 @@ impl Question<'_> {
         let changed = program.as_ref().ok().and_then(|found| found.modified().ok());
         add(format!("{changed:?} {:?}", program.map(|found| found.len()).ok()).as_bytes());
         self.words.iter().for_each(|word| add(word.as_bytes()));
-        add(self.folder.unwrap_or(Path::new("")).as_os_str().as_encoded_bytes());
+        // Projects without settings of their own all get the same answer.
+        let has_settings = |place: &&Path| OF_PROJECTS.iter().any(|name| place.join(name).exists());
+        let place = self.folder.into_iter().flat_map(Path::ancestors).find(has_settings);
+        add(place.unwrap_or(Path::new("")).as_os_str().as_encoded_bytes());
         let mut variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
         variables.sort();
         for (name, value) in variables {
@@ -269,14 +272,17 @@ mod tests {
     struct Case {
         holder: tempfile::TempDir,
         asked: Cell<u32>,
+        folder: &'static str,
     }
 
     impl Case {
         fn new() -> Self {
             let holder = tempfile::tempdir().unwrap();
-            std::fs::create_dir(holder.path().join("project")).unwrap();
+            for folder in ["project", "beside"] {
+                std::fs::create_dir(holder.path().join(folder)).unwrap();
+            }
             std::fs::write(holder.path().join("npm"), "1").unwrap();
-            Self { holder, asked: Cell::new(0) }
+            Self { holder, asked: Cell::new(0), folder: "project" }
         }
 
         fn write(&self, name: &str, text: &str) {
@@ -285,7 +291,7 @@ mod tests {
 
         /// Asks at `now`; returns how often the program was asked so far.
         async fn ask(&self, now: u64) -> u32 {
-            let (program, folder) = (self.holder.path().join("npm"), self.holder.path().join("project"));
+            let (program, folder) = (self.holder.path().join("npm"), self.holder.path().join(self.folder));
             let words = &["config", "list"];
             let question = Question { program: &program, words, folder: Some(&folder) };
             let user = self.holder.path().join("userrc");
@@ -323,6 +329,19 @@ mod tests {
         }
         std::fs::remove_file(case.holder.path().join("project/.npmrc")).unwrap();
         assert_eq!(case.ask(1).await, 7);
+    }
+
+    #[tokio::test]
+    async fn projects_without_settings_share_an_answer_and_others_do_not() {
+        let mut case = Case::new();
+        assert_eq!(case.ask(1).await, 1);
+        case.folder = "beside";
+        assert_eq!(case.ask(1).await, 1);
+        case.write("project/.npmrc", "registry=http://r.example/");
+        assert_eq!(case.ask(1).await, 2);
+        case.folder = "project";
+        assert_eq!(case.ask(1).await, 3);
+        assert_eq!(case.ask(1).await, 3);
     }
 
     #[tokio::test]

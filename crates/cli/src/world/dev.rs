@@ -28,7 +28,9 @@ pub(crate) async fn run_dev(context: &Context, _: DevArgs) -> Outcome {
         let line = serde_json::to_string(&world.description)?;
         write_stdout(&format!("{line}\n"));
     } else {
-        context.output.result(&(), |page| introduce(&world.description, page));
+        context
+            .output
+            .result(&(), |page| introduce(&world.description, first_steps(&world.description), page));
     }
     hold(context, world, interrupt).await
 }
@@ -61,8 +63,11 @@ pub(super) fn given_up() -> Failure {
     )
 }
 
-/// What a person types next, for each role.
-pub(super) fn introduce(world: &Description, page: &mut Page) {
+/// Who types what, and why.
+pub(super) type Step = (&'static str, String, &'static str);
+
+/// What a person types next, for each role: `steps`.
+pub(super) fn introduce(world: &Description, steps: Vec<Step>, page: &mut Page) {
     page.title("The local world is up, on loopback only. Ctrl-C ends it, and nothing stays.");
     page.gap();
     page.field("chain", format!("{}  (anvil, chain id {})", world.chain.rpc_url, world.chain.chain_id));
@@ -76,6 +81,38 @@ pub(super) fn introduce(world: &Description, page: &mut Page) {
     }
     page.gap();
     page.title("Then play the story.");
+    for (who, command, why) in steps {
+        page.line(&format!("  {who:<6} {command}"));
+        page.aside(&format!("           # {why}"));
+    }
+    page.gap();
+    page.title("Somebody who installs, and somebody with alice's stolen npm token:");
+    become_person(world, USER, page);
+    page.line(&format!("    cd \"$(mktemp -d)\" && npm init -y && 3pm install {}", sample::NAME));
+    become_person(world, ATTACKER, page);
+    page.line("    npm whoami        # alice");
+}
+
+/// One more release, after the demo has played: the name is claimed, the team is two of three.
+pub(super) fn next_steps(world: &Description) -> Vec<Step> {
+    let [alice, bob, carol] = MAINTAINERS;
+    let name = sample::NAME;
+    vec![
+        (alice, format!("cd {}", world.sample.display()), "the package of the story"),
+        (alice, "npm version 2.0.0 --no-git-tag-version && 3pm publish".into(), "signature 1 of 2"),
+        (bob, "3pm pending".into(), "shows what waits for bob"),
+        (
+            carol,
+            format!("3pm approve {name}@2.0.0 --diff"),
+            "signature 2 of 2; the coordinator publishes to npm",
+        ),
+        (bob, format!("3pm status {name}@2.0.0"), "who signed what, and where it is"),
+        (bob, format!("3pm verify {name}@2.0.0"), "what an install would be told"),
+    ]
+}
+
+/// The whole story, in a world where nothing has happened.
+pub(super) fn first_steps(world: &Description) -> Vec<Step> {
     let address = |name: &str| {
         world
             .people
@@ -88,7 +125,7 @@ pub(super) fn introduce(world: &Description, page: &mut Page) {
     let token = world.people.get(alice).and_then(|person| person.token_file.as_ref());
     let token = token.map(|path| path.display().to_string()).unwrap_or_default();
     let name = sample::NAME;
-    let steps = [
+    vec![
         (alice, format!("cd {}", world.sample.display()), "a small package, ready"),
         (alice, "npm publish".into(), "as npm is today: one token decides"),
         (
@@ -124,17 +161,7 @@ pub(super) fn introduce(world: &Description, page: &mut Page) {
             "signature 2 of 2; the coordinator publishes to npm",
         ),
         (bob, format!("3pm status {name}@1.1.0"), "who signed what, and where it is"),
-    ];
-    for (who, command, why) in steps {
-        page.line(&format!("  {who:<6} {command}"));
-        page.aside(&format!("           # {why}"));
-    }
-    page.gap();
-    page.title("Somebody who installs, and somebody with alice's stolen npm token:");
-    become_person(world, USER, page);
-    page.line(&format!("    cd \"$(mktemp -d)\" && npm init -y && 3pm install {name}"));
-    become_person(world, ATTACKER, page);
-    page.line("    npm whoami        # alice");
+    ]
 }
 
 /// The lines that make a terminal this person's.

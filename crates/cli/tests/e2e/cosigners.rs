@@ -41,6 +41,27 @@ fn a_stranger_cannot_sign_or_propose() {
 }
 
 #[test]
+fn a_stranger_cannot_propose_a_team_of_their_own() {
+    let world = World::shared();
+    let package = world.protected("signed-by-a-usurper");
+    let (coordinator, mallory) = (world.coordinator(), world.person("mallory"));
+    let changes = || -> Value {
+        let path = format!("v1/changes?package={}&state=all", package.name);
+        serde_json::from_slice(&raw::send(coordinator, "GET", &path, None).body).expect("JSON")
+    };
+    let before = changes();
+    let mut config = before["changes"][0]["config"].clone();
+    let epoch = config["epoch"].as_u64().expect("the team of three was a change");
+    config["epoch"] = json!(epoch + 1);
+    config["members"] = json!([mallory.address]);
+    config["threshold"] = json!(1);
+    let body =
+        json!({ "config": config, "signer": mallory.address, "signature": format!("0x{}", "11".repeat(65)) });
+    refused(&raw::send(coordinator, "POST", "v1/changes", Some(&body)), 403, "not-a-member");
+    assert_eq!(changes(), before);
+}
+
+#[test]
 fn nobody_counts_twice() {
     let world = World::shared();
     let package = world.protected("signed-twice");

@@ -149,7 +149,10 @@ fn a_consistent_proposal_that_nobody_signed_is_noticed() {
         Some(answer)
     });
     let bob = world.person("bob").with("THREEPM_COORDINATOR_URL", liar);
-    bob.threepm(["approve", &forged, "--yes"]).refused();
+    bob.threepm(["approve", &forged, "--yes"])
+        .refused()
+        .ended_with(50)
+        .says(&["no member of the team signed", "expected"]);
     assert_eq!(signatures(world, &id).as_array().map(Vec::len), Some(1));
 }
 

@@ -305,7 +305,7 @@ pub struct SubmissionRequest {
 pub struct ChangeRequest {
     /// The next configuration.
     pub config: Config,
-    /// A member of the current or the new set.
+    /// A member of the current set.
     pub signer: Address,
     /// Its signature.
     pub signature: Bytes,

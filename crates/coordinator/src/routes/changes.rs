@@ -12,13 +12,12 @@ use client::coordinator::api::{Change, ChangeList, ChangeRequest, ChangeState, S
 use trust::message::{Config, signing_request, verify_deadline};
 use trust::signature::MAX_MEMBERS;
 
-use super::sign::both_sets_signed;
 use super::{Filter, parse_id, parse_json, parse_name};
 use crate::app::{App, now};
 use crate::problem::Problem;
 
 /// Steps: 1. deadline, 2. the claim is final and the epoch is the next one, 3. the set is possible, 4. the
-/// signer is a member before or after and signed.
+/// signer is a member before and signed.
 pub(super) async fn post(
     State(app): State<Arc<App>>,
     body: Bytes,
@@ -51,17 +50,15 @@ pub(super) async fn post(
             format!("{} members with threshold {}", config.members.len(), config.threshold),
         ));
     }
-    if !package.members.contains(&request.signer) && !config.members.contains(&request.signer) {
-        return Err(Problem::not_a_member(format!(
-            "{} is a member of {name} neither before nor after",
-            request.signer
-        )));
+    // Whoever is only in the set that they propose is anybody.
+    if !package.members.contains(&request.signer) {
+        return Err(Problem::not_a_member(format!("{} is not a member of {name}", request.signer)));
     }
     let signing = signing_request(&config, &chain::name_domain(&app.settings.network).eip712())
         .map_err(|error| Problem::refused("bad-config", "Team is not possible", error.to_string()))?;
     app.verify_signature(&head, request.signer, signing.digest, &request.signature).await?;
 
-    let mut change = Change {
+    let change = Change {
         id: signing.digest,
         kind: "config".to_owned(),
         state: ChangeState::Proposed,
@@ -73,10 +70,8 @@ pub(super) async fn post(
         updated_at: now,
         transaction_hash: None,
     };
-    if both_sets_signed(&change, &BTreeSet::from([request.signer])) {
-        change.state = ChangeState::Signed;
-    }
     let new = app.store.insert_change(&change, request.signer, &request.signature).await?;
+    app.store.advance_change(change.id, now).await?;
     tracing::info!(id = %change.id, package = %name, new, "change proposed");
     Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, Json(find(&app, change.id).await?)))
 }

@@ -48,6 +48,7 @@ pub(super) async fn post(
 
     app.blobs.keep(upload)?;
     let new = app.store.insert_proposal(&proposal, request.signer, &request.signature).await?;
+    app.store.advance_proposal(proposal.id, now()).await?;
     let stored = app.store.proposal(proposal.id).await?.unwrap_or(proposal);
     tracing::info!(id = %stored.id, package = %stored.release.package_name, version = %stored.release.version, new, "proposed");
     Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, Json(stored)))
@@ -141,7 +142,7 @@ async fn verify_request(app: &App, request: &ProposalRequest) -> Result<Proposal
     Ok(Proposal {
         id: signing.digest,
         kind: "release".to_owned(),
-        state: if package.threshold <= 1 { ProposalState::Signed } else { ProposalState::Proposed },
+        state: ProposalState::Proposed,
         tarball: TarballInfo { integrity, content_hash: ContentHash(release.contentHash), size: 0 },
         release: request.release.clone(),
         proposer: request.signer,

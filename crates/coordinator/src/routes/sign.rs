@@ -3,7 +3,6 @@
 //! Steps: 1. still open, 2. not past its deadline, 3. the team is the one it is signed under, 4. a member,
 //! 5. not twice, 6. the signature holds.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, U256};
@@ -44,9 +43,9 @@ pub(super) async fn proposal(
     verify_not_twice(&proposal.signatures, request.signer)?;
     app.verify_signature(&head, request.signer, proposal.id, &request.signature).await?;
 
-    let enough = proposal.signatures.len() + 1 >= usize::from(package.threshold);
-    app.store.add_proposal_signature(&proposal, request.signer, &request.signature, enough, now).await?;
-    tracing::info!(id = %proposal.id, signer = %request.signer, enough, "signed");
+    app.store.add_proposal_signature(proposal.id, request.signer, &request.signature, now).await?;
+    app.store.advance_proposal(proposal.id, now).await?;
+    tracing::info!(id = %proposal.id, signer = %request.signer, "signed");
     Ok(Json(super::proposals::find(&app, &id).await?))
 }
 
@@ -79,19 +78,10 @@ pub(super) async fn change(
     verify_not_twice(&change.signatures, request.signer)?;
     app.verify_signature(&head, request.signer, id, &request.signature).await?;
 
-    let signers: BTreeSet<Address> =
-        change.signatures.iter().map(|collected| collected.signer).chain([request.signer]).collect();
-    let enough = both_sets_signed(&change, &signers);
-    app.store.add_change_signature(&change, request.signer, &request.signature, enough, now).await?;
-    tracing::info!(%id, signer = %request.signer, enough, "change signed");
+    app.store.add_change_signature(id, request.signer, &request.signature, now).await?;
+    app.store.advance_change(id, now).await?;
+    tracing::info!(%id, signer = %request.signer, "change signed");
     Ok(Json(super::changes::find(&app, id).await?))
-}
-
-/// Whether enough of the members before and of the members after are among `signers`.
-pub(super) fn both_sets_signed(change: &Change, signers: &BTreeSet<Address>) -> bool {
-    let count = |members: &[Address]| members.iter().filter(|member| signers.contains(*member)).count();
-    count(&change.current_members) >= usize::from(change.current_threshold)
-        && count(&change.config.members) >= usize::from(change.config.threshold)
 }
 
 fn verify_open(deadline: U256, now: u64) -> Result<(), Problem> {

@@ -84,31 +84,42 @@ impl Store {
 
     /// Changes in one of the states that still move.
     pub(crate) async fn moving_changes(&self) -> Result<Vec<Change>, StoreError> {
-        self.changes(None, None, true).await
+        let rows = sqlx::query(
+            "SELECT * FROM changes WHERE state IN ('proposed', 'signed', 'submitted') ORDER BY created_at, id",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in rows {
+            found.push(self.complete_change(&row).await?);
+        }
+        Ok(found)
     }
 
-    /// Adds a signature, and moves to Signed when `enough` says so.
+    /// Adds a signature.
     pub(crate) async fn add_change_signature(
         &self,
-        change: &Change,
+        id: B256,
         signer: Address,
         signature: &Bytes,
-        enough: bool,
         now: u64,
     ) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
-        Self::insert_signature(&mut transaction, change.id, signer, signature, now).await?;
-        if enough {
-            sqlx::query(
-                "UPDATE changes SET state = 'signed', updated_at = ? WHERE id = ? AND state = 'proposed'",
-            )
-            .bind(signed(now))
-            .bind(change.id.to_string())
-            .execute(&mut *transaction)
-            .await?;
-        }
+        Self::insert_signature(&mut transaction, id, signer, signature, now).await?;
         transaction.commit().await?;
         Ok(())
+    }
+
+    /// Moves to Signed what enough members of both sets signed, as with proposals.
+    pub(crate) async fn advance_change(&self, id: B256, now: u64) -> Result<(), StoreError> {
+        let Some(change) = self.change(id).await? else { return Ok(()) };
+        if !both_sets_signed(&change) || change.state != ChangeState::Proposed {
+            return Ok(());
+        }
+        match self.move_change(id, ChangeState::Proposed, ChangeState::Signed, now).await {
+            Err(StoreError::Moved { .. }) => Ok(()),
+            result => result,
+        }
     }
 
     /// Moves a change that is still in the state that was read.
@@ -165,4 +176,12 @@ impl Store {
             transaction_hash: transaction.map(|hash| read("hash", &quoted(hash))).transpose()?,
         })
     }
+}
+
+/// Whether enough of the members before and of the members after signed.
+fn both_sets_signed(change: &Change) -> bool {
+    let has_signed = |member: &Address| change.signatures.iter().any(|entry| entry.signer == *member);
+    let count = |members: &[Address]| members.iter().filter(|member| has_signed(member)).count();
+    count(&change.current_members) >= usize::from(change.current_threshold)
+        && count(&change.config.members) >= usize::from(change.config.threshold)
 }

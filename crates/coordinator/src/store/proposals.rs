@@ -115,28 +115,33 @@ impl Store {
         rows.iter().map(|row| read("proposal id", &quoted(row.get("id")))).collect()
     }
 
-    /// Adds a signature, and moves to Signed when `enough` says so.
+    /// Adds a signature.
     pub(crate) async fn add_proposal_signature(
         &self,
-        proposal: &Proposal,
+        id: B256,
         signer: Address,
         signature: &Bytes,
-        enough: bool,
         now: u64,
     ) -> Result<(), StoreError> {
         let mut transaction = self.pool.begin().await?;
-        Self::insert_signature(&mut transaction, proposal.id, signer, signature, now).await?;
-        if enough && proposal.state == ProposalState::Proposed {
-            sqlx::query(
-                "UPDATE proposals SET state = 'signed', updated_at = ? WHERE id = ? AND state = 'proposed'",
-            )
-            .bind(signed(now))
-            .bind(proposal.id.to_string())
-            .execute(&mut *transaction)
-            .await?;
-        }
+        Self::insert_signature(&mut transaction, id, signer, signature, now).await?;
         transaction.commit().await?;
         Ok(())
+    }
+
+    /// Moves to Signed what enough members signed. Counted once a signature is kept, because two may come at once;
+    /// the watcher does it again, because the end may come between.
+    pub(crate) async fn advance_proposal(&self, id: B256, now: u64) -> Result<(), StoreError> {
+        let Some(proposal) = self.proposal(id).await? else { return Ok(()) };
+        let enough = proposal.signatures.len() >= usize::from(proposal.threshold);
+        if !enough || proposal.state != ProposalState::Proposed {
+            return Ok(());
+        }
+        let (from, to) = (ProposalState::Proposed, ProposalState::Signed);
+        match self.move_proposal(id, from, to, Details::default(), now).await {
+            Err(StoreError::Moved { .. }) => Ok(()),
+            result => result,
+        }
     }
 
     /// Moves a proposal that is still in the state that was read.

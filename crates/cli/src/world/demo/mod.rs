@@ -11,7 +11,7 @@ use std::pin::pin;
 use serde::Serialize;
 
 use super::World;
-use super::dev::{given_up, hold, introduce};
+use super::dev::{given_up, hold, introduce, next_steps};
 use crate::args::DemoArgs;
 use crate::commands::interrupted;
 use crate::context::Context;
@@ -62,7 +62,7 @@ pub(crate) async fn run_demo(context: &Context, args: DemoArgs) -> Outcome {
     if args.keep && ok {
         context.output.page(|page| {
             page.gap();
-            introduce(&world.description, page);
+            introduce(&world.description, next_steps(&world.description), page);
         });
         hold(context, world, interrupt).await?;
     } else {
