@@ -12,6 +12,9 @@ use crate::blobs::BlobError;
 use crate::store::StoreError;
 use crate::vault::VaultError;
 
+/// How it is announced.
+pub(crate) const CONTENT_TYPE_OF_PROBLEMS: &str = "application/problem+json";
+
 /// An error answer.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -68,7 +71,7 @@ impl IntoResponse for Problem {
             status: self.status.as_u16(),
             detail: trust::text::printable(&self.detail, 1000),
         };
-        (self.status, [(CONTENT_TYPE, "application/problem+json")], Json(body)).into_response()
+        (self.status, [(CONTENT_TYPE, CONTENT_TYPE_OF_PROBLEMS)], Json(body)).into_response()
     }
 }
 

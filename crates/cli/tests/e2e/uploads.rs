@@ -19,6 +19,14 @@ fn refused(answer: &Response, status: u16, kind: &str) {
 }
 
 #[test]
+fn what_is_refused_before_anybody_looks_is_a_problem_as_well() {
+    let base = World::shared().coordinator();
+    refused(&raw::send(base, "DELETE", "v1/health", None), 405, "method-not-allowed");
+    refused(&raw::send(base, "GET", "v1/changes?package=a&package=b", None), 400, "bad-request");
+    refused(&raw::send(base, "GET", "v1/nowhere", None), 404, "not-found");
+}
+
+#[test]
 fn hostile_tarballs_are_refused_although_a_member_signed_them() {
     let world = World::shared();
     let package = world.protected("hostile-uploads");

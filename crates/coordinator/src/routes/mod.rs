@@ -16,13 +16,16 @@ use alloy_primitives::B256;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
+use axum::http::header::{ALLOW, CONTENT_TYPE};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use serde::de::DeserializeOwned;
 use tower_http::timeout::TimeoutLayer;
 use trust::PackageName;
 
 use crate::app::App;
-use crate::problem::Problem;
+use crate::problem::{CONTENT_TYPE_OF_PROBLEMS, Problem};
 
 /// Largest JSON body: a legacy list of 100,000 versions has about 15 MB.
 const MAX_JSON_BYTES: usize = 32 << 20;
@@ -49,7 +52,32 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .fallback(async || Problem::not_found("no such endpoint; docs/api.md lists them"))
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, MAX_REQUEST_TIME))
+        .layer(map_response(as_problem))
         .with_state(app)
+}
+
+/// What axum itself refuses (another method, a body past the limit, a query that cannot be read, too slow) is a
+/// problem as well.
+async fn as_problem(response: Response) -> Response {
+    let (status, headers) = (response.status(), response.headers());
+    let is_problem = headers.get(CONTENT_TYPE).is_some_and(|kind| kind == CONTENT_TYPE_OF_PROBLEMS);
+    if is_problem || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let (slug, title) = match status {
+        StatusCode::METHOD_NOT_ALLOWED => ("method-not-allowed", "Method is not allowed here"),
+        StatusCode::REQUEST_TIMEOUT => ("timeout", "Request took too long"),
+        StatusCode::PAYLOAD_TOO_LARGE => ("too-large", "Body is too large"),
+        status if status.is_client_error() => ("bad-request", "Request cannot be read"),
+        _ => ("internal", "Something went wrong here"),
+    };
+    let allow = headers.get(ALLOW).cloned();
+    let detail = "docs/api.md says what each endpoint takes";
+    let mut problem = Problem::new(status, slug, title).detail(detail).into_response();
+    if let Some(allow) = allow {
+        problem.headers_mut().insert(ALLOW, allow);
+    }
+    problem
 }
 
 /// A JSON body; what is wrong with it comes back as a problem.
