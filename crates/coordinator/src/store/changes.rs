@@ -75,11 +75,7 @@ impl Store {
         .bind(MAX_LIST)
         .fetch_all(&self.pool)
         .await?;
-        let mut found = Vec::with_capacity(rows.len());
-        for row in rows {
-            found.push(self.complete_change(&row).await?);
-        }
-        Ok(found)
+        self.complete_changes(rows).await
     }
 
     /// Changes in one of the states that still move.
@@ -89,6 +85,10 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
+        self.complete_changes(rows).await
+    }
+
+    async fn complete_changes(&self, rows: Vec<SqliteRow>) -> Result<Vec<Change>, StoreError> {
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
             found.push(self.complete_change(&row).await?);
