@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-use super::world::{BINARY, World, scrub};
+use super::world::{BINARY, World};
 
 /// Somebody with a home.
 #[derive(Debug, Clone)]
@@ -118,16 +118,12 @@ impl Person {
         self.run("npm", arguments, None)
     }
 
-    /// A command as this person, not yet started.
+    /// A command as this person, not yet started. Of the machine's own variables it knows only where
+    /// programs and folders are: `CI` alone changes what package managers do.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        scrub(&mut command);
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if name.to_lowercase().starts_with("npm_") {
-                command.env_remove(name);
-            }
-        }
+        let machine = ["PATH", "HOME", "TMPDIR", "USER"].into_iter();
+        command.env_clear().envs(machine.filter_map(|name| Some((name, std::env::var_os(name)?))));
         command.current_dir(&self.folder).env("NO_COLOR", "1");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
