@@ -9,9 +9,10 @@
 //! 4. What comes from no registry is named, for the policy to decide about.
 //! 5. Something that lies there asks for each package, and declares each command: what a registry's document
 //!    added to a manifest is in nobody's bytes.
+//! 6. Who asks for a package gets one of that name, through a link or a table as well.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alloy_primitives::B256;
@@ -21,6 +22,7 @@ use sha2::{Digest as _, Sha256};
 use trust::text::printable;
 use trust::{Integrity, PackageName};
 
+use super::asked::{Asked, Misplaced};
 use super::gate::{Arrived, Gatekeeper};
 use super::lists::Lists;
 use super::plug;
@@ -37,6 +39,13 @@ const PARALLEL: usize = 8;
 /// What yarn leaves in a folder of `.yarn/unplugged` when it is complete.
 const UNPLUGGED_MARK: &str = ".ready";
 
+/// Where a project says what it wants.
+pub(crate) const OF_THE_PROJECT: [&str; 5] =
+    ["dependencies", "devDependencies", "optionalDependencies", "resolutions", "overrides"];
+
+/// The same for a package: the rest counts for who works on it.
+pub(crate) const OF_A_PACKAGE: [&str; 2] = ["dependencies", "optionalDependencies"];
+
 /// Name and version.
 type Key = (String, String);
 
@@ -51,6 +60,10 @@ pub(crate) struct Compared {
     pub(crate) present: BTreeMap<Key, Integrity>,
     /// Packages with install scripts.
     pub(crate) scripted: Vec<Scripted>,
+    /// Where commands lie.
+    pub(crate) commands: Vec<PathBuf>,
+    /// Where links lie in place of packages.
+    pub(crate) links: Vec<PathBuf>,
 }
 
 /// A tarball that was checked, in this run or before.
@@ -72,7 +85,7 @@ pub(crate) async fn compare_tree(
     for arrived in gate.arrived() {
         add(&mut candidates, &arrived);
     }
-    let mut sources = sources_elsewhere(tree.own.iter());
+    let mut sources = sources_elsewhere(tree.own.iter(), &OF_THE_PROJECT);
     let mut names = aliases(tree.own.iter());
     for (place, target) in &tree.outside {
         if target.is_absolute() {
@@ -84,33 +97,43 @@ pub(crate) async fn compare_tree(
         compared.findings.push(elsewhere(place, what));
     }
     let mut asked = Asked::default();
-    tree.own.iter().for_each(|manifest| asked.add(manifest, true));
-    let mut commands = tree.commands;
-    let mut present: Vec<(Option<String>, std::path::PathBuf)> = Vec::new();
+    for folder in &tree.own_folders {
+        if let Ok(manifest) = tree::read_manifest(root, folder) {
+            asked.add(folder, &manifest, true);
+        }
+    }
+    for place in tree.outside.keys() {
+        compared.links.push(place.clone());
+        asked.lies(place.clone(), None);
+    }
+    let own_names = names.clone();
+    let own_sources = sources.clone();
+    let replacements = tree::replacements_in_settings(root);
+    let (mut commands, mut links) = (tree.commands, tree.linked);
+    let mut present: Vec<(Option<String>, PathBuf)> = Vec::new();
     let mut level = tree.packages;
     while !level.is_empty() {
         for package in &level {
-            asked.add(&package.manifest, false);
+            asked.add(&package.location, &package.manifest, false);
+            asked.lies(package.location.clone(), Some(identity(&package.manifest).0));
             present.push((package.folder.clone(), package.location.clone()));
         }
-        sources.extend(sources_elsewhere(level.iter().map(|package| &package.manifest)));
+        sources.extend(sources_elsewhere(level.iter().map(|package| &package.manifest), &OF_A_PACKAGE));
         for (folder, targets) in aliases(level.iter().map(|package| &package.manifest)) {
             names.entry(folder).or_default().extend(targets);
         }
         find_missing(&level, &sources, &mut candidates, gate, lists).await;
-        let (nested, linked, results) = {
+        let (inside, results) = {
             let (root, candidates) = (root.to_owned(), candidates.clone());
             let work = tokio::task::spawn_blocking(move || {
                 let results = compare_all(&root, &level, &candidates);
-                let (mut nested, mut linked) = (Vec::new(), Vec::new());
+                let mut inside = Tree::default();
                 for (package, result) in level.iter().zip(&results) {
                     if let Ok(found) = result {
-                        let inside = packages_inside(&root, package, &found.files)?;
-                        nested.extend(inside.packages);
-                        linked.extend(inside.commands);
+                        packages_inside(&root, package, &found.files, &mut inside)?;
                     }
                 }
-                Ok::<_, TreeError>((nested, linked, level.into_iter().zip(results).collect::<Vec<_>>()))
+                Ok::<_, TreeError>((inside, level.into_iter().zip(results).collect::<Vec<_>>()))
             });
             match work.await {
                 Ok(done) => done?,
@@ -120,14 +143,25 @@ pub(crate) async fn compare_tree(
         for (package, result) in results {
             compared.receipt.installed += 1;
             compared.scripted.extend(scripted(&package, result.as_ref().ok(), gate));
+            for bundled in result.iter().flat_map(|found| bundled_in(&package, &found.files)) {
+                asked.lies(bundled, None);
+            }
             settle(&package, result, &sources, &names, &mut compared);
         }
-        commands.extend(linked);
-        level = nested;
+        commands.extend(inside.commands);
+        links.extend(inside.linked);
+        for (place, target) in inside.outside {
+            if target.is_absolute() || !tree.own_folders.contains(&target) {
+                return Err(TreeError::Astray { location: place, target });
+            }
+            compared.links.push(place.clone());
+            asked.lies(place, None);
+        }
+        level = inside.packages;
     }
     // 5.
     asked.packages.extend(names.values().flatten().cloned());
-    asked.packages.extend(tree::replacements_in_settings(root));
+    asked.packages.extend(replacements.iter().cloned());
     for (folder, location) in present {
         if folder.is_some_and(|folder| !asked.packages.contains(&folder)) {
             compared.findings.push(elsewhere(&location, "nothing that lies here asks for it"));
@@ -137,7 +171,18 @@ pub(crate) async fn compare_tree(
         if !asked.commands.contains(&command) && !asked.any_command {
             return Err(TreeError::Unknown { location: place, what: "the commands of these packages" });
         }
+        compared.commands.push(place);
     }
+    // 6.
+    compared.links.extend(links.iter().map(|(place, _)| place.clone()));
+    asked.follow(links)?;
+    let replaced = |name: &str, found: &str| {
+        own_names.get(name).is_some_and(|names| names.contains(found))
+            || own_sources.contains_key(name)
+            || replacements.contains(found)
+    };
+    let misplaced = asked.misplaced(&tree.renamed, replaced);
+    compared.findings.extend(misplaced.into_iter().map(in_anothers_place));
     Ok(compared)
 }
 
@@ -384,20 +429,23 @@ fn find_file<'a>(
 }
 
 /// Whether a path below a package belongs to a package inside it that did not come in its tarball, or to the
-/// commands that the package manager links there.
+/// commands that the package manager links there: in its own `node_modules`, and in those of what it bundles. A
+/// folder of that name anywhere else is part of the package, whatever it holds.
 fn is_of_another(path: &str, files: &Files) -> bool {
-    let Some(inside) = inside_modules(path) else { return false };
-    inside.starts_with(".bin") && !files.keys().any(|file| file.starts_with("node_modules/.bin/"))
-        || inside_name(inside).is_some_and(|name| {
-            let at = path.len() - inside.len() + name.len();
-            !files.contains_key(&format!("{}/package.json", &path[..at]))
-        })
-}
-
-/// What follows the last `node_modules/` of a path.
-fn inside_modules(path: &str) -> Option<&str> {
-    let at = path.rfind("node_modules/")?;
-    (at == 0 || path[..at].ends_with('/')).then(|| &path[at + "node_modules/".len()..])
+    let mut at = 0;
+    while let Some(inside) = path[at..].strip_prefix("node_modules/") {
+        if inside == ".bin" || inside.starts_with(".bin/") {
+            let own = format!("{}node_modules/.bin/", &path[..at]);
+            return !files.keys().any(|file| file.starts_with(&own));
+        }
+        let Some(name) = inside_name(inside) else { return false };
+        let end = path.len() - inside.len() + name.len();
+        if !files.contains_key(&format!("{}/package.json", &path[..end])) {
+            return true;
+        }
+        at = path.len().min(end + 1);
+    }
+    false
 }
 
 /// The package of a path below a `node_modules`: `name` or `@scope/name`, when it is all there.
@@ -407,20 +455,41 @@ fn inside_name(inside: &str) -> Option<&str> {
     if inside.starts_with('@') { ends.next().map(|at| &inside[..at]) } else { Some(&inside[..first]) }
 }
 
-/// The packages in a package's own `node_modules` that its tarball did not bring.
-fn packages_inside(root: &Path, package: &Package, files: &Files) -> Result<Tree, TreeError> {
-    let modules = package.location.join("node_modules");
-    if package.place != Place::Folder || !root.join(&modules).is_dir() {
-        return Ok(Tree::default());
+/// What a package's own `node_modules` holds that its tarball did not bring, and that of each package which it
+/// bundles.
+fn packages_inside(root: &Path, package: &Package, files: &Files, tree: &mut Tree) -> Result<(), TreeError> {
+    if matches!(package.place, Place::Archive { .. }) {
+        return Ok(());
     }
-    let mut inside = Tree::default();
-    tree::walk_nested(root, &modules, &mut inside)?;
-    let prefix = package.location.as_path();
-    inside.packages.retain(|inner| {
-        let path = inner.location.strip_prefix(prefix).unwrap_or(&inner.location);
-        !files.contains_key(&format!("{}/package.json", path.display()))
+    let mut open = vec![package.location.join("node_modules")];
+    while let Some(modules) = open.pop() {
+        if !root.join(&modules).is_dir() {
+            continue;
+        }
+        let mut inside = Tree::default();
+        tree::walk_nested(root, &modules, &mut inside)?;
+        for inner in inside.packages {
+            let path = inner.location.strip_prefix(&package.location).unwrap_or(&inner.location);
+            if files.contains_key(&format!("{}/package.json", path.display())) {
+                open.push(inner.location.join("node_modules"));
+            } else {
+                tree.packages.push(inner);
+            }
+        }
+        tree.commands.extend(inside.commands);
+        tree.linked.extend(inside.linked);
+        tree.outside.extend(inside.outside);
+    }
+    Ok(())
+}
+
+/// The places of the packages that a tarball brings in the package's own `node_modules`.
+fn bundled_in(package: &Package, files: &Files) -> Vec<PathBuf> {
+    let names = files.keys().filter_map(|path| {
+        let inside = path.strip_prefix("node_modules/")?.strip_suffix("/package.json")?;
+        (inside_name(inside) == Some(inside)).then(|| package.location.join("node_modules").join(inside))
     });
-    Ok(inside)
+    names.collect()
 }
 
 /// Name and version as a package.json says them.
@@ -432,45 +501,15 @@ pub(crate) fn identity(manifest: &Value) -> Key {
     (text("name"), clean(version).to_owned())
 }
 
-/// What the manifests on disk ask for and declare.
-#[derive(Debug, Default)]
-struct Asked {
-    packages: BTreeSet<String>,
-    commands: BTreeSet<String>,
-    /// One declares a whole folder of commands.
-    any_command: bool,
-}
-
-impl Asked {
-    fn add(&mut self, manifest: &Value, is_own: bool) {
-        let fields = ["dependencies", "optionalDependencies", "peerDependencies", "devDependencies"];
-        for field in fields.iter().filter(|field| is_own || **field != "devDependencies") {
-            if let Some(Value::Object(asked)) = manifest.get(*field) {
-                self.packages.extend(asked.keys().cloned());
-            }
-        }
-        match manifest.get("bin") {
-            Some(Value::Object(commands)) => {
-                let plain = commands.keys().filter_map(|command| command.rsplit('/').next());
-                self.commands.extend(plain.map(str::to_owned));
-            }
-            Some(Value::String(_)) => {
-                let name = identity(manifest).0;
-                self.commands.extend(name.rsplit('/').next().map(str::to_owned));
-            }
-            Some(Value::Array(_)) => self.any_command = true,
-            _ => {}
-        }
-        self.any_command |= manifest.pointer("/directories/bin").is_some();
-    }
-}
-
 /// Folders whose package comes from no registry, with what asks for it.
-pub(crate) fn sources_elsewhere<'a>(manifests: impl Iterator<Item = &'a Value>) -> BTreeMap<String, String> {
+pub(crate) fn sources_elsewhere<'a>(
+    manifests: impl Iterator<Item = &'a Value>,
+    fields: &[&str],
+) -> BTreeMap<String, String> {
     let mut sources = BTreeMap::new();
     for manifest in manifests {
-        for field in ["dependencies", "devDependencies", "optionalDependencies", "resolutions", "overrides"] {
-            let Some(Value::Object(specs)) = manifest.get(field) else { continue };
+        for field in fields {
+            let Some(Value::Object(specs)) = manifest.get(*field) else { continue };
             for (folder, spec) in specs {
                 if let Some(spec) = spec.as_str().filter(|spec| is_elsewhere(spec)) {
                     sources.insert(without_version(folder).to_owned(), printable(spec, 200));
@@ -530,6 +569,18 @@ fn subject(
         manifest: None,
         source,
     }
+}
+
+fn in_anothers_place(misplaced: Misplaced) -> Finding {
+    let Misplaced { asker, name, found } = misplaced;
+    let asker = if asker.as_os_str().is_empty() { "the project".into() } else { asker.display().to_string() };
+    let problem = Problem {
+        what: printable(&format!("identity, for {asker}"), 300),
+        expected: printable(&format!("a package called {name}: that is what it asks for"), 300),
+        received: printable(&found, 214),
+    };
+    let subject = subject(Path::new(&asker), printable(&found, 214), None, Err(problem.clone()));
+    Finding::new(subject, Outcome::Refused(problem))
 }
 
 fn elsewhere(location: &Path, what: &str) -> Finding {

@@ -83,8 +83,47 @@ fn bundled_packages_are_part_of_the_bytes_and_others_inside_are_not() {
     assert_eq!(compare_files(disk.path(), &files(&list), None), Ok(()));
     let package =
         Package { location: ".".into(), folder: Some("a".into()), manifest: json!({}), place: Place::Folder };
-    let inside = packages_inside(disk.path(), &package, &files(&list)).unwrap();
+    let mut inside = Tree::default();
+    packages_inside(disk.path(), &package, &files(&list), &mut inside).unwrap();
     assert_eq!(inside.packages.len(), 1);
+}
+
+#[test]
+fn a_folder_of_modules_where_no_package_manager_makes_one_is_part_of_the_package() {
+    for place in [
+        "lib/node_modules/x/index.js",
+        "lib/node_modules/.bin/x",
+        "node_modules/.bins/x",
+        "node_modules/b/lib/node_modules/x/x.js",
+    ] {
+        let list = [LIST, &[("node_modules/b/package.json", "{}")]].concat();
+        let disk = on_disk(&[&list[..], &[(place, "evil")]].concat());
+        let package = Package {
+            location: "".into(),
+            folder: Some("a".into()),
+            manifest: json!({}),
+            place: Place::Folder,
+        };
+        let compared = compare_files(disk.path(), &files(&list), None);
+        let walked = packages_inside(disk.path(), &package, &files(&list), &mut Tree::default());
+        assert!(compared.is_err() || walked.is_err(), "{place}");
+    }
+}
+
+#[test]
+fn packages_inside_a_bundled_one_are_looked_at_too() {
+    let list = [("package.json", "{}"), ("node_modules/b/package.json", "{}")];
+    let more = ("node_modules/b/node_modules/c/package.json", r#"{"name": "c"}"#);
+    let disk = on_disk(&[&list[..], &[more]].concat());
+    assert_eq!(compare_files(disk.path(), &files(&list), None), Ok(()));
+    for place in [Place::Folder, Place::Unplugged] {
+        let package = Package { location: "".into(), folder: Some("a".into()), manifest: json!({}), place };
+        let mut inside = Tree::default();
+        packages_inside(disk.path(), &package, &files(&list), &mut inside).unwrap();
+        let found: Vec<_> =
+            inside.packages.iter().map(|package| package.location.display().to_string()).collect();
+        assert_eq!(found, ["node_modules/b/node_modules/c"]);
+    }
 }
 
 #[test]
@@ -115,17 +154,4 @@ fn versions_are_compared_as_they_are_published() {
         identity(&json!({"name": " a ", "version": "v1.0.0+b"})),
         ("a".to_owned(), "1.0.0".to_owned())
     );
-}
-
-#[test]
-fn what_is_asked_for_and_declared_is_read_from_the_manifests_on_disk() {
-    let mut asked = Asked::default();
-    asked.add(&json!({"name": "app", "devDependencies": {"a": "1"}, "bin": "./x.js"}), true);
-    asked.add(&json!({"name": "@s/b", "dependencies": {"c": "1"}, "devDependencies": {"d": "1"}, "bin": {"e": "e.js"}}), false);
-    asked.add(&json!({"name": "@s/f", "bin": "f.js", "peerDependencies": {"g": "*"}}), false);
-    assert_eq!(asked.packages, ["a", "c", "g"].map(str::to_owned).into());
-    assert_eq!(asked.commands, ["app", "e", "f"].map(str::to_owned).into());
-    assert!(!asked.any_command);
-    asked.add(&json!({"directories": {"bin": "./tools"}}), false);
-    assert!(asked.any_command);
 }

@@ -26,6 +26,8 @@ use serde_json::Value;
 use trust::Integrity;
 use url::Url;
 
+use super::code;
+use super::commands;
 use super::compare::{Compared, compare_tree};
 use super::gate::{Door, Gatekeeper, Placed, Sources};
 use super::git::{self, NoGit};
@@ -157,7 +159,7 @@ pub(crate) async fn run(
     let root = find_root(&manager, order, &around.folder).await?;
     let kind = manager.kind;
     let runs_code =
-        kind.runs_scripts_with(&order.arguments).or_else(|| kind.code_of_project(&root, &around.folder));
+        kind.runs_scripts_with(&order.arguments).or_else(|| code::of_settings(kind, &root, &around.folder));
     if let Some(what) = runs_code.filter(|_| !order.allow_project_code) {
         return Err(RunError::ProjectCode { what });
     }
@@ -237,7 +239,7 @@ pub(crate) async fn run(
     laid(&tree)?;
     let own = tree.own.clone();
     let compared = compare_tree(&root, tree, &gate, &lists).await?;
-    let Compared { mut receipt, mut findings, present, scripted } = compared;
+    let Compared { mut receipt, mut findings, present, scripted, .. } = compared;
     let locked = read_locked(&gate)?;
     findings.extend(run.judge_rest(locked.as_ref(), &gate).await?);
     receipt.left_out = locked.as_ref().map(|locked| locked.left_out(&root)).unwrap_or_default();
@@ -306,12 +308,17 @@ impl Run<'_> {
         let own = tree.own.clone();
         let lists = Lists::in_home(&around.home);
         let Ok(compared) = compare_tree(root, tree, gate, &lists).await else { return Ok(None) };
-        let Compared { mut receipt, mut findings, present, scripted } = compared;
+        let Compared { mut receipt, mut findings, present, scripted, commands, links } = compared;
         receipt.left_out = locked.left_out(root);
+        let is_link = |at: &PathBuf| {
+            locked.lockfile.entries.get(&*at.to_string_lossy()).is_some_and(|entry| entry.link)
+        };
         let is_optional = |at: &String| locked.lockfile.entries.get(at).is_some_and(|entry| entry.optional);
         let is_whole = receipt.installed == receipt.compared
             && receipt.left_out.iter().all(is_optional)
-            && locked.holds(&present);
+            && locked.holds(&present)
+            && links.iter().all(is_link)
+            && commands::are_declared(root, &commands);
         let has_scripts = !scripted.is_empty() || own.iter().any(npm_scripts::has_some);
         if !is_whole || has_scripts {
             return Ok(None);
@@ -336,7 +343,7 @@ impl Run<'_> {
         let mut modules = module_folders(root)?;
         for folder in modules.iter().filter_map(|modules| modules.parent()) {
             let code =
-                manager.kind.code_of_manifest(&root.join(folder)).filter(|_| !order.allow_project_code);
+                code::of_manifest(manager.kind, &root.join(folder)).filter(|_| !order.allow_project_code);
             if let Some(what) = code {
                 return Err(RunError::ProjectCode { what });
             }

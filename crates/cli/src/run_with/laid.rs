@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::compare::{is_elsewhere, sources_elsewhere};
+use super::compare::{OF_A_PACKAGE, OF_THE_PROJECT, is_elsewhere, sources_elsewhere};
 use super::manager::Kind;
 use super::tree::Tree;
 use crate::shell::decide::Refusal;
@@ -80,8 +80,8 @@ pub(crate) fn check(
     let command = kind.command();
     let settings = "look for settings that move packages, in .npmrc, pnpm-workspace.yaml, .yarnrc, .yarnrc.yml or bunfig.toml";
     // 1.
-    let asked =
-        sources_elsewhere(tree.own.iter().chain(tree.packages.iter().map(|package| &package.manifest)));
+    let mut asked = sources_elsewhere(tree.own.iter(), &OF_THE_PROJECT);
+    asked.extend(sources_elsewhere(tree.packages.iter().map(|package| &package.manifest), &OF_A_PACKAGE));
     for (place, target) in tree.outside.iter().filter(|(_, target)| target.is_relative()) {
         let name = name_of(place);
         if !before.own.contains(target) && !asked.contains_key(&name) {

@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use url::Url;
 
-use super::places::scanner_of_bun;
 use crate::install::npm::no_shell;
 
 /// A kind of package manager.
@@ -216,30 +215,6 @@ impl Kind {
         let variables = variables.iter().map(|(name, value)| (*name, OsString::from(value)));
         variables.chain(corepack.map(|name| (name, "0".into()))).collect()
     }
-
-    /// What the project would make it execute before anything is checked; the reason to refuse, if any.
-    pub(crate) fn code_of_project(self, root: &Path, folder: &Path) -> Option<String> {
-        if self == Self::Bun {
-            return scanner_of_bun(&[root, folder]);
-        }
-        if self != Self::Yarn {
-            return None;
-        }
-        let text = std::fs::read_to_string(root.join(".yarnrc.yml")).ok()?;
-        let loads = text.lines().any(|line| line.trim_end().starts_with("plugins:"));
-        loads.then(|| ".yarnrc.yml loads plugins, which yarn would run before anything is checked".to_owned())
-    }
-
-    /// What a manifest of the project makes it execute while it fetches.
-    pub(crate) fn code_of_manifest(self, folder: &Path) -> Option<String> {
-        let text =
-            std::fs::read_to_string(folder.join("package.json")).ok().filter(|_| self == Self::Yarn)?;
-        let runs = text.contains("\"exec:");
-        runs.then(|| {
-            "a dependency is made by a script (exec:), which yarn would run before anything is checked"
-                .to_owned()
-        })
-    }
 }
 
 fn is_mode(argument: &OsString) -> bool {
@@ -357,18 +332,5 @@ mod tests {
         };
         assert_eq!(of("add x"), "add x --mode=skip-build");
         assert_eq!(of("install --mode=update-lockfile"), "install --mode=update-lockfile");
-    }
-
-    #[test]
-    fn plugins_of_a_project_are_code_of_the_project() {
-        let holder = tempfile::tempdir().unwrap();
-        assert_eq!(Kind::Yarn.code_of_project(holder.path(), holder.path()), None);
-        std::fs::write(
-            holder.path().join(".yarnrc.yml"),
-            "nodeLinker: node-modules\nplugins:\n  - ./x.cjs\n",
-        )
-        .unwrap();
-        assert!(Kind::Yarn.code_of_project(holder.path(), holder.path()).is_some());
-        assert_eq!(Kind::Pnpm.code_of_project(holder.path(), holder.path()), None);
     }
 }

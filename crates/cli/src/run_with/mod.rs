@@ -1,6 +1,9 @@
 //! Every install, by any package manager: nothing unverified is unpacked, nothing unpacked runs before it was
 //! compared, and a project ends as it was or complete. Start reading at `flow`. This file ties it to the command line; it makes no verdict and no decision.
 
+mod asked;
+mod code;
+mod commands;
 mod compare;
 pub(crate) mod exec;
 mod flow;

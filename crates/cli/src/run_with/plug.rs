@@ -37,11 +37,17 @@ pub(crate) fn read_table(root: &Path, tree: &mut Tree) -> Result<(), TreeError> 
         let references = name[1].as_array().ok_or_else(|| no("a package without versions"))?;
         for reference in references {
             let (id, described) = (reference[0].as_str(), &reference[1]);
-            // The project itself and its workspaces.
-            let (Some(id), Some(folder)) = (id, name[0].as_str()) else { continue };
             let location =
                 described["packageLocation"].as_str().ok_or_else(|| no("a package without a place"))?;
             let place = real_place(root, location).ok_or_else(|| no("a place that cannot be read"))?;
+            let asker = place.strip_prefix(root).unwrap_or(&place);
+            for given in described["packageDependencies"].as_array().into_iter().flatten() {
+                if let (Some(name), Some(found)) = (given[0].as_str(), given[1][0].as_str()) {
+                    tree.renamed.push((asker.to_owned(), name.to_owned(), found.to_owned()));
+                }
+            }
+            // The project itself and its workspaces.
+            let (Some(id), Some(folder)) = (id, name[0].as_str()) else { continue };
             if described["linkType"] == "SOFT" {
                 if !place.starts_with(root) {
                     tree.outside.insert(PathBuf::from(printable(folder, 214)), place);

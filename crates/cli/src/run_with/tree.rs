@@ -88,6 +88,8 @@ pub(crate) struct Tree {
     pub(crate) own_folders: Vec<PathBuf>,
     /// Links to what a `node_modules` holds, with their targets in the project.
     pub(crate) linked: Vec<(PathBuf, PathBuf)>,
+    /// What a table gives somebody under another name: his place, the name, the package.
+    pub(crate) renamed: Vec<(PathBuf, String, String)>,
 }
 
 impl Tree {

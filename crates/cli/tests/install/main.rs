@@ -7,6 +7,7 @@
 mod attacks;
 mod clients;
 mod corepack;
+mod disguises;
 mod eager;
 mod elsewhere;
 mod foresight;

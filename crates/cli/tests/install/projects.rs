@@ -222,8 +222,10 @@ fn killed_it_leaves_what_the_next_run_puts_back() {
 fn a_tree_that_lies_there_to_the_byte_stays_and_any_other_is_made_anew() {
     use std::os::unix::fs::MetadataExt as _;
     let world = World::shared();
-    stock(world, "p-stays", "1.0.0", "1");
+    let manifest = json!({"name": "p-stays", "version": "1.0.0", "bin": "./index.js"});
+    put(world, &world.person("alice"), &manifest, &tarball(&manifest, &[("index.js", "1")]));
     let project = Project::asking(world, "stays", json!({"p-stays": "1"}));
+    project.write("evil/package.json", r#"{"name": "p-stays", "version": "1.0.0"}"#);
     let file = project.root.join("node_modules/p-stays/index.js");
     let number = || std::fs::metadata(&file).expect("a file").ino();
     let install = || {
@@ -236,7 +238,23 @@ fn a_tree_that_lies_there_to_the_byte_stays_and_any_other_is_made_anew() {
     assert_eq!(install(), first);
     // One byte, one file more, one less, a package less: made anew, each time as it should be.
     let pristine = project.contents();
-    let spoils: [(&str, &dyn Fn()); 4] = [
+    let replace = |path: &str, target: Option<&str>| {
+        let path = project.root.join(path);
+        std::fs::remove_dir_all(&path).or_else(|_| std::fs::remove_file(&path)).expect("it is there");
+        match target {
+            Some(target) => std::os::unix::fs::symlink(target, &path).expect("a link"),
+            None => std::fs::write(&path, "evil").expect("a file"),
+        }
+    };
+    let spoils: [(&str, &dyn Fn()); 8] = [
+        ("a command", &|| replace("node_modules/.bin/p-stays", None)),
+        ("a command of the project's", &|| {
+            replace("node_modules/.bin/p-stays", Some("../../evil/package.json"));
+        }),
+        ("a folder of the project in its place", &|| replace("node_modules/p-stays", Some("../evil"))),
+        ("modules below a folder of it", &|| {
+            project.write("node_modules/p-stays/lib/node_modules/evil/index.js", "evil");
+        }),
         ("a byte", &|| project.write("node_modules/p-stays/index.js", "2")),
         ("a file more", &|| project.write("node_modules/p-stays/more.js", "")),
         ("a file less", &|| {

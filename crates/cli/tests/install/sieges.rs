@@ -15,16 +15,16 @@ use crate::project::Project;
 use crate::shelf::{ask, put, stock, tarball};
 
 /// In everything that an attacker wrote.
-const EVIL: &str = "written-by-the-attacker";
+pub const EVIL: &str = "written-by-the-attacker";
 
 /// A tarball of an attacker: it says so, and would leave a file if it ran.
-fn evil(name: &str, version: &str) -> Vec<u8> {
+pub fn evil(name: &str, version: &str) -> Vec<u8> {
     let manifest = json!({"name": name, "version": version, "description": EVIL, "scripts": {"postinstall": "echo ran > ../../ran", "preinstall": "echo ran > ../../ran"}});
     tarball(&manifest, &[("index.js", EVIL), ("install.js", EVIL)])
 }
 
 /// A package that a team signed.
-fn signed(world: &World, name: &str) -> Vec<u8> {
+pub fn signed(world: &World, name: &str) -> Vec<u8> {
     let ledger = Ledger::of(world);
     let tarball = stock(world, name, "1.0.0", "good");
     ledger.claim(name, &TEAM);
@@ -33,7 +33,7 @@ fn signed(world: &World, name: &str) -> Vec<u8> {
 }
 
 /// The world's registry, with every answer passed through `lie`.
-fn lying(world: &World, lie: impl Fn(&Request, &mut Response) + Send + Sync + 'static) -> String {
+pub fn lying(world: &World, lie: impl Fn(&Request, &mut Response) + Send + Sync + 'static) -> String {
     proxy::start(world.registry(), move |request: &Request, upstream: &Upstream| {
         let mut response = ask(upstream, request)?;
         lie(request, &mut response);
@@ -60,7 +60,13 @@ fn repelled(
     }
 }
 
-fn through(world: &World, client: Client, project: &Project, registry: &str, arguments: &[&str]) -> Ended {
+pub fn through(
+    world: &World,
+    client: Client,
+    project: &Project,
+    registry: &str,
+    arguments: &[&str],
+) -> Ended {
     let mut all = vec!["run-with", client.command(), "--json", "--"];
     all.extend(arguments);
     client.user_of(world, project, registry).threepm(all)
@@ -68,7 +74,7 @@ fn through(world: &World, client: Client, project: &Project, registry: &str, arg
 
 /// Nothing of the attacker's in the project, and nothing left of the run.
 #[track_caller]
-fn untouched(client: Client, project: &Project, ended: &Ended) {
+pub fn untouched(client: Client, project: &Project, ended: &Ended) {
     assert!(!project.has("ran"), "{client:?}: a script ran: {ended}");
     assert!(!project.has(".3pm-install"), "{client:?}: {ended}");
     let found = find(&project.root.join("node_modules"));
@@ -76,7 +82,7 @@ fn untouched(client: Client, project: &Project, ended: &Ended) {
 }
 
 /// The first file that holds the attacker's word.
-fn find(folder: &Path) -> Option<std::path::PathBuf> {
+pub fn find(folder: &Path) -> Option<std::path::PathBuf> {
     for entry in std::fs::read_dir(folder).ok()?.flatten() {
         let path = entry.path();
         let found = if entry.file_type().ok()?.is_dir() {

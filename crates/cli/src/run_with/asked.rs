@@ -1,0 +1,198 @@
+//! What lies on disk, held against who asks for it. A lockfile or a registry's document says what a package manager
+//! lays where; neither is in anybody's bytes. The manifests are, and they were compared. Reads no file.
+//!
+//! - Something that lies there asks for each package, and declares each command.
+//! - Who asks for a package gets one of that name, unless he or the project itself names another one for it. So
+//!   what an unsigned package says of a name counts for that package alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::compare::{identity, is_elsewhere};
+use super::tree::{TreeError, without_version};
+
+/// Everybody who asks, and what lies where.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// Every package that is asked for.
+    pub(crate) packages: BTreeSet<String>,
+    /// Every command that is declared.
+    pub(crate) commands: BTreeSet<String>,
+    /// One declares a whole folder of commands.
+    pub(crate) any_command: bool,
+    /// By folder, what each asks for.
+    askers: BTreeMap<PathBuf, BTreeMap<String, String>>,
+    /// By folder, the package that lies there; none where it is the project's own or comes from no registry.
+    located: BTreeMap<PathBuf, Option<String>>,
+}
+
+/// A package in another's place.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Misplaced {
+    /// Who asks.
+    pub(crate) asker: PathBuf,
+    /// For what.
+    pub(crate) name: String,
+    /// What he gets.
+    pub(crate) found: String,
+}
+
+impl Asked {
+    /// What the package in `folder` asks for and declares.
+    pub(crate) fn add(&mut self, folder: &Path, manifest: &Value, is_own: bool) {
+        let fields = ["dependencies", "optionalDependencies", "peerDependencies", "devDependencies"];
+        let specs = self.askers.entry(folder.to_owned()).or_default();
+        for field in fields.iter().filter(|field| is_own || **field != "devDependencies") {
+            for (name, spec) in manifest.get(*field).and_then(Value::as_object).into_iter().flatten() {
+                self.packages.insert(name.clone());
+                specs.entry(name.clone()).or_insert_with(|| spec.as_str().unwrap_or_default().to_owned());
+            }
+        }
+        match manifest.get("bin") {
+            Some(Value::Object(commands)) => {
+                let plain = commands.keys().filter_map(|command| command.rsplit('/').next());
+                self.commands.extend(plain.map(str::to_owned));
+            }
+            Some(Value::String(_)) => {
+                let name = identity(manifest).0;
+                self.commands.extend(name.rsplit('/').next().map(str::to_owned));
+            }
+            Some(Value::Array(_)) => self.any_command = true,
+            _ => {}
+        }
+        self.any_command |= manifest.pointer("/directories/bin").is_some();
+    }
+
+    /// What lies in a folder.
+    pub(crate) fn lies(&mut self, folder: PathBuf, package: Option<String>) {
+        self.located.insert(folder, package);
+    }
+
+    /// Links stand for what they lead to, which has to be a package that was compared.
+    pub(crate) fn follow(&mut self, links: Vec<(PathBuf, PathBuf)>) -> Result<(), TreeError> {
+        let mut followed = Vec::with_capacity(links.len());
+        for (location, target) in links {
+            let Some(package) = self.located.get(&target) else {
+                return Err(TreeError::Astray { location, target });
+            };
+            followed.push((location, package.clone()));
+        }
+        self.located.extend(followed);
+        Ok(())
+    }
+
+    /// Whoever gets another package than he asks for. `replaced` says whether the project itself names the second
+    /// for the first; `table` is what a table gives somebody, where there is one.
+    pub(crate) fn misplaced(
+        &self,
+        table: &[(PathBuf, String, String)],
+        replaced: impl Fn(&str, &str) -> bool,
+    ) -> Vec<Misplaced> {
+        let by_folder = self.askers.iter().flat_map(|(asker, specs)| {
+            let found = move |name: &String| Some((asker, name.clone(), self.resolve(asker, name)?));
+            specs.keys().filter_map(found)
+        });
+        let by_table = table.iter().map(|(asker, name, found)| (asker, name.clone(), found.clone()));
+        let is_other = |(asker, name, found): &(&PathBuf, String, String)| {
+            let spec = self.askers.get(*asker).and_then(|specs| specs.get(name)).map(String::as_str);
+            let is_said = spec.is_some_and(|spec| {
+                is_elsewhere(spec)
+                    || spec.strip_prefix("npm:").is_some_and(|target| without_version(target) == found)
+            });
+            name != found && !is_said && !replaced(name, found)
+        };
+        let all = by_folder.chain(by_table).filter(is_other);
+        all.map(|(asker, name, found)| Misplaced { asker: asker.clone(), name, found }).collect()
+    }
+
+    /// The package that `name` means in the folder `from`: the nearest `node_modules` upwards.
+    fn resolve(&self, from: &Path, name: &str) -> Option<String> {
+        let folders =
+            from.ancestors().filter(|folder| folder.file_name().is_none_or(|last| last != "node_modules"));
+        let mut places = folders.map(|folder| folder.join("node_modules").join(name));
+        places.find_map(|place| self.located.get(&place)).cloned().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_and_declared_is_read_from_the_manifests_on_disk() {
+        let mut asked = Asked::default();
+        let mut add = |manifest: Value, is_own| asked.add(Path::new(""), &manifest, is_own);
+        add(json!({"name": "app", "devDependencies": {"a": "1"}, "bin": "./x.js"}), true);
+        add(
+            json!({"name": "@s/b", "dependencies": {"c": "1"}, "devDependencies": {"d": "1"}, "bin": {"e": "e.js"}}),
+            false,
+        );
+        add(json!({"name": "@s/f", "bin": "f.js", "peerDependencies": {"g": "*"}}), false);
+        assert_eq!(asked.packages, ["a", "c", "g"].map(str::to_owned).into());
+        assert_eq!(asked.commands, ["app", "e", "f"].map(str::to_owned).into());
+        assert!(!asked.any_command);
+        asked.add(Path::new(""), &json!({"directories": {"bin": "./tools"}}), false);
+        assert!(asked.any_command);
+    }
+
+    /// The project asks for `a`, which asks for `b`; `other` lies where `b` is looked for.
+    #[track_caller]
+    fn check(a: &str, b: &str, manifest: Value, expected: &[&str]) {
+        let mut asked = Asked::default();
+        asked.add(Path::new(""), &json!({"dependencies": {"a": "1"}}), true);
+        asked.add(Path::new(a), &manifest, false);
+        asked.lies(a.into(), Some("a".to_owned()));
+        asked.lies(b.into(), Some("other".to_owned()));
+        // What a package says of a name counts for itself.
+        asked.add(Path::new("node_modules/other"), &json!({"dependencies": {"b": "npm:other@1"}}), false);
+        let found = asked.misplaced(&[], |_, _| false);
+        let found: Vec<String> =
+            found.iter().map(|one| format!("{} {}", one.asker.display(), one.name)).collect();
+        assert_eq!(found, expected, "{a} {b}");
+        assert_eq!(asked.misplaced(&[], |name, found| (name, found) == ("b", "other")), []);
+    }
+
+    #[test]
+    fn who_asks_for_a_package_gets_one_of_that_name_wherever_it_lies() {
+        let asks = || json!({"dependencies": {"b": "^1"}});
+        check("node_modules/a", "node_modules/b", asks(), &["node_modules/a b"]);
+        check("node_modules/a", "node_modules/a/node_modules/b", asks(), &["node_modules/a b"]);
+        let store = "node_modules/.pnpm/a@1/node_modules";
+        check(&format!("{store}/a"), &format!("{store}/b"), asks(), &[&format!("{store}/a b")]);
+        check("node_modules/a", "node_modules/c/node_modules/b", asks(), &[]);
+        check(
+            "node_modules/a",
+            "node_modules/b",
+            json!({"peerDependencies": {"b": "1"}}),
+            &["node_modules/a b"],
+        );
+        check("node_modules/a", "node_modules/b", json!({"dependencies": {"b": "npm:other@1"}}), &[]);
+        check("node_modules/a", "node_modules/b", json!({"dependencies": {"b": "file:../x"}}), &[]);
+        check("node_modules/a", "node_modules/b", json!({"devDependencies": {"b": "1"}}), &[]);
+    }
+
+    #[test]
+    fn a_link_stands_for_the_package_that_it_leads_to() {
+        let mut asked = Asked::default();
+        asked.add(Path::new(""), &json!({"dependencies": {"b": "1"}}), true);
+        asked.lies("node_modules/.pnpm/x@1/node_modules/x".into(), Some("x".to_owned()));
+        let link = |target: &str| vec![("node_modules/b".into(), PathBuf::from(target))];
+        assert!(asked.follow(link("node_modules/.pnpm/x@1/node_modules/x/lib")).is_err());
+        asked.follow(link("node_modules/.pnpm/x@1/node_modules/x")).unwrap();
+        let found = asked.misplaced(&[], |_, _| false);
+        assert_eq!(found, [Misplaced { asker: "".into(), name: "b".into(), found: "x".into() }]);
+    }
+
+    #[test]
+    fn what_a_table_gives_somebody_counts_as_well() {
+        let mut asked = Asked::default();
+        asked.add(Path::new("a.zip"), &json!({"dependencies": {"b": "1", "c": "npm:other@1"}}), false);
+        let gives = |name: &str| vec![(PathBuf::from("a.zip"), name.to_owned(), "other".to_owned())];
+        assert_eq!(asked.misplaced(&gives("b"), |_, _| false).len(), 1);
+        assert_eq!(asked.misplaced(&gives("c"), |_, _| false).len(), 0);
+    }
+}

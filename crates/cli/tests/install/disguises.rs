@@ -1,0 +1,178 @@
+//! Attacks with what a project itself brings: lockfiles that put one package in another's place, settings that
+//! lead to another server, programs in places where nobody looks for them. For every package manager that has
+//! such a file; after each, nothing of the attacker's lies in the project and none of its programs ran.
+
+use serde_json::{Value, json};
+use trust::Integrity;
+
+use crate::clients::{ATTACKED, Client};
+use crate::harness::world::World;
+use crate::project::Project;
+use crate::shelf::{put, stock, tarball};
+use crate::sieges::{EVIL, signed, through, untouched};
+
+/// What a lockfile can say in place of the truth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Lie {
+    /// Where `mask-good` is asked for, `mask-evil` is what is meant.
+    Name,
+    /// The bytes of `mask-good` are those of `mask-evil`.
+    Bytes,
+}
+
+/// `mask-good` is signed. `mask-evil` is not, and asks for itself: so somebody does.
+fn masked(world: &World) -> Vec<u8> {
+    signed(world, "mask-good");
+    let manifest = json!({"name": "mask-evil", "version": "1.0.0", "dependencies": {"mask-evil": "*"}});
+    let bytes = tarball(&manifest, &[("index.js", EVIL)]);
+    put(world, &world.person("alice"), &manifest, &bytes);
+    bytes
+}
+
+/// The honest lockfile, with the lie in it.
+fn with(lie: Lie, client: Client, honest: &str, world: &World, evil: &[u8]) -> String {
+    let good = Integrity::of(&crate::shelf::plain("mask-good", "1.0.0", "good")).to_string();
+    let bad = Integrity::of(evil).to_string();
+    let url = format!("{}mask-evil/-/mask-evil-1.0.0.tgz", world.registry());
+    let honest = honest.replace(&good, &bad);
+    match (client.command(), lie) {
+        ("npm", _) => {
+            let mut lockfile: Value = serde_json::from_str(&honest).expect("JSON");
+            let entry = &mut lockfile["packages"]["node_modules/mask-good"];
+            entry["resolved"] = json!(url);
+            if lie == Lie::Name {
+                entry["name"] = json!("mask-evil");
+            }
+            lockfile.to_string()
+        }
+        ("pnpm", Lie::Name) => honest
+            .replace("version: 1.0.0\n", "version: mask-evil@1.0.0\n")
+            .replace("  mask-good@1.0.0:", "  mask-evil@1.0.0:"),
+        ("pnpm", Lie::Bytes) => honest.replace("resolution: {", &format!("resolution: {{tarball: {url}, ")),
+        ("bun", Lie::Name) => honest.replace("[\"mask-good@1.0.0\"", "[\"mask-evil@1.0.0\""),
+        ("bun", Lie::Bytes) => {
+            honest.replace("[\"mask-good@1.0.0\", \"\"", &format!("[\"mask-good@1.0.0\", \"{url}\""))
+        }
+        (_, _) if client == Client::YarnClassic => {
+            let lines = honest.lines().map(|line| match line.trim_start().starts_with("resolved ") {
+                true => format!("  resolved \"{url}\""),
+                false => line.to_owned(),
+            });
+            lines.collect::<Vec<_>>().join("\n") + "\n"
+        }
+        (_, lie) => {
+            let lines = honest.lines().filter(|line| !line.trim_start().starts_with("checksum:"));
+            let text = lines.collect::<Vec<_>>().join("\n") + "\n";
+            let archive = url.replace(':', "%3A").replace('/', "%2F");
+            match lie {
+                Lie::Name => {
+                    text.replace("resolution: \"mask-good@npm:1.0.0\"", "resolution: \"mask-evil@npm:1.0.0\"")
+                }
+                Lie::Bytes => text.replace(
+                    "resolution: \"mask-good@npm:1.0.0\"",
+                    &format!("resolution: \"mask-good@npm:1.0.0::__archiveUrl={archive}\""),
+                ),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lockfile_that_puts_one_package_in_anothers_place() {
+    let world = World::shared();
+    let evil = masked(world);
+    let clients = ATTACKED.into_iter().chain([Client::YarnPnp]).map(|client| (client, false));
+    // With links to a store, and nothing but names of links to see it by.
+    for (client, isolated) in clients.chain([(Client::Bun, true)]) {
+        for lie in [Lie::Name, Lie::Bytes] {
+            let name = format!("mask-{client:?}-{lie:?}-{isolated}").to_lowercase();
+            let project = Project::asking(world, &name, json!({"mask-good": "1.0.0"}));
+            if isolated {
+                project.write("bunfig.toml", "[install]\nlinker = \"isolated\"\n");
+            }
+            client.plain(world, &project, &["install"]).succeeded();
+            let honest = project.read(client.lockfile());
+            let lying = with(lie, client, &honest, world, &evil);
+            assert_ne!(lying, honest, "{name}");
+            for left in ["node_modules", ".pnp.cjs", ".yarn"] {
+                let left = project.root.join(left);
+                let _ = std::fs::remove_dir_all(&left).or_else(|_| std::fs::remove_file(&left));
+            }
+            project.write(client.lockfile(), &lying);
+            let words: &[&str] = match client.command() {
+                "pnpm" | "bun" => &["install", "--frozen-lockfile"],
+                "npm" => &["ci"],
+                _ => &["install"],
+            };
+            let ended = through(world, client, &project, world.registry(), words);
+            untouched(client, &project, &ended);
+            // Some write the lockfile anew, and install the good one.
+            let is_good = || project.read("node_modules/mask-good/index.js") == "good";
+            assert!(
+                ended.code.is_some_and(|code| code >= 50)
+                    || ended.code == Some(0) && client != Client::YarnPnp && is_good(),
+                "{name}: {ended}"
+            );
+        }
+    }
+}
+
+#[test]
+fn programs_of_yarn_are_found_however_and_wherever_they_are_named() {
+    let world = World::shared();
+    stock(world, "mask-plugins", "1.0.0", "good");
+    let written: [(&str, &str, &str); 8] = [
+        ("quoted", ".yarnrc.yml", "\"plugins\":\n  - ./evil.cjs\n"),
+        ("spaced", ".yarnrc.yml", "plugins :\n  - ./evil.cjs\n"),
+        ("indented", ".yarnrc.yml", "  plugins:\n    - ./evil.cjs\n"),
+        ("flow", ".yarnrc.yml", "{plugins: [./evil.cjs]}\n"),
+        ("explicit", ".yarnrc.yml", "? plugins\n: - ./evil.cjs\n"),
+        ("escaped", ".yarnrc.yml", "\"pl\\u0075gins\":\n  - ./evil.cjs\n"),
+        ("below", "packages/a/.yarnrc.yml", "plugins:\n  - ./evil.cjs\n"),
+        ("above", "../.yarnrc.yml", "plugins:\n  - ./evil.cjs\n"),
+    ];
+    for (what, file, text) in written {
+        let project = Project::new(world, &format!("mask-plugins-{what}/project"));
+        let manifest = json!({"name": "p", "private": true, "workspaces": ["packages/*"], "dependencies": {"mask-plugins": "1"}});
+        project.write("package.json", &manifest.to_string());
+        project.write("packages/a/package.json", "{\"name\": \"a\"}");
+        let ran = project.root.join("ran");
+        let program = format!(
+            "require('fs').writeFileSync({:?}, ''); module.exports = {{name: 'x', factory: () => ({{}})}};",
+            ran
+        );
+        for place in ["", "packages/a/", "../"] {
+            project.write(&format!("{place}evil.cjs"), &program);
+        }
+        project.write(file, text);
+        let at = if what == "below" { project.root.join("packages/a") } else { project.root.clone() };
+        let project = Project { user: project.user.clone().at(&at), ..project };
+        project.write("yarn.lock", "");
+        let ended = through(world, Client::Yarn, &project, world.registry(), &["install"]);
+        assert!(!project.has("ran"), "{what}: it ran: {ended}");
+        ended.ended_with(4).refused().says(&["plugins"]);
+    }
+}
+
+#[test]
+fn what_a_build_left_in_a_store_is_not_what_was_checked() {
+    let world = World::shared();
+    let manifest = json!({"name": "mask-built", "version": "1.0.0", "scripts": {"postinstall": "node -e \"require('fs').writeFileSync('built.js', 'built')\""}});
+    put(world, &world.person("alice"), &manifest, &tarball(&manifest, &[("index.js", "good")]));
+    for client in [Client::Pnpm9, Client::Pnpm, Client::Pnpm11, Client::Yarn, Client::Bun] {
+        let project = Project::new(world, &format!("mask-built-{client:?}").to_lowercase());
+        let manifest = json!({"name": "p", "version": "1.0.0", "dependencies": {"mask-built": "1"}, "pnpm": {"onlyBuiltDependencies": ["mask-built"]}, "trustedDependencies": ["mask-built"], "dependenciesMeta": {"mask-built": {"built": true}}});
+        project.write("package.json", &manifest.to_string());
+        if client == Client::Pnpm11 {
+            project.write("pnpm-workspace.yaml", "packages: []\nallowBuilds:\n  mask-built: true\n");
+        }
+        client.plain(world, &project, &["install"]).succeeded();
+        let built_plain = project.has("node_modules/mask-built/built.js");
+        for turn in 0..2 {
+            std::fs::remove_dir_all(project.root.join("node_modules")).unwrap();
+            let ended = through(world, client, &project, world.registry(), &["install"]);
+            let ended = ended.succeeded();
+            assert!(project.has("node_modules/mask-built/built.js"), "{client:?} {turn}: {ended}");
+        }
+    }
+}
