@@ -9,12 +9,12 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::manager::Kind;
-use super::places::scanner_of_bun;
+use super::places::{not_the_users, scanner_of_bun};
 use crate::install::lockfile::MAX_LOCKFILE_BYTES;
 use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
 
 /// The settings of yarn 2 and later, in the folder where it is started and in every one above.
-const SETTINGS: &str = ".yarnrc.yml";
+pub(crate) const SETTINGS: &str = ".yarnrc.yml";
 
 /// How a dependency is made by a script of the project.
 const EXEC: &str = "exec:";
@@ -24,9 +24,7 @@ pub(crate) fn of_settings(kind: Kind, root: &Path, folder: &Path) -> Option<Stri
     match kind {
         Kind::Bun => scanner_of_bun(&[root, folder]),
         Kind::Yarn => {
-            // In the user's home lie the user's own.
-            let home = std::env::home_dir();
-            let mut places = folder.ancestors().filter(|place| home.as_deref() != Some(place));
+            let mut places = not_the_users(folder);
             let of_settings = places
                 .find_map(|place| of_file(&place.join(SETTINGS), MAX_MANIFEST_BYTES, &["plugins", EXEC]));
             of_settings.or_else(|| of_file(&root.join("yarn.lock"), MAX_LOCKFILE_BYTES, &[EXEC]))
@@ -60,27 +58,32 @@ fn has_script(value: &Value) -> bool {
     }
 }
 
-/// One of `words` in a file of yarn's, or a backslash, with which YAML can write any word otherwise.
+/// One of `words` in a file of yarn's, as code of the project.
 fn of_file(file: &Path, limit: u64, words: &[&str]) -> Option<String> {
-    let bytes = read_bounded(file, limit).transpose()?;
-    let text = match bytes {
-        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-        Err(_) => {
-            return Some(format!(
-                "{} cannot be read, so 3pm cannot tell what yarn would run",
-                file.display()
-            ));
+    match find_word(file, limit, words) {
+        Ok(word) => word.map(|word| {
+            format!("{} has {word}, which yarn would run before anything is checked", file.display())
+        }),
+        Err(why) => {
+            Some(format!("{why}, so 3pm cannot tell whether yarn would load plugins or run a script (exec:)"))
         }
-    };
-    let mut lines = text
-        .split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'])
-        .filter(|line| !line.trim_start().starts_with('#'));
-    let file = file.display();
-    lines.find_map(|line| match words.iter().find(|word| has_word(line, word)) {
-        Some(word) => Some(format!("{file} has {word}, which yarn would run before anything is checked")),
-        None if line.contains('\\') => Some(format!("{file} has a backslash, so 3pm cannot tell whether yarn would load plugins or run a script (exec:)")),
-        None => None,
-    })
+    }
+}
+
+/// One of `words` in a file; why not, where it cannot be read or a backslash could write any word otherwise.
+pub(crate) fn find_word<'a>(file: &Path, limit: u64, words: &[&'a str]) -> Result<Option<&'a str>, String> {
+    let bytes = read_bounded(file, limit).map_err(|_| format!("{} cannot be read", file.display()))?;
+    let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let lines = text.split(['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}']);
+    for line in lines.filter(|line| !line.trim_start().starts_with('#')) {
+        if let Some(word) = words.iter().find(|word| has_word(line, word)) {
+            return Ok(Some(word));
+        }
+        if line.contains('\\') {
+            return Err(format!("{} has a backslash", file.display()));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether it stands there by itself, and not as a part of another word or of a path.

@@ -510,13 +510,17 @@ impl Run<'_> {
         scripted: &[Scripted],
     ) -> Result<String, RunError> {
         let none = || "No install scripts were run.".to_owned();
+        let runs_own = self.manager.kind.runs_own_scripts(&self.order.arguments);
         let Some(settings) = npm else {
             return match self.order.ignore_scripts {
                 true => Ok(none()),
-                false => scripts::run(self.manager, self.root, own, scripted, self.words(), self.book).await,
+                false => {
+                    let place = scripts::Place { root: self.root, own, runs_own, book: self.book };
+                    scripts::run(self.manager, &place, scripted, self.words()).await
+                }
             };
         };
-        let project = own.first().unwrap_or(&Value::Null);
+        let project = own.first().filter(|_| runs_own).unwrap_or(&Value::Null);
         let scripts = Scripts::find(self.root, locked, project, scripted);
         if scripts.is_empty() && scripted.is_empty() {
             return Ok(NO_SCRIPTS.to_owned());

@@ -11,6 +11,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::install::npm::no_shell;
+use crate::shell::Client;
 
 /// A kind of package manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -134,6 +135,31 @@ impl Kind {
             .then(|| "--mode has to be --mode=skip-build or --mode=update-lockfile".to_owned())
     }
 
+    /// Whether it runs the project's own scripts with this command, as was tried with each of them. yarn 4 decides
+    /// that itself, bun always does.
+    pub(crate) fn runs_own_scripts(self, user: &[OsString]) -> bool {
+        let client = match self {
+            Self::Npm => Client::Npm,
+            Self::Pnpm => Client::Pnpm,
+            Self::YarnClassic => Client::Yarn,
+            Self::Yarn | Self::Bun => return true,
+        };
+        let words = client.words(user);
+        let mut words = words.iter().map(String::as_str);
+        let verb = words.next().unwrap_or("install");
+        let names_packages = words.any(|word| word != ".");
+        match self {
+            // `install` and `ci` have a dozen spellings.
+            Self::Npm => !names_packages && (verb.starts_with(['i', 'c']) || verb == "add"),
+            Self::Pnpm => match verb {
+                "add" | "a" | "remove" | "rm" | "uninstall" | "un" | "uni" => false,
+                "install" | "i" => !names_packages,
+                _ => true,
+            },
+            _ => !matches!(verb, "remove" | "upgrade" | "upgrade-interactive"),
+        }
+    }
+
     /// What stands in its environment while nothing may run. `None` takes a variable away.
     pub(crate) fn environment(self, gateway: &Gateway<'_>) -> Vec<(&'static str, OsString)> {
         let proxy = || OsString::from(gateway.url.as_str());
@@ -172,6 +198,9 @@ impl Kind {
                 ("pnpm_config_http_proxy", proxy()),
                 ("pnpm_config_proxy", proxy()),
                 ("pnpm_config_noproxy", NO_EXCEPTIONS.into()),
+                // To pnpm `no-proxy` is a setting of its own, above the one that everybody has.
+                ("npm_config_no_proxy", NO_EXCEPTIONS.into()),
+                ("pnpm_config_no_proxy", NO_EXCEPTIONS.into()),
                 ("pnpm_config_cafile", bundle()),
                 ("pnpm_config_ignore_scripts", "true".into()),
                 ("npm_config_update_notifier", "false".into()),
@@ -332,5 +361,26 @@ mod tests {
         };
         assert_eq!(of("add x"), "add x --mode=skip-build");
         assert_eq!(of("install --mode=update-lockfile"), "install --mode=update-lockfile");
+    }
+
+    #[test]
+    fn the_projects_own_scripts_run_with_the_commands_that_each_runs_them_with() {
+        let check = |kind: Kind, line: &str| {
+            kind.runs_own_scripts(&line.split_whitespace().map(OsString::from).collect::<Vec<_>>())
+        };
+        for (kind, runs, not) in [
+            (
+                Kind::Npm,
+                &["install", "i", "ci", "install .", "install --omit dev", "clean-install"][..],
+                &["install x", "add x", "i -D x", "install -- x", "update", "uninstall x", "dedupe"][..],
+            ),
+            (Kind::Pnpm, &["install", "update", "i --prod"], &["add x", "install x", "remove x"]),
+            (Kind::YarnClassic, &["", "install", "add x"], &["remove x", "upgrade", "upgrade x"]),
+            (Kind::Yarn, &["add x"], &[]),
+            (Kind::Bun, &["add x", "remove x"], &[]),
+        ] {
+            runs.iter().for_each(|line| assert!(check(kind, line), "{kind:?} {line}"));
+            not.iter().for_each(|line| assert!(!check(kind, line), "{kind:?} {line}"));
+        }
     }
 }

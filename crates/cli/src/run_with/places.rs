@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::code;
 use super::manager::{Kind, Manager};
 use super::process;
 use crate::install::answers::{Answers, Question};
@@ -125,8 +126,57 @@ pub(crate) async fn refuse_settings(
             })
         }
         Kind::YarnClassic if wants_plug_and_play(root) => Err(no_plug_and_play()),
-        Kind::Npm | Kind::YarnClassic | Kind::Yarn | Kind::Bun => Ok(()),
+        Kind::YarnClassic => not_the_users(folder).try_for_each(refuse_flags),
+        Kind::Yarn => not_the_users(folder).try_for_each(refuse_proxies),
+        Kind::Npm | Kind::Bun => Ok(()),
     }
+}
+
+/// A folder and those above it; what lies in the user's home is his own.
+pub(crate) fn not_the_users(folder: &Path) -> impl Iterator<Item = &Path> {
+    let home = std::env::home_dir();
+    folder.ancestors().filter(move |place| home.as_deref() != Some(place))
+}
+
+/// To yarn 4 a proxy for one host stands above every variable.
+fn refuse_proxies(place: &Path) -> Result<(), Refusal> {
+    let file = place.join(code::SETTINGS);
+    let why = match code::find_word(&file, MAX_MANIFEST_BYTES, &["networkSettings"]) {
+        Ok(None) => return Ok(()),
+        Ok(Some(word)) => {
+            format!("{}: {word} could lead yarn past 3pm, which could not check what comes", file.display())
+        }
+        Err(why) => format!("{why}, so 3pm cannot tell whether yarn would be led past it"),
+    };
+    Err(Refusal {
+        why,
+        instead: Some("take it out; 3pm goes through the proxy of your HTTPS_PROXY".to_owned()),
+    })
+}
+
+/// yarn 1 takes flags out of its settings, and a flag stands above every variable; said on the command line, the
+/// proxy's credentials would be for everybody to read.
+fn refuse_flags(place: &Path) -> Result<(), Refusal> {
+    let leads_past = |line: &str| {
+        let line = line.trim_start();
+        !line.starts_with('#') && (line.contains("--") && line.contains("proxy") || line.contains('\\'))
+    };
+    for name in [".yarnrc", ".yarnrc.yml"] {
+        let file = place.join(name);
+        let text = match read_bounded(&file, MAX_MANIFEST_BYTES) {
+            Ok(bytes) => bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default(),
+            // Not to be read is as good as a backslash.
+            Err(_) => "\\".to_owned(),
+        };
+        if let Some(line) = text.lines().find(|line| leads_past(line)) {
+            let (file, line) = (file.display(), trust::text::printable(line.trim(), 200));
+            return Err(Refusal {
+                why: format!("{file}: {line:?} could lead yarn past 3pm, which could not check what comes"),
+                instead: Some("take it out; 3pm goes through the proxy of your HTTPS_PROXY".to_owned()),
+            });
+        }
+    }
+    Ok(())
 }
 
 fn wants_plug_and_play(root: &Path) -> bool {
@@ -233,6 +283,25 @@ mod tests {
             assert_eq!(install.arguments, ["install"].map(OsString::from), "{line}");
         }
         assert_eq!(read(Client::Pnpm, "list").unwrap().arguments, ["list"].map(OsString::from));
+    }
+
+    #[test]
+    fn flags_in_the_settings_of_yarn_1_lead_nowhere_else() {
+        let holder = tempfile::tempdir().unwrap();
+        let of = |name: &str, text: &str| {
+            std::fs::write(holder.path().join(name), text).unwrap();
+            let refused = refuse_flags(holder.path()).is_err();
+            std::fs::remove_file(holder.path().join(name)).unwrap();
+            refused
+        };
+        for text in
+            ["--proxy x\n", "a 1 --install.https-proxy x\n", "\"--*.proxy\" x\n", "\"\\u002d-proxy\" x\n"]
+        {
+            assert!(of(".yarnrc", text) && of(".yarnrc.yml", text), "{text}");
+        }
+        for text in ["", "proxy \"http://p\"\n", "# --proxy x\n", "--modules-folder lib\n"] {
+            assert!(!of(".yarnrc", text), "{text}");
+        }
     }
 
     #[test]

@@ -151,7 +151,12 @@ fn workspaces(place: &Path) -> Option<Vec<String>> {
     Some(listed.iter().filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
-/// `packages` of pnpm-workspace.yaml, as far as it is written in the two ways that everybody writes it.
+/// Settings with which pnpm would reach the network past 3pm, in its own spelling and in npm's.
+const NETWORK: [&str; 8] =
+    ["httpProxy", "httpsProxy", "proxy", "noProxy", "noproxy", "http-proxy", "https-proxy", "no-proxy"];
+
+/// `packages` of pnpm-workspace.yaml, as far as it is written in the two ways that everybody writes it. Nothing that
+/// 3pm could say to pnpm stands above that file.
 fn listed_for_pnpm(root: &Path) -> Result<Vec<String>, Refusal> {
     let file = root.join("pnpm-workspace.yaml");
     let untold = |what: &str| Refusal {
@@ -164,16 +169,33 @@ fn listed_for_pnpm(root: &Path) -> Result<Vec<String>, Refusal> {
     let bytes = read_bounded(&file, MAX_MANIFEST_BYTES).map_err(|error| untold(&error.to_string()))?;
     let text = bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let mut listed = String::new();
-    let mut inside = false;
-    for line in text.lines() {
+    let (mut inside, mut is_first) = (false, true);
+    for line in text.trim_start_matches('\u{feff}').lines() {
         let bare = line.trim_start();
-        if bare.is_empty() || bare.starts_with('#') {
+        if bare.is_empty() || bare.starts_with('#') || line.trim_end() == "---" {
             continue;
         }
-        if line.starts_with(['{', '?', '%']) {
+        // Its keys stand where a line begins, as they are.
+        let is_odd = |key: &str| key == "<<" || key.contains('\\');
+        let key = line.split_once(':').map(|(key, rest)| (key.trim_end().trim_matches(['"', '\'']), rest));
+        if (is_first && bare.len() < line.len())
+            || line.starts_with(['{', '?', '%', '!', '&', '*', '['])
+            || key.is_some_and(|(key, _)| is_odd(key))
+        {
             return Err(untold("it is written in an unusual way"));
         }
-        let key = line.split_once(':').map(|(key, rest)| (key.trim_end().trim_matches(['"', '\'']), rest));
+        is_first = false;
+        if let Some((key, _)) = key.filter(|(key, _)| NETWORK.contains(key)) {
+            return Err(Refusal {
+                why: format!(
+                    "{}: {key} would lead pnpm past 3pm, which could not check what comes",
+                    file.display()
+                ),
+                instead: Some(format!(
+                    "take {key} out of it; 3pm goes through the proxy of your HTTPS_PROXY"
+                )),
+            });
+        }
         if let Some(("packages", rest)) = key {
             inside = true;
             listed.push_str(rest);
@@ -323,12 +345,24 @@ mod tests {
         pnpm(&with(""), "p/a/deeper", Ok("p"));
         pnpm(&with("packages:\n- a\n- '../b'\n"), "p/a", Err("outside of the project"));
         pnpm(&with("packages: [a, /b]\n"), "p/a", Err("outside of the project"));
-        for unusual in
-            ["packages: *all\n", "{packages: [a]}\n", "packages: [\"\\x2e./b\"]\n", "packages: |\n  a\n"]
-        {
+        for unusual in [
+            "packages: *all\n",
+            "{packages: [a]}\n",
+            "packages: [\"\\x2e./b\"]\n",
+            "packages: |\n  a\n",
+            "  packages:\n  - ../b\n",
+            "\"pack\\x61ges\": [../b]\n",
+            "!!str packages: [../b]\n",
+            "x: &x {packages: [../b]}\n<<: *x\n",
+        ] {
             pnpm(&with(unusual), "p/a", Err("unusual"));
         }
         pnpm(&[("p/package.yaml", "name: p\n")], "p/a", Ok("p"));
+        for key in ["httpProxy", "\"noProxy\" ", "https-proxy"] {
+            let text = format!("---\npackages: [a]\n{key}: x\n");
+            pnpm(&[&member[..], &[("p/pnpm-workspace.yaml", &text)]].concat(), "p/a", Err("past 3pm"));
+        }
+        pnpm(&with("catalog:\n  proxy: ^1\npackages: [a]\n"), "p/a", Ok("p"));
     }
 
     #[test]

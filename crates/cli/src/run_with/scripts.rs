@@ -21,15 +21,27 @@ const LIMIT: Duration = Duration::from_secs(60 * 60);
 /// The project's own scripts, in the order of an install.
 const LIFE_CYCLE: [&str; 4] = ["preinstall", "install", "postinstall", "prepare"];
 
+/// Where they run.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    /// The project.
+    pub(crate) root: &'a Path,
+    /// Its own package.json files, the root's first.
+    pub(crate) own: &'a [Value],
+    /// Whether the command runs the project's own scripts as well.
+    pub(crate) runs_own: bool,
+    /// Where processes are noted.
+    pub(crate) book: &'a Book,
+}
+
 /// Runs what the package manager would have run of what the policy allows; says in words what that was.
 pub(crate) async fn run(
     manager: &Manager,
-    root: &Path,
-    own: &[Value],
+    place: &Place<'_>,
     scripted: &[Scripted],
     words: Words,
-    book: &Book,
 ) -> Result<String, RunError> {
+    let Place { root, own, runs_own, book } = *place;
     let go = async |program: &Path, arguments: &[&str], rest: &[String]| -> Result<(), RunError> {
         let rest = rest.iter().map(OsString::from);
         let mut arguments: Vec<OsString> = arguments.iter().map(OsString::from).chain(rest).collect();
@@ -87,7 +99,7 @@ pub(crate) async fn run(
             }
         }
     }
-    let root_scripts = own.first().map(declared).unwrap_or_default();
+    let root_scripts = own.first().filter(|_| runs_own).map(declared).unwrap_or_default();
     for script in &root_scripts {
         go(&manager.program, &["run", script], &[]).await?;
     }

@@ -11,6 +11,7 @@ mod startup;
 mod table;
 mod words;
 
+use std::ffi::OsString;
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -50,6 +51,12 @@ impl Client {
             Self::Bun => "bun",
             Self::Bunx => "bunx",
         }
+    }
+
+    /// The words of a command line, without flags and their values: the subcommand first.
+    pub(crate) fn words(self, arguments: &[OsString]) -> Vec<String> {
+        let line = self.table().map(|table| words::parse_line(table, arguments)).unwrap_or_default();
+        line.words.into_iter().map(|word| word.text).collect()
     }
 
     /// 3pm's command that stands in front of it, without the name of 3pm.

@@ -2,13 +2,17 @@
 //! lead to another server, programs in places where nobody looks for them. For every package manager that has
 //! such a file; after each, nothing of the attacker's lies in the project and none of its programs ran.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
 use serde_json::{Value, json};
 use trust::Integrity;
 
 use crate::clients::{ATTACKED, Client};
+use crate::harness::proxy::{self, Request, Upstream};
 use crate::harness::world::World;
 use crate::project::Project;
-use crate::shelf::{put, stock, tarball};
+use crate::shelf::{ask, put, stock, tarball};
 use crate::sieges::{EVIL, signed, through, untouched};
 
 /// What a lockfile can say in place of the truth.
@@ -173,6 +177,89 @@ fn what_a_build_left_in_a_store_is_not_what_was_checked() {
             let ended = through(world, client, &project, world.registry(), &["install"]);
             let ended = ended.succeeded();
             assert!(project.has("node_modules/mask-built/built.js"), "{client:?} {turn}: {ended}");
+        }
+    }
+}
+
+/// A server of the attacker's: how often somebody connected to it.
+fn witness() -> (String, Arc<AtomicUsize>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    std::thread::spawn(move || {
+        listener.incoming().for_each(|_| drop(counted.fetch_add(1, Ordering::SeqCst)))
+    });
+    (url, count)
+}
+
+const NPM_AND_PNPM: &[Client] = &[Client::Npm, Client::Npm12, Client::Pnpm, Client::Pnpm11];
+const PNPM: &[Client] = &[Client::Pnpm, Client::Pnpm11];
+
+/// Settings of a project that lead past 3pm, to the registry or to `@EVIL@`.
+const LEADING_PAST: &[(&[Client], &str, &str)] = &[
+    (NPM_AND_PNPM, ".npmrc", "proxy=@EVIL@\nhttps-proxy=@EVIL@\nhttp-proxy=@EVIL@\n"),
+    (NPM_AND_PNPM, ".npmrc", "noproxy=127.0.0.1\nno-proxy=127.0.0.1\nproxy=\nhttps-proxy=\n"),
+    (NPM_AND_PNPM, ".npmrc", "cafile=./evil.pem\nstrict-ssl=false\nreplace-registry-host=always\n"),
+    (NPM_AND_PNPM, ".npmrc", "registry=@EVIL@/\n"),
+    (
+        PNPM,
+        "pnpm-workspace.yaml",
+        "packages: []\nhttpsProxy: \"@EVIL@\"\nhttpProxy: \"@EVIL@\"\nproxy: \"@EVIL@\"\n",
+    ),
+    (PNPM, "pnpm-workspace.yaml", "packages: []\nnoProxy: 127.0.0.1\nnoproxy: 127.0.0.1\nstrictSsl: false\n"),
+    (
+        PNPM,
+        "pnpm-workspace.yaml",
+        "packages: []\nregistry: \"@EVIL@/\"\nregistries:\n  default: \"@EVIL@/\"\n",
+    ),
+    (&[Client::YarnClassic], ".yarnrc", "proxy \"@EVIL@\"\nhttps-proxy \"@EVIL@\"\nstrict-ssl false\n"),
+    (&[Client::YarnClassic], ".yarnrc", "--proxy \"@EVIL@\"\n--https-proxy \"@EVIL@\"\n"),
+    (&[Client::YarnClassic], ".yarnrc", "--install.proxy \"@EVIL@\"\n--install.https-proxy \"@EVIL@\"\n"),
+    (&[Client::YarnClassic], ".yarnrc", "no-proxy 127.0.0.1\n--install.no-proxy 127.0.0.1\n"),
+    (&[Client::YarnClassic], ".yarnrc", "registry \"@EVIL@/\"\n--install.registry \"@EVIL@/\"\n"),
+    (&[Client::Yarn, Client::YarnPnp], ".yarnrc.yml", "httpProxy: \"@EVIL@\"\nhttpsProxy: \"@EVIL@\"\n"),
+    (
+        &[Client::Yarn, Client::YarnPnp],
+        ".yarnrc.yml",
+        "networkSettings:\n  \"*\":\n    httpProxy: \"@EVIL@\"\n    httpsProxy: \"@EVIL@\"\n",
+    ),
+    (&[Client::Yarn, Client::YarnPnp], ".yarnrc.yml", "npmRegistryServer: \"@EVIL@\"\n"),
+    (&[Client::Bun], "bunfig.toml", "[install]\nregistry = \"@EVIL@/\"\ncafile = \"./evil.pem\"\n"),
+    (
+        &[Client::Bun],
+        ".env",
+        "HTTP_PROXY=@EVIL@\nhttp_proxy=@EVIL@\nBUN_CONFIG_REGISTRY=@EVIL@/\nNO_PROXY=127.0.0.1\n",
+    ),
+];
+
+#[test]
+fn settings_of_a_project_reach_no_other_server_and_go_around_nothing() {
+    let world = World::shared();
+    signed(world, "mask-leads");
+    let (evil, connected) = witness();
+    // Who fetched the tarball: 3pm itself does so for what came past it, and only for that.
+    let fetched: Arc<Mutex<Vec<String>>> = Arc::default();
+    let noted = Arc::clone(&fetched);
+    let registry = proxy::start(world.registry(), move |request: &Request, upstream: &Upstream| {
+        if request.path.starts_with("/mask-leads/-/") {
+            let agent = request.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("user-agent"));
+            noted.lock().expect("no panic").extend(agent.map(|(_, agent)| agent.clone()));
+        }
+        ask(upstream, request)
+    });
+    for (number, (clients, file, text)) in LEADING_PAST.iter().enumerate() {
+        for client in *clients {
+            let name = format!("mask-leads-{number}-{client:?}").to_lowercase();
+            let project = Project::asking(world, &name, json!({"mask-leads": "1"}));
+            project.write(file, &text.replace("@EVIL@", &evil));
+            project.write("evil.pem", "");
+            let ended = through(world, *client, &project, &registry, &["install"]);
+            untouched(*client, &project, &ended);
+            assert_eq!(connected.load(Ordering::SeqCst), 0, "{name} {text}: {ended}");
+            let fetched = std::mem::take(&mut *fetched.lock().expect("no panic"));
+            let is_past = fetched.iter().any(|agent| agent.starts_with("3pm"));
+            assert!(!is_past && fetched.is_empty() == (ended.code != Some(0)), "{name} {fetched:?}: {ended}");
         }
     }
 }

@@ -317,7 +317,7 @@ fn settings_of_the_project_that_lead_around_the_proxy() {
             &format!("siege-settings-{what}"),
             &json!({"siege-settings": "1"}),
             &registry,
-            &[50, 101],
+            &[4, 50, 101],
             |_, project| {
                 project.write(file, text);
             },
