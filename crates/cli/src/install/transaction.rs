@@ -225,14 +225,25 @@ impl Transaction {
         Self::begin(root, &changes, &absent, modules)
     }
 
+    /// The folders that lay there, each with whether somebody made it anew.
+    pub(crate) fn made_again(&self) -> Result<Vec<bool>, TransactionError> {
+        let journal = self.read_journal()?;
+        let lay_there = journal.folders.iter().filter(|aside| aside.original.is_some());
+        Ok(lay_there.map(|aside| self.root.join(&aside.place).symlink_metadata().is_ok()).collect())
+    }
+
+    fn read_journal(&self) -> Result<Journal, TransactionError> {
+        let path = self.root.join(FOLDER).join(JOURNAL);
+        let unreadable = || TransactionError::Journal { path: path.clone() };
+        let text = read_bounded(&path, MAX_JOURNAL_BYTES).ok().flatten().ok_or_else(unreadable)?;
+        serde_json::from_slice(&text).map_err(|_| unreadable())
+    }
+
     /// Puts the folders back where nobody made new ones: a command that only writes a lockfile leaves them alone.
     /// Returns whether it did; where one was made anew, those that were not are gone for good.
     pub(crate) fn give_back_untouched(&self) -> Result<bool, TransactionError> {
         let folder = self.root.join(FOLDER);
-        let path = folder.join(JOURNAL);
-        let unreadable = || TransactionError::Journal { path: path.clone() };
-        let text = read_bounded(&path, MAX_JOURNAL_BYTES).ok().flatten().ok_or_else(unreadable)?;
-        let journal: Journal = serde_json::from_slice(&text).map_err(|_| unreadable())?;
+        let journal = self.read_journal()?;
         let is_made = |aside: &SetAside| self.root.join(&aside.place).symlink_metadata().is_ok();
         let is_written = |aside: &SetAside| {
             let now = std::fs::read(self.root.join(&aside.place)).ok();
@@ -466,7 +477,9 @@ mod tests {
         // Somebody made one: the other is not wanted any more.
         let (_holder, root) = project();
         let transaction = begin(&root).unwrap();
+        assert_eq!(transaction.made_again().unwrap(), [false]);
         std::fs::create_dir_all(root.join("packages/w/node_modules/c")).unwrap();
+        assert_eq!(transaction.made_again().unwrap(), [false]);
         assert!(!transaction.give_back_untouched().unwrap());
         drop(transaction);
         assert_as_before(&root);

@@ -8,6 +8,7 @@
 //! 3. The package manager runs behind the proxy with scripts off, and without git until somebody agreed to
 //!    that. The gate holds every tarball until it is judged; hosts that are no registry of this run are not
 //!    reached. Where the registry itself says that a tarball lies elsewhere, it runs once more with that host.
+//!    After a command for a part of the project, the rest of what lay there is made anew as well.
 //! 4. What lies on disk is compared, file by file, with checked tarballs, whether they came through the proxy
 //!    or out of a cache. What npm's lockfile names besides is judged, too: somebody else will install by it.
 //! 5. The policy decides; one question at most.
@@ -209,7 +210,7 @@ pub(crate) async fn run(
     let transaction = run.set_aside()?;
     // 3.
     let settings = npm.map(|says| &says.settings);
-    let fetched = run.fetch(&gate, registries, settings, locked.as_ref()).await;
+    let fetched = run.fetch(&gate, registries, settings, locked.as_ref(), &transaction).await;
     report = run.report(&gate, Vec::new(), npm);
     if matches!(report.call(), Call::Deny | Call::Undecided) {
         report.end = End::Refused;
@@ -366,10 +367,11 @@ impl Run<'_> {
         mut registries: Vec<Url>,
         settings: Option<&Settings>,
         locked: Option<&Locked>,
+        aside: &Transaction,
     ) -> Result<(), RunError> {
         let git = without_git(self.manager, self.order, self.around)?;
         let (mut ended, mut requests) =
-            self.fetch_from(gate, registries.clone(), settings, locked, git.as_ref()).await?;
+            self.fetch_from(gate, registries.clone(), settings, locked, git.as_ref(), aside).await?;
         let is_denied = || matches!(self.report(gate, Vec::new(), None).call(), Call::Deny | Call::Undecided);
         if !ended.status.success() && !is_denied() {
             let elsewhere = self.find_elsewhere(gate, &registries, locked, &requests).await?;
@@ -380,7 +382,8 @@ impl Run<'_> {
                     .output
                     .note(&format!("the registry has tarballs on {hosts}; once more, with that"));
                 registries.extend(elsewhere);
-                (ended, requests) = self.fetch_from(gate, registries, settings, locked, git.as_ref()).await?;
+                (ended, requests) =
+                    self.fetch_from(gate, registries, settings, locked, git.as_ref(), aside).await?;
             }
         }
         if let Some(asked) = git.as_ref().and_then(NoGit::asked) {
@@ -438,6 +441,7 @@ impl Run<'_> {
         npm: Option<&Settings>,
         locked: Option<&Locked>,
         git: Option<&NoGit>,
+        aside: &Transaction,
     ) -> Result<(process::Ended, Vec<Passed>), RunError> {
         let kind = self.manager.kind;
         let settings = proxy::Settings {
@@ -468,19 +472,28 @@ impl Run<'_> {
         let (ca, bundle) = (running.ca_file(), running.bundle_file());
         let gateway = Gateway { url: running.url(), ca: &ca, bundle: &bundle };
         let places = kind.overruled(self.root, &self.around.folder);
-        let arguments = match npm {
-            Some(settings) => npm_arguments(settings, &self.order.arguments),
-            None => places.around(kind.arguments(&self.order.arguments)),
+        let told = |user: &[OsString]| match npm {
+            Some(settings) => npm_arguments(settings, user),
+            None => places.around(kind.arguments(user)),
         };
         let mut variables = kind.environment(&gateway);
-        variables.extend(places.variables);
+        variables.extend(places.variables.clone());
         variables.extend(match git {
             Some(nothing) => nothing.variables(),
             None => git::own_way(upstream_proxy().as_ref()),
         });
         let (program, folder) = (&self.manager.program, &self.around.folder);
-        let ended =
-            process::run(program, &arguments, folder, &variables, self.words(), RUN_LIMIT, self.book).await?;
+        let go = async |user: &[OsString]| {
+            let arguments = told(user);
+            process::run(program, &arguments, folder, &variables, self.words(), RUN_LIMIT, self.book).await
+        };
+        let mut ended = go(&self.order.arguments).await?;
+        if ended.status.success()
+            && let Some(more) = kind.completing(&self.order.arguments, &aside.made_again()?)
+        {
+            self.around.output.note("and the rest of the project, which lay there before");
+            ended = go(&more).await?;
+        }
         Ok((ended, running.log()))
     }
 

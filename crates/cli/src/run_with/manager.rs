@@ -135,6 +135,23 @@ impl Kind {
             .then(|| "--mode has to be --mode=skip-build or --mode=update-lockfile".to_owned())
     }
 
+    /// What completes a project after a command that is for a part of it, where more lay there before: its folders
+    /// were set aside, `again` says of each whether this command made it anew.
+    pub(crate) fn completing(self, user: &[OsString], again: &[bool]) -> Option<Vec<OsString>> {
+        let has = |client: Client, flags: &[&str]| client.has_flag(user, flags);
+        let made = again.contains(&true);
+        let is_partial = match self {
+            // `pnpm add` in a workspace makes that workspace's folder, and no other.
+            Self::Pnpm => made && again.contains(&false),
+            Self::Npm => made && has(Client::Npm, &["workspace", "w", "workspaces", "ws"]),
+            Self::Bun => made && has(Client::Bun, &["filter", "F"]),
+            Self::YarnClassic | Self::Yarn => false,
+        };
+        let alone = (self == Self::Pnpm && user.iter().any(|word| word == "--ignore-workspace"))
+            .then(|| OsString::from("--ignore-workspace"));
+        is_partial.then(|| std::iter::once("install".into()).chain(alone).collect())
+    }
+
     /// Whether it runs the project's own scripts with this command, as was tried with each of them. yarn 4 decides
     /// that itself, bun always does.
     pub(crate) fn runs_own_scripts(self, user: &[OsString]) -> bool {

@@ -53,6 +53,11 @@ impl Client {
         }
     }
 
+    /// Whether a command line has one of these flags.
+    pub(crate) fn has_flag(self, arguments: &[OsString], flags: &[&str]) -> bool {
+        self.table().is_some_and(|table| words::parse_line(table, arguments).has(flags))
+    }
+
     /// The words of a command line, without flags and their values: the subcommand first.
     pub(crate) fn words(self, arguments: &[OsString]) -> Vec<String> {
         let line = self.table().map(|table| words::parse_line(table, arguments)).unwrap_or_default();

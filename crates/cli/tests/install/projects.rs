@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::clients::Client;
 use crate::harness::people::Person;
 use crate::harness::world::{BINARY, World};
 use crate::ledger::{Ledger, TEAM};
@@ -100,6 +101,77 @@ fn scripts_run_last_or_not_at_all_and_an_optional_one_may_fail() {
     assert!(!project.has("ran"));
     project.install(&[]).succeeded().says(&["p-failing failed, which is optional"]);
     assert_eq!(project.read("ran"), "needed\nown-first\nown-last\n");
+}
+
+#[test]
+fn own_scripts_run_where_the_project_is_installed_and_not_with_a_package() {
+    let world = World::shared();
+    stock(world, "p-own", "1.0.0", "own");
+    let check = |client: Client, words: &[&str], expected: bool| {
+        let project = Project::new(world, &format!("own-{client:?}-{}", words.join("-")).to_lowercase());
+        let manifest =
+            json!({"name": "own", "version": "1.0.0", "scripts": {"postinstall": "echo ran > ran"}});
+        project.write("package.json", &manifest.to_string());
+        client.through(world, &project, words).succeeded();
+        assert_eq!(project.has("ran"), expected, "{client:?} {words:?}");
+        // As it is without us.
+        let alone = Project::new(world, &format!("own-alone-{client:?}-{}", words.join("-")).to_lowercase());
+        alone.write("package.json", &manifest.to_string());
+        client.plain(world, &alone, words).succeeded();
+        assert_eq!(alone.has("ran"), expected, "{client:?} {words:?} alone");
+    };
+    check(Client::Npm, &["install", "p-own"], false);
+    check(Client::Npm, &["install"], true);
+    check(Client::Npm12, &["install", "p-own"], false);
+    check(Client::Pnpm, &["add", "p-own"], false);
+    check(Client::Pnpm11, &["install"], true);
+    check(Client::YarnClassic, &["add", "p-own"], true);
+    check(Client::Bun, &["add", "p-own"], true);
+}
+
+#[test]
+fn a_command_for_a_part_of_a_project_loses_nothing_of_the_rest() {
+    let world = World::shared();
+    for name in ["p-part-root", "p-part-a", "p-part-b", "p-part-new"] {
+        stock(world, name, "1.0.0", "part");
+    }
+    let npm = (&["install", "p-part-new", "-w", "a"][..], "");
+    for (client, (words, from)) in [
+        (Client::Pnpm, (&["--filter", "a", "add", "p-part-new"][..], "")),
+        (Client::Pnpm9, (&["add", "p-part-new"][..], "packages/a")),
+        (Client::Pnpm11, (&["add", "p-part-new"][..], "packages/a")),
+        (Client::Npm, npm),
+        (Client::Npm12, npm),
+        (Client::Bun, (&["install", "--filter", "a"][..], "")),
+    ] {
+        let project = Project::new(world, &format!("part-{client:?}").to_lowercase());
+        let member = |place: &str, name: &str, asks: &str| {
+            let manifest = json!({"name": name, "version": "1.0.0", "workspaces": ["packages/*"], "dependencies": {asks: "1"}});
+            project.write(&format!("{place}package.json"), &manifest.to_string());
+        };
+        member("", "root", "p-part-root");
+        member("packages/a/", "a", "p-part-a");
+        member("packages/b/", "b", "p-part-b");
+        if client.command() == "pnpm" {
+            project.write("pnpm-workspace.yaml", "packages:\n  - packages/*\n");
+        }
+        client.through(world, &project, &["install"]).succeeded();
+        let user = client.user(world, &project).at(&project.root.join(from));
+        let ended =
+            user.threepm([&["run-with", client.command(), "--json", "--"][..], words].concat()).succeeded();
+        let lies = |place: &str, name: &str| {
+            let inside = |folder: &str| project.has(&format!("{folder}node_modules/{name}/index.js"));
+            assert!(inside(place) || inside(""), "{client:?}: {name}: {ended}");
+        };
+        lies("", "p-part-root");
+        lies("packages/a/", "p-part-a");
+        lies("packages/b/", "p-part-b");
+        if words.contains(&"p-part-new") {
+            lies("packages/a/", "p-part-new");
+        }
+        let receipt = &ended.json()["end"]["receipt"];
+        assert_eq!(receipt["installed"], receipt["compared"], "{client:?}");
+    }
 }
 
 #[test]
