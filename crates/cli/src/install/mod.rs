@@ -18,6 +18,7 @@ pub(crate) mod lockfile;
 mod manifests;
 pub(crate) mod npm;
 pub(crate) mod npm_cache;
+pub(crate) mod pinned;
 pub(crate) mod project;
 pub(crate) mod receipts;
 pub(crate) mod report;

@@ -10,7 +10,7 @@
 //!    reached. Where the registry itself says that a tarball lies elsewhere, it runs once more with that host.
 //!    After a command for a part of the project, the rest of what lay there is made anew as well.
 //! 4. What lies on disk is compared, file by file, with checked tarballs, whether they came through the proxy
-//!    or out of a cache. What npm's lockfile names besides is judged, too: somebody else will install by it.
+//!    or out of a cache. What a lockfile names besides is judged, too: somebody else will install by it.
 //! 5. The policy decides; one question at most.
 //! 6. Scripts run. Then, and only then, the change is final; anything else puts the project back.
 //!
@@ -18,11 +18,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use proxy::{Ahead, Passed};
+use proxy::{Ahead, Passed, Running};
 use serde_json::Value;
 use trust::Integrity;
 use url::Url;
@@ -54,6 +55,7 @@ use crate::install::locked::Locked;
 use crate::install::lockfile::MAX_LOCKFILE_BYTES;
 use crate::install::npm::Npm;
 use crate::install::npm_cache;
+use crate::install::pinned;
 use crate::install::project::{MAX_MANIFEST_BYTES, Mirror, Project, read_bounded};
 use crate::install::report::{End, Report};
 use crate::install::resolve::Resolver;
@@ -68,6 +70,12 @@ const RUN_LIMIT: Duration = Duration::from_secs(60 * 60);
 
 /// How long a package manager may take to say its version or a setting.
 pub(crate) const QUESTION_LIMIT: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether a refused host is asked for again.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// After this time it was not the same question, asked in several places, but another attempt.
+const ASKED_AGAIN: Duration = Duration::from_secs(5);
 
 /// What is to be run.
 #[derive(Debug)]
@@ -487,7 +495,13 @@ impl Run<'_> {
             let arguments = told(user);
             process::run(program, &arguments, folder, &variables, self.words(), RUN_LIMIT, self.book).await
         };
-        let mut ended = go(&self.order.arguments).await?;
+        let mut ended = tokio::select! {
+            ended = go(&self.order.arguments) => ended?,
+            host = asks_again(&running), if kind == Kind::Pnpm => {
+                let words = vec![format!("it was ended: {host} is refused, and it would go on asking")];
+                process::Ended { status: std::process::ExitStatus::from_raw(1 << 8), words }
+            }
+        };
         if ended.status.success()
             && let Some(more) = kind.completing(&self.order.arguments, &aside.made_again()?)
         {
@@ -497,9 +511,9 @@ impl Run<'_> {
         Ok((ended, running.log()))
     }
 
-    /// Step 4, what npm's lockfile names and nobody judged yet.
+    /// Step 4, what a lockfile names and nobody judged yet.
     async fn judge_rest(&self, locked: Option<&Locked>, gate: &Gatekeeper) -> Result<Vec<Finding>, RunError> {
-        let Some(locked) = locked else { return Ok(Vec::new()) };
+        let Some(locked) = locked else { return self.judge_pinned(gate).await };
         let rest = locked.rest(self.root, &gate.known());
         if rest.is_empty() {
             return Ok(Vec::new());
@@ -512,6 +526,32 @@ impl Run<'_> {
         let found = find_out(subjects, &gate.sources().npm, self.around, self.now).await;
         let findings = found.map_err(FlowError::from)?.findings.into_iter();
         Ok(findings.filter(|finding| wanted.contains(&finding.subject.location)).collect())
+    }
+
+    /// The same for the others' lockfiles.
+    async fn judge_pinned(&self, gate: &Gatekeeper) -> Result<Vec<Finding>, RunError> {
+        let (file, pinned) = pinned::read(self.manager.kind, self.root);
+        let mut subjects = Vec::new();
+        for one in pinned::open(pinned, &gate.known()) {
+            let mut hash = one.hash();
+            if one.needs_hash() {
+                if !gate.is_enrolled(&one.name).await {
+                    continue;
+                }
+                // yarn 4 writes no hash of a tarball: it would take what the registry announces.
+                let document = gate.sources().npm.fetch_packument(&one.name).await.ok().flatten();
+                let version =
+                    document.and_then(|document| document.version(&one.version.to_string()).ok()?);
+                hash = version.and_then(|version| version.integrity?.parse().ok());
+            }
+            // Without any there is no tarball either, and that is what is found out.
+            subjects.push(one.subject(file, hash.unwrap_or_else(|| Integrity::of(b""))));
+        }
+        if subjects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = find_out(subjects, &gate.sources().npm, self.around, self.now).await;
+        Ok(found.map_err(FlowError::from)?.findings)
     }
 
     /// Step 6.
@@ -584,6 +624,25 @@ const NO_SCRIPTS: &str = "There are no install scripts.";
 fn npm_arguments(settings: &Settings, user: &[OsString]) -> Vec<OsString> {
     let overruled = settings.flags(Phase::Quiet).into_iter().chain(settings.lockfile_version_flag());
     overruled.chain(Kind::Npm.arguments(user)).collect()
+}
+
+/// Ends when a host is asked for again that was refused before: pnpm 11 does so after ten seconds and after another
+/// minute, and nothing comes of it.
+async fn asks_again(running: &Running) -> String {
+    let mut first: BTreeMap<String, (Instant, usize)> = BTreeMap::new();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        for foreign in running.log().into_iter().filter(|passed| passed.kind == proxy::Kind::Foreign) {
+            *counts.entry(foreign.url).or_default() += 1;
+        }
+        for (host, count) in counts {
+            let (since, at_first) = *first.entry(host.clone()).or_insert((Instant::now(), count));
+            if count > at_first && since.elapsed() >= ASKED_AGAIN {
+                return host;
+            }
+        }
+    }
 }
 
 /// Whether a request, as the proxy notes it, went to a host.

@@ -59,7 +59,11 @@ pub(crate) fn read_table(root: &Path, tree: &mut Tree) -> Result<(), TreeError> 
                 tree.changed.push((place, what));
                 continue;
             }
-            tree.packages.push(read_package(root, folder, &place)?);
+            // What is for another platform stands in the table and lies nowhere.
+            let lies_in = split_archive(&place).map_or(place.clone(), |(file, _)| file);
+            if lies_in.symlink_metadata().is_ok() {
+                tree.packages.push(read_package(root, folder, &place)?);
+            }
         }
     }
     Ok(())
