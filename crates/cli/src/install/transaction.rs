@@ -44,9 +44,12 @@ const FILES: [&str; 16] = [
 /// The largest journal: a path per workspace.
 const MAX_JOURNAL_BYTES: u64 = 16 * 1024 * 1024;
 
-/// The folders it may change: of packages, of those that yarn unpacks beside its archives, and yarn's own where
-/// there was none.
-const FOLDERS: [&str; 3] = ["node_modules", "unplugged", ".yarn"];
+/// The folders it may change: of packages, of those that yarn unpacks beside its archives, yarn's own where there was
+/// none, and its archives where they lie in the project.
+const FOLDERS: [&str; 4] = ["node_modules", "unplugged", ".yarn", "cache"];
+
+/// Where yarn 4 keeps archives in a project that wants that.
+pub(crate) const YARN_CACHE: &str = ".yarn/cache";
 
 /// What was replaced, enough to put it back. Paths are relative to the project.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -63,6 +66,9 @@ struct Journal {
 struct SetAside {
     place: PathBuf,
     original: Option<String>,
+    /// It was copied and lies there still: the package manager needs what is in it.
+    #[serde(default)]
+    stays: bool,
 }
 
 /// A file as it was.
@@ -171,17 +177,18 @@ impl Transaction {
                 write_synced(&path, &bytes).map_err(|source| io(&path, source))?;
                 Ok(name)
             });
-            journal.files.push(SetAside { place, original: original.transpose()? });
+            journal.files.push(SetAside { place, original: original.transpose()?, stays: false });
         }
         for path in absent {
             let place = relative(root, path)?;
             safe_place(root, &place, &FILES)?;
-            journal.files.push(SetAside { place, original: None });
+            journal.files.push(SetAside { place, original: None, stays: false });
         }
         for (number, place) in modules.iter().enumerate() {
             let exists = safe_place(root, place, &FOLDERS)?.symlink_metadata().is_ok();
-            let place = place.clone();
-            journal.folders.push(SetAside { place, original: exists.then(|| format!("folder-{number}")) });
+            let (place, original) = (place.clone(), exists.then(|| format!("folder-{number}")));
+            let stays = place.ends_with(YARN_CACHE);
+            journal.folders.push(SetAside { place, original, stays });
         }
         let path = folder.join(JOURNAL);
         let text = serde_json::to_vec(&journal).map_err(|error| io(&path, error.into()))?;
@@ -189,7 +196,12 @@ impl Transaction {
         // From here on the journal says how to get back.
         for aside in &journal.folders {
             if let Some(original) = &aside.original {
-                let place = root.join(&aside.place);
+                let mut place = root.join(&aside.place);
+                if aside.stays {
+                    let whole = folder.join("copy");
+                    copy_links(&place, &whole).map_err(|source| io(&place, source))?;
+                    place = whole;
+                }
                 std::fs::rename(&place, folder.join(original)).map_err(|source| io(&place, source))?;
             }
         }
@@ -228,7 +240,7 @@ impl Transaction {
     /// The folders that lay there, each with whether somebody made it anew.
     pub(crate) fn made_again(&self) -> Result<Vec<bool>, TransactionError> {
         let journal = self.read_journal()?;
-        let lay_there = journal.folders.iter().filter(|aside| aside.original.is_some());
+        let lay_there = journal.folders.iter().filter(|aside| aside.original.is_some() && !aside.stays);
         Ok(lay_there.map(|aside| self.root.join(&aside.place).symlink_metadata().is_ok()).collect())
     }
 
@@ -244,7 +256,8 @@ impl Transaction {
     pub(crate) fn give_back_untouched(&self) -> Result<bool, TransactionError> {
         let folder = self.root.join(FOLDER);
         let journal = self.read_journal()?;
-        let is_made = |aside: &SetAside| self.root.join(&aside.place).symlink_metadata().is_ok();
+        let is_made =
+            |aside: &SetAside| !aside.stays && self.root.join(&aside.place).symlink_metadata().is_ok();
         let is_written = |aside: &SetAside| {
             let now = std::fs::read(self.root.join(&aside.place)).ok();
             now != aside.original.as_ref().and_then(|original| std::fs::read(folder.join(original)).ok())
@@ -255,7 +268,7 @@ impl Transaction {
             return Ok(false);
         }
         let mut given = false;
-        for aside in journal.folders {
+        for aside in journal.folders.into_iter().filter(|aside| !aside.stays) {
             let Some(original) = aside.original else { continue };
             let place = self.root.join(&aside.place);
             std::fs::rename(folder.join(original), &place).map_err(|source| io(&place, source))?;
@@ -362,6 +375,21 @@ fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 fn new_file_permissions() -> std::fs::Permissions {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::Permissions::from_mode(0o644)
+}
+
+/// The files of a folder once more under the same names: who writes one anew writes another file.
+fn copy_links(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let (entry, to) = entry.map(|entry| (entry.path(), to.join(entry.file_name())))?;
+        let kind = entry.symlink_metadata()?;
+        if kind.is_dir() {
+            copy_links(&entry, &to)?;
+        } else {
+            std::fs::hard_link(&entry, &to)?;
+        }
+    }
+    Ok(())
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
@@ -483,6 +511,38 @@ mod tests {
         assert!(!transaction.give_back_untouched().unwrap());
         drop(transaction);
         assert_as_before(&root);
+    }
+
+    #[test]
+    fn archives_of_yarn_stay_in_place_and_are_as_before_when_the_change_is_dropped() {
+        for commits in [false, true] {
+            let (_holder, root) = project();
+            let cache = root.join(YARN_CACHE);
+            std::fs::create_dir_all(&cache).unwrap();
+            for name in ["kept", "gone", "other"] {
+                std::fs::write(cache.join(name), "old").unwrap();
+            }
+            let transaction =
+                Transaction::begin(&root, &[], &[], &["node_modules".into(), YARN_CACHE.into()]).unwrap();
+            assert_eq!(std::fs::read(cache.join("kept")).unwrap(), b"old");
+            assert_eq!(transaction.made_again().unwrap(), [false]);
+            assert!(transaction.give_back_untouched().unwrap());
+            std::fs::write(cache.join("new"), "new").unwrap();
+            std::fs::remove_file(cache.join("gone")).unwrap();
+            replace(&cache.join("other"), b"new").unwrap();
+            if commits {
+                transaction.commit().unwrap();
+            } else {
+                drop(transaction);
+            }
+            let read = |name: &str| std::fs::read_to_string(cache.join(name)).ok();
+            let old = |is: bool| is.then(|| "old".to_owned());
+            assert_eq!(read("kept"), old(true));
+            assert_eq!(read("gone"), old(!commits));
+            assert_eq!(read("new").is_some(), commits);
+            assert_eq!(read("other") == old(true), !commits);
+            assert!(!root.join(FOLDER).exists());
+        }
     }
 
     #[test]

@@ -61,7 +61,7 @@ use crate::install::report::{End, Report};
 use crate::install::resolve::Resolver;
 use crate::install::scripted::{Scripted, Scripting};
 use crate::install::settings::{Phase, Settings};
-use crate::install::transaction::{Transaction, TransactionError};
+use crate::install::transaction::{Transaction, TransactionError, YARN_CACHE};
 use crate::install::verify::{client_for, find_out, reach};
 use crate::shell::decide::Refusal;
 
@@ -362,7 +362,11 @@ impl Run<'_> {
         if manager.kind == Kind::Yarn {
             let own = Path::new(".yarn");
             let is_there = root.join(own).symlink_metadata().is_ok();
-            modules.push(if is_there { own.join("unplugged") } else { own.to_owned() });
+            if is_there {
+                modules.extend([own.join("unplugged"), PathBuf::from(YARN_CACHE)]);
+            } else {
+                modules.push(own.to_owned());
+            }
             files.push(own.join("install-state.gz"));
         }
         Ok(Transaction::guard(root, &files, &modules, MAX_MANIFEST_BYTES)?)

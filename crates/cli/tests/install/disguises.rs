@@ -263,3 +263,94 @@ fn settings_of_a_project_reach_no_other_server_and_go_around_nothing() {
         }
     }
 }
+
+#[test]
+fn an_optional_package_that_is_refused_is_no_success() {
+    let world = World::shared();
+    signed(world, "mask-optional");
+    let manifest = json!({"name": "mask-optional", "version": "1.1.0"});
+    put(world, &world.person("alice"), &manifest, &tarball(&manifest, &[("index.js", EVIL)]));
+    stock(world, "mask-beside", "1.0.0", "good");
+    for client in ATTACKED.into_iter().chain([Client::YarnPnp]) {
+        let project = Project::new(world, &format!("mask-optional-{client:?}").to_lowercase());
+        let manifest = json!({"name": "p", "version": "1.0.0", "dependencies": {"mask-beside": "1"},
+            "optionalDependencies": {"mask-optional": "1.1.0"}});
+        project.write("package.json", &manifest.to_string());
+        let before = project.contents();
+        let ended = through(world, client, &project, world.registry(), &["install"]);
+        // Some of them say 0 themselves.
+        ended.clone().ended_with(30).refused().says(&["mask-optional@1.1.0"]);
+        untouched(client, &project, &ended);
+        assert_eq!(project.contents(), before, "{client:?}");
+    }
+}
+
+#[test]
+fn code_that_pnpm_would_load_from_the_project_or_from_a_package_is_not_loaded() {
+    let world = World::shared();
+    stock(world, "mask-hooks", "1.0.0", "good");
+    let program = "require('fs').writeFileSync(process.env.MASK_RAN, ''); module.exports = {hooks: {updateConfig: c => c}};";
+    let manifest = json!({"name": "pnpm-plugin-mask", "version": "1.0.0"});
+    let hooks = [
+        ("pnpmfile.cjs", program),
+        ("pnpmfile.mjs", "import fs from 'node:fs'; fs.writeFileSync(process.env.MASK_RAN, '')\n"),
+    ];
+    let bytes = tarball(&manifest, &hooks);
+    put(world, &world.person("alice"), &manifest, &bytes);
+    let plugin =
+        format!("packages: []\nconfigDependencies:\n  pnpm-plugin-mask: 1.0.0+{}\n", Integrity::of(&bytes));
+    let module =
+        "import fs from 'node:fs'; fs.writeFileSync(process.env.MASK_RAN, ''); export const hooks = {};\n";
+    for client in [Client::Pnpm9, Client::Pnpm, Client::Pnpm11] {
+        for (what, files) in [
+            ("plugin", &[("pnpm-workspace.yaml", plugin.as_str())][..]),
+            ("module", &[(".pnpmfile.mjs", module)]),
+            (
+                "named",
+                &[("evil.cjs", program), ("pnpm-workspace.yaml", "packages: []\npnpmfile: ./evil.cjs\n")],
+            ),
+            (
+                "global",
+                &[
+                    ("evil.cjs", program),
+                    (".npmrc", "global-pnpmfile=./evil.cjs\npnpmfile=./evil.cjs\nignore-pnpmfile=false\n"),
+                ],
+            ),
+        ] {
+            let name = format!("mask-hooks-{what}-{client:?}").to_lowercase();
+            let project = Project::asking(world, &name, json!({"mask-hooks": "1"}));
+            files.iter().for_each(|(file, text)| project.write(file, text));
+            let ran = project.root.with_extension("ran");
+            let user = client.user(world, &project).with("MASK_RAN", ran.display().to_string());
+            let ended = user.threepm(["run-with", "pnpm", "--json", "--", "install"]);
+            assert!(!ran.exists(), "{name}: it ran: {ended}");
+            if ended.code == Some(0) {
+                assert_eq!(project.read("node_modules/mask-hooks/index.js"), "good", "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cache_in_the_project_is_as_before_when_the_install_is_refused() {
+    let world = World::shared();
+    signed(world, "mask-zip");
+    let manifest = json!({"name": "mask-zip", "version": "1.1.0"});
+    put(world, &world.person("alice"), &manifest, &tarball(&manifest, &[("index.js", EVIL)]));
+    stock(world, "mask-zip-beside", "1.0.0", "good");
+    for client in [Client::Yarn, Client::YarnPnp] {
+        let project = Project::asking(
+            world,
+            &format!("mask-zip-{client:?}").to_lowercase(),
+            json!({"mask-zip-beside": "1", "mask-zip": "1.1.0"}),
+        );
+        project.write(".yarnrc.yml", "enableGlobalCache: false\n");
+        project.write(".yarn/releases/own.txt", "");
+        project.write(".yarn/cache/own.txt", "");
+        let user = client.user(world, &project).with("YARN_CACHE_FOLDER", "./.yarn/cache");
+        let before = project.contents();
+        let ended = user.threepm(["run-with", "yarn", "--json", "--", "install"]).ended_with(30).refused();
+        let now = project.contents();
+        assert!(now.keys().eq(before.keys()), "{client:?}: {:?} {ended}", now.keys());
+    }
+}
