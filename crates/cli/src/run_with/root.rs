@@ -11,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
+use super::compare::OF_THE_PROJECT;
 use super::manager::{self, Kind};
 use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
 use crate::shell::decide::Refusal;
@@ -70,10 +71,12 @@ fn has_manifest(kind: Kind, place: &Path) -> bool {
     names.iter().any(|name| place.join(name).is_file())
 }
 
-/// Every hidden name that the project's workspaces are said to have in their path; `None` where that cannot be told.
+/// Every hidden name that the project's workspaces, and folders that it asks for, are said to have in their path;
+/// `None` where that cannot be told.
 pub(crate) fn hidden_names(root: &Path) -> Option<Vec<String>> {
     let mut patterns = workspaces(root).unwrap_or_default();
     patterns.extend(listed_for_pnpm(root).unwrap_or_default());
+    patterns.extend(linked_folders(root));
     let mut names = Vec::new();
     for pattern in patterns {
         if pattern.contains("{.") || pattern.contains(",.") || pattern.contains("(.") {
@@ -141,9 +144,7 @@ fn leads_through_link(root: &Path, pattern: &str) -> bool {
 
 /// `workspaces` of the package.json in this folder.
 fn workspaces(place: &Path) -> Option<Vec<String>> {
-    let bytes = read_bounded(&place.join("package.json"), MAX_MANIFEST_BYTES).ok().flatten()?;
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let manifest: Value = serde_json::from_slice(text).ok()?;
+    let manifest = read_manifest(place)?;
     let listed = match manifest.get("workspaces")? {
         Value::Array(listed) => listed,
         described => described.get("packages")?.as_array()?,
@@ -154,6 +155,22 @@ fn workspaces(place: &Path) -> Option<Vec<String>> {
 /// Settings with which pnpm would reach the network past 3pm, in its own spelling and in npm's.
 const NETWORK: [&str; 8] =
     ["httpProxy", "httpsProxy", "proxy", "noProxy", "noproxy", "http-proxy", "https-proxy", "no-proxy"];
+
+/// Folders that the package.json in this folder asks for.
+fn linked_folders(place: &Path) -> Vec<String> {
+    let manifest = read_manifest(place).unwrap_or_default();
+    let asked = OF_THE_PROJECT.iter().filter_map(|field| manifest.get(*field)?.as_object());
+    let specs = asked.flat_map(|asked| asked.values()).filter_map(Value::as_str);
+    let folder = |spec: &str| {
+        ["file:", "link:", "portal:"].iter().find_map(|kind| spec.strip_prefix(kind)).map(str::to_owned)
+    };
+    specs.filter_map(folder).collect()
+}
+
+fn read_manifest(place: &Path) -> Option<Value> {
+    let bytes = read_bounded(&place.join("package.json"), MAX_MANIFEST_BYTES).ok().flatten()?;
+    serde_json::from_slice(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes)).ok()
+}
 
 /// `packages` of pnpm-workspace.yaml, as far as it is written in the two ways that everybody writes it. Nothing that
 /// 3pm could say to pnpm stands above that file.
@@ -433,5 +450,9 @@ mod tests {
         assert_eq!(names(r#"["a/.tools/*", ".github"]"#), Some(vec![".tools".into(), ".github".into()]));
         assert_eq!(names(r#"[".*/a"]"#), None);
         assert_eq!(names(r#"["{.a,b}"]"#), None);
+        let holder = tempfile::tempdir().unwrap();
+        let asks = r#"{"devDependencies": {"x": "file:./.tools/x", "y": "link:../.out", "z": "^1"}}"#;
+        std::fs::write(holder.path().join("package.json"), asks).unwrap();
+        assert_eq!(hidden_names(holder.path()), Some(vec![".tools".into(), ".out".into()]));
     }
 }

@@ -179,6 +179,15 @@ pub(crate) fn read_tree(root: &Path) -> Result<Tree, TreeError> {
     if let Some((location, target)) = tree.linked.iter().find(|(_, target)| !is_looked_at(target)) {
         return Err(TreeError::Astray { location: location.clone(), target: target.clone() });
     }
+    // What a link makes part of the project has modules of its own, which are looked at, or it has none.
+    let is_unseen = |target: &Path| {
+        !tree.own_folders.iter().any(|folder| folder == target)
+            && root.join(target).join("node_modules").is_dir()
+    };
+    let mut inside = tree.outside.iter().filter(|(_, target)| target.is_relative());
+    if let Some((location, target)) = inside.find(|(_, target)| is_unseen(target)) {
+        return Err(TreeError::Astray { location: location.clone(), target: target.clone() });
+    }
     if plug::is_plugged(&real) {
         plug::read_table(&real, &mut tree)?;
     }
@@ -499,6 +508,19 @@ mod tests {
             fs::write(path, "").unwrap();
             assert!(read_tree(&root).is_err(), "{what}");
         }
+    }
+
+    #[test]
+    fn a_link_to_a_folder_where_nobody_looks_is_one_without_modules() {
+        let (_holder, root) = project();
+        package(&root, ".hidden/x", "x");
+        fs::create_dir(root.join("node_modules")).unwrap();
+        std::os::unix::fs::symlink("../.hidden/x", root.join("node_modules/x")).unwrap();
+        assert_eq!(read_tree(&root).unwrap().outside.len(), 1);
+        package(&root, ".hidden/x/node_modules/y", "y");
+        assert!(matches!(read_tree(&root), Err(TreeError::Astray { .. })));
+        fs::write(root.join("package.json"), r#"{"dependencies": {"x": "file:./.hidden/x"}}"#).unwrap();
+        assert_eq!(locations(&read_tree(&root).unwrap()), [".hidden/x/node_modules/y"]);
     }
 
     #[test]

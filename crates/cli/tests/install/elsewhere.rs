@@ -273,6 +273,30 @@ fn workspaces_in_hidden_folders_are_compared_and_those_outside_refused() {
 }
 
 #[test]
+fn modules_of_a_hidden_folder_that_the_project_asks_for_are_compared() {
+    let world = World::shared();
+    stock(world, "else-hidden", "1.0.0", MARKER);
+    stock(world, "else-hidden", "2.0.0", MARKER);
+    for (client, kind) in [(Client::Npm, "file"), (Client::Npm12, "file"), (Yarn, "portal")] {
+        let project = Project::asking(
+            world,
+            &format!("else-hidden-{client:?}").to_lowercase(),
+            json!({"x": format!("{kind}:./.tools/x"), "else-hidden": "1"}),
+        );
+        let manifest = json!({"name": "x", "version": "1.0.0", "dependencies": {"else-hidden": "2"}});
+        project.write(".tools/x/package.json", &manifest.to_string());
+        let install = || client.through(world, &project, &["install"]).succeeded();
+        let document = install().json();
+        assert_eq!(document["end"]["receipt"]["compared"], 2, "{client:?}: {document:#}");
+        assert_eq!(document["end"]["receipt"]["installed"], 2, "{client:?}: {document:#}");
+        let file = ".tools/x/node_modules/else-hidden/index.js";
+        project.write(file, "tampered");
+        install();
+        assert_eq!(project.read(file), MARKER, "{client:?}");
+    }
+}
+
+#[test]
 fn commands_that_lay_out_nothing_are_no_refusal() {
     let world = World::shared();
     for (client, words) in [

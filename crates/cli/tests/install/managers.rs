@@ -250,6 +250,32 @@ fn a_command_of_a_package_runs_after_the_same_checks_and_leaves_nothing() {
     assert!(!project.has("ran"));
 }
 
+#[test]
+fn what_runs_a_package_once_goes_through_the_same_checks_whatever_it_is_called() {
+    let world = World::shared();
+    let names = stocked(world, "once");
+    // Nobody signed this one.
+    let manifest = json!({"name": names[0], "version": "2.0.0", "bin": "./index.js"});
+    let bytes = tarball(&manifest, &[("index.js", "#!/bin/sh\necho ran > ran\n")]);
+    put(world, &world.person("alice"), &manifest, &bytes);
+    for typed in [
+        &["npx-intercept"][..],
+        &["npm-intercept", "exec", "--"],
+        &["pnpx-intercept"],
+        &["pnpm-intercept", "dlx"],
+        &["yarn-intercept", "dlx"],
+        &["bunx-intercept"],
+        &["bun-intercept", "x"],
+    ] {
+        let project = Project::new(world, &format!("once-{}", typed.join("-")));
+        let run = |name: &str| project.user.threepm([typed, &[name, "argument"]].concat());
+        let ended = run(&names[3]).succeeded();
+        assert!(ended.stdout.contains("command"), "{typed:?}: {ended}");
+        run(&names[0]).ended_with(30).refused().says(&["once-signed@2.0.0", "Unrecorded"]);
+        assert!(!project.has("ran") && !project.has("node_modules"), "{typed:?}");
+    }
+}
+
 /// What was kept of a project's last install.
 fn receipt_of(project: &Project) -> Value {
     let folder = std::path::Path::new(&project.user.home()).join("receipts");

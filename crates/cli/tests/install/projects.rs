@@ -200,6 +200,17 @@ fn json_is_one_document_and_says_everything() {
 }
 
 #[test]
+fn where_nobody_watches_nothing_moves() {
+    let world = World::shared();
+    stock(world, "p-piped", "1.0.0", "piped");
+    let project = Project::asking(world, "piped", json!({"p-piped": "1"}));
+    let ended = project.install(&[]).succeeded().says(&["1 compared file by file"]);
+    for text in [&ended.stdout, &ended.stderr] {
+        assert!(!text.contains(['\u{1b}', '\r', '\u{8}']), "{ended}");
+    }
+}
+
+#[test]
 fn without_a_trust_network_it_says_so_and_checks_what_it_can() {
     let world = World::shared();
     stock(world, "p-nobody", "1.0.0", "1");
