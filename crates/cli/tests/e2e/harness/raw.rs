@@ -1,6 +1,7 @@
 //! The coordinator's API and the chain's JSON-RPC without our own client: for what our client would
 //! refuse to send. Signs through the development node, as a wallet would.
 
+use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use trust::TarballHashes;
-use trust::message::{Domain, Release, signing_request};
+use trust::message::{Domain, Release, SigningRequest, signing_request};
 
 use super::people::Person;
 use super::proxy::{Request, Response, Upstream};
@@ -42,21 +43,69 @@ pub fn rpc(world: &World, method: &str, parameters: Value) -> Value {
     answer["result"].clone()
 }
 
+/// Expects a problem (RFC 9457) of this status and kind that says something; returns what.
+#[track_caller]
+pub fn refused(answer: &Response, status: u16, kind: &str) -> String {
+    let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let found = (answer.status, problem["type"].as_str().unwrap_or_default());
+    assert_eq!(found, (status, format!("urn:3pm:problem:{kind}").as_str()), "{problem}");
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(!detail.is_empty(), "{problem}");
+    detail.to_owned()
+}
+
+/// `person`'s wallet signs what it is asked to.
+pub fn sign_request(world: &World, person: &Person, request: &SigningRequest) -> String {
+    let signature = rpc(world, "eth_signTypedData_v4", json!([person.address, request.typed_data]));
+    signature.as_str().expect("hex").to_owned()
+}
+
 /// The domain that releases of this world are signed under.
 pub fn package_domain(world: &World) -> Domain {
     let verifying_contract = world.text("/chain/packageRegistry").parse().expect("an address");
     Domain { chain_id: 31_337, verifying_contract }
 }
 
+/// The domain that claims and teams of this world are signed under.
+pub fn name_domain(world: &World) -> Domain {
+    let verifying_contract = world.text("/chain/nameRegistry").parse().expect("an address");
+    Domain { chain_id: 31_337, verifying_contract }
+}
+
 /// `person`'s signature of `release`.
 pub fn sign(world: &World, person: &Person, release: &Release) -> String {
     let request = signing_request(release, &package_domain(world).eip712()).expect("encodes");
-    let signature = rpc(world, "eth_signTypedData_v4", json!([person.address, request.typed_data]));
-    signature.as_str().expect("hex").to_owned()
+    sign_request(world, person, &request)
 }
 
 /// Proposes `tarball` as `release`, signed by `person`, to the coordinator at `base`.
 pub fn propose(world: &World, base: &str, person: &Person, release: &Release, tarball: Vec<u8>) -> Response {
+    let request = proposal(world, person, release, tarball);
+    Upstream::at(base).ask(&request).expect("an answer")
+}
+
+/// The same, cut off after `sent` bytes of the tarball.
+pub fn propose_partly(
+    world: &World,
+    base: &str,
+    person: &Person,
+    release: &Release,
+    tarball: &[u8],
+    sent: usize,
+) {
+    let request = proposal(world, person, release, tarball.to_vec());
+    let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.path);
+    for (name, value) in &request.headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("content-length: {}\r\n\r\n", tarball.len()));
+    let address = base.trim_start_matches("http://").trim_end_matches('/');
+    let mut stream = std::net::TcpStream::connect(address).expect("somebody listens");
+    stream.write_all(head.as_bytes()).expect("sent");
+    stream.write_all(&tarball[..sent]).expect("sent");
+}
+
+fn proposal(world: &World, person: &Person, release: &Release, tarball: Vec<u8>) -> Request {
     let signature = sign(world, person, release);
     let proposal =
         json!({ "release": release_json(release), "signer": person.address, "signature": signature });
@@ -65,8 +114,7 @@ pub fn propose(world: &World, base: &str, person: &Person, release: &Release, ta
         ("content-type".into(), "application/octet-stream".into()),
         ("3pm-proposal".into(), URL_SAFE_NO_PAD.encode(proposal.to_string())),
     ];
-    let request = Request { method: "POST".into(), path: "/v1/proposals".into(), headers, body: tarball };
-    Upstream::at(base).ask(&request).expect("an answer")
+    Request { method: "POST".into(), path: "/v1/proposals".into(), headers, body: tarball }
 }
 
 /// A release of `tarball` by the team of a protected package, good for a day.
