@@ -7,6 +7,7 @@ mod cosigners;
 mod handover;
 mod harness;
 mod liars;
+mod lifecycle;
 mod lifetime;
 mod outages;
 mod publisher;

@@ -60,6 +60,17 @@ impl Coordinator {
         self
     }
 
+    /// The same with more confirmations than one before something counts.
+    #[must_use]
+    pub fn confirming(self, confirmations: u64) -> Self {
+        let path = self.folder.join("config.json");
+        let config = std::fs::read_to_string(&path).expect("a configuration");
+        let mut config: Value = serde_json::from_str(&config).expect("JSON");
+        config["networks"]["local"]["confirmations"] = json!(confirmations);
+        std::fs::write(path, config.to_string()).expect("written");
+        self
+    }
+
     /// Starts it and waits until it answers, or until it is dead: then false.
     pub fn start(&mut self) -> bool {
         let log =
