@@ -96,7 +96,8 @@ async fn hand_over(
     };
     let request = TokenRequest { token, handover: handover.into(), signer: wallet.address(), signature };
     let _sending = context.output.progress("handing the token over");
-    coordinator.hand_over_token(name, &request).await.while_doing("the coordinator did not take the token")
+    let answer = coordinator.hand_over_token(name, &request).await;
+    answer.while_doing("the coordinator did not take the token").hint(UNREACHABLE)
 }
 
 fn check_shape(token: &SecretString) -> Result<(), Failure> {
