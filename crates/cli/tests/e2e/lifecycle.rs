@@ -147,8 +147,11 @@ fn stored_bytes_that_rot_are_never_published() {
     let mut bytes = std::fs::read(&files[0]).expect("a blob");
     *bytes.last_mut().expect("bytes") ^= 1;
     std::fs::write(&files[0], bytes).expect("written");
+    let id = raw::id(world, &release);
+    let answer = raw::send(&coordinator.url, "GET", &format!("v1/proposals/{id}/tarball"), None);
+    raw::refused(&answer, 500, "internal");
     record(&release);
-    let proposal = world.wait_for_state(&coordinator.url, &raw::id(world, &release), "failed");
+    let proposal = world.wait_for_state(&coordinator.url, &id, "failed");
     assert!(proposal["reason"].as_str().is_some_and(|reason| reason.contains("stored")), "{proposal}");
     let status = coordinator.seen_by(world.person("carol")).threepm(["status", "rotten@1.1.0"]);
     status.says(&["rotten@1.1.0  failed", "stored tarball hashes to"]);
