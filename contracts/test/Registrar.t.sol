@@ -46,6 +46,26 @@ contract RegistrarTest is World {
         names.rotateRegistrar(address(0), signature, signature);
     }
 
+    function test_a_hand_over_is_to_this_one_only() public {
+        bytes32 digest = names.digestOfRegistrarRotation(vm.addr(NEXT_KEY), 0);
+        bytes memory signature = rawSignature(REGISTRAR_KEY, digest);
+        address other = vm.addr(OUTSIDER_KEY);
+        bytes memory otherSignature = rawSignature(OUTSIDER_KEY, names.digestOfRegistrarRotation(other, 0));
+        refuses(Errors.BadSignature.selector, 0);
+        names.rotateRegistrar(other, signature, otherSignature);
+    }
+
+    function test_a_removal_is_of_this_key_and_counts_once() public {
+        NpmKey memory key = newKey(0, FOREVER);
+        names.addNpmKey(key, rawSignature(REGISTRAR_KEY, names.digestOfNpmKeyAddition(key, 0)));
+        bytes memory signature = rawSignature(REGISTRAR_KEY, names.digestOfNpmKeyRemoval(0, 1));
+        refuses(Errors.BadSignature.selector, 0);
+        names.removeNpmKey(1, signature);
+        names.removeNpmKey(0, signature);
+        refuses(Errors.BadSignature.selector, 0);
+        names.removeNpmKey(0, signature);
+    }
+
     function newKey(uint64 validFrom, uint64 validTo) private pure returns (NpmKey memory) {
         (uint256 x, uint256 y) = vm.publicKeyP256(NEXT_KEY);
         return NpmKey(bytes32(x), bytes32(y), validFrom, validTo);
