@@ -119,6 +119,13 @@ async fn check_token(
     let _progress = context.output.progress("asking the registry whose token it is");
     let registry = npm.config().registry_for(name);
     let user = npm.whoami(&registry, token).await.while_doing("the token cannot be used")?;
+    if npm.token_details(&registry, token).await?.read_only {
+        return Err(Failure::not_possible(format!(
+            "the token is read-only: npm user {} cannot publish {name} with it",
+            printable(&user, 80)
+        ))
+        .hint("make one that may publish it"));
+    }
     match npm.check_publish_access(name, &user, token).await? {
         PublishAccess::Yes => {}
         PublishAccess::Unknown => context

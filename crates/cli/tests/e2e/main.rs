@@ -4,10 +4,13 @@
 #![allow(clippy::type_complexity, reason = "tables of named changes")]
 
 mod cosigners;
+mod handover;
 mod harness;
 mod liars;
+mod lifecycle;
 mod lifetime;
 mod outages;
 mod publisher;
+mod registrar;
 mod story;
 mod uploads;
