@@ -30,7 +30,8 @@ async function world() {
   const home = join(work, "home");
   const child = spawn(binary, ["dev", "--json"], {
     env: { ...process.env, THREEPM_HOME: home },
-    stdio: ["ignore", "pipe", "inherit"],
+    // It ends when its input does.
+    stdio: ["pipe", "pipe", "inherit"],
   });
   let text = "";
   const description = await new Promise((ready, failed) => {

@@ -42,7 +42,7 @@ for (const { name, version, license, source } of metadata.packages) {
 }
 
 let npm = 0;
-for (const folder of ['world', 'contracts', 'tools/vectors', 'tools/clients']) {
+for (const folder of ['world', 'contracts', 'tools/vectors', 'tools/clients', 'tools/signers']) {
   const file = `${folder}/package-lock.json`;
   if (!existsSync(file)) { problems.push(`${file}: missing`); continue; }
   for (const [path, entry] of Object.entries(JSON.parse(readFileSync(file, 'utf8')).packages)) {

@@ -16,8 +16,21 @@ import { fileURLToPath } from "node:url";
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const names = "NameRegistry.sol";
 const packages = "PackageRegistry.sol";
+const signer = "signers/P256Signer.sol";
+const factory = "signers/SignerFactory.sol";
 
-/** file, what stands there (once), what the mutant has instead */
+/** Each field of a message, left out of its digest. */
+function unsigned(contract, type, fields) {
+  const source = readFileSync(join(root, "src", "TypedData.sol"), "utf8");
+  const [encoded] = source.match(new RegExp(`abi\\.encode\\(\\s*${type},[^;]*;`));
+  return fields.map((field) => {
+    const at = encoded.search(new RegExp(`(?<=[\\s,])${field.replaceAll(/[.()]/g, "\\$&")}(?=[,)\\s])`));
+    if (at < 0) throw new Error(`${type} has no field ${field}`);
+    return ["TypedData.sol", encoded, `${encoded.slice(0, at)}uint256(0)${encoded.slice(at + field.length)}`, contract];
+  });
+}
+
+/** file, what stands there (once), what the mutant has instead, the contract it changes where that is only one */
 const mutants = [
   // The signature loop
   ["Signatures.sol", "if (signers >> members != 0) revert Errors.BadBitmap(signers, members);", ""],
@@ -43,9 +56,22 @@ const mutants = [
   ["Signatures.sol", "and(and(ok, gt(returndatasize(), 31)), eq(mload(0), magic))", "and(ok, eq(mload(0), magic))"],
   ["Signatures.sol", "and(and(ok, gt(returndatasize(), 31)), eq(mload(0), magic))", "and(gt(returndatasize(), 31), eq(mload(0), magic))"],
   ["Signatures.sol", "eq(mload(0), magic)", "eq(shr(224, mload(0)), shr(224, magic))"],
-  // What is signed
+  // What is signed: the domain, then every field of every message
   ["TypedData.sol", "block.chainid, verifyingContract", "uint256(31337), verifyingContract"],
   ["TypedData.sol", "block.chainid, verifyingContract", "block.chainid, address(0)"],
+  ...unsigned(names, "CONFIG", ["hash(c.packageName)", "keccak256(abi.encodePacked(c.members))", "c.threshold", "c.releaseDelayHours", "c.configDelayHours", "c.recoveryDays", "c.guardian", "c.legacyRoot", "c.epoch", "c.deadline"]),
+  ...unsigned(names, "CANCEL", ["change"]),
+  ...unsigned(names, "REGISTRAR_PROOF", ["commitment"]),
+  ...unsigned(names, "REGISTRAR_ROTATION", ["registrar", "nonce"]),
+  ...unsigned(names, "NPM_KEY_ADDITION", ["x", "y", "validFrom", "validTo", "nonce"]),
+  ...unsigned(names, "NPM_KEY_REMOVAL", ["keyIndex", "nonce"]),
+  ...unsigned(packages, "RELEASE", ["id", "versionHash", "keccak256(Integrity.spell(r.sha512Hi, r.sha512Lo))", "r.contentHash", "r.gitSha", "hash(r.ciRunUrl)", "r.epoch", "r.nonce", "r.deadline"]),
+  ...unsigned(packages, "RELEASE_BATCH", ["keccak256(abi.encodePacked(releases))"]),
+  ...unsigned(packages, "REVOCATION", ["hash(r.packageName)", "hash(r.version)", "r.reason", "hash(r.note)", "r.epoch", "r.deadline"]),
+  ...unsigned(packages, "WITHDRAWAL", ["hash(packageName)", "nonce"]),
+  ...unsigned(packages, "VETO", ["hash(packageName)", "hash(version)"]),
+  ...unsigned(packages, "FLAG", ["hash(f.packageName)", "hash(f.version)", "hash(f.note)", "f.deadline"]),
+  ...unsigned("SafetyRegistry.sol", "REPORT", ["hash(r.packageName)", "hash(r.version)", "keccak256(Integrity.spell(r.sha512Hi, r.sha512Lo))", "r.report", "hash(r.location)", "r.previous"]),
   // Claims
   [names, "if (!Signatures.isValid(registrar, digestOfRegistrarProof(commitment), registrarSignature)) {", "if (false) {"],
   [names, "if (!_isNpmSignature(c.packageName, version,", "if (false && !_isNpmSignature(c.packageName, version,"],
@@ -128,6 +154,8 @@ const mutants = [
   [names, "if (!Signatures.isValid(next, digest, nextSignature)) revert BadSignature(1);", ""],
   [names, "if (delayed.validFrom < earliest) delayed.validFrom = earliest.toUint64();", ""],
   [names, "_npmKeys[keyIndex].validTo = 0;", ""],
+  [names, "if (!P256.isValidPublicKey(key.x, key.y)) revert NotOnCurve(key.x, key.y);", ""],
+  [names, "if (keyIndex >= _npmKeys.length) revert NpmKeyNotValid(keyIndex);\n        _npmKeys", "_npmKeys"],
   // Releases
   [packages, "if (rs.length != signers.length) revert BatchLength(rs.length, signers.length);", ""],
   [packages, "_checkDeadline(r.deadline, MAX_DEADLINE_AHEAD);\n        if (!Grammar.isVersion(r.version)) revert BadVersion(r.version);\n        _useNonce", "if (!Grammar.isVersion(r.version)) revert BadVersion(r.version);\n        _useNonce"],
@@ -170,6 +198,43 @@ const mutants = [
   ["SafetyRegistry.sol", "if (!Signatures.isValid(scorer, digestOf(r), signature)) revert BadSignature(0);", ""],
   ["LockedToken.sol", "if (from != address(0)) --_balances[from];", ""],
   ["LockedToken.sol", "if (from == to) return;", ""],
+  // Text
+  ["Grammar.sol", "b.length == 0 || ", ""],
+  ["Grammar.sol", "b.length > MAX_NAME", "b.length > MAX_NAME + 1"],
+  ["Grammar.sol", "slash < b.length && _isPart(b[1:slash])", "slash < b.length"],
+  ["Grammar.sol", "_isPart(b[1:slash]) && _isPart(b[slash + 1:])", "_isPart(b[1:slash])"],
+  ["Grammar.sol", 'if (b[0] == "." || b[0] == "_") return false;', ""],
+  ["Grammar.sol", ' && hash != keccak256("node_modules")', ""],
+  ["Grammar.sol", ' && hash != keccak256("favicon.ico")', ""],
+  ["Grammar.sol", "b.length > MAX_VERSION", "b.length > MAX_VERSION + 1"],
+  ["Grammar.sol", "if (part != 0 && _at(b, end) != DOT) return false;", ""],
+  ["Grammar.sol", "if (!_isNumber(b, start, end)) return false;", ""],
+  ["Grammar.sol", "if (_at(b, end) != DASH) return false;", ""],
+  ["Grammar.sol", "if (end == start) return false;", ""],
+  ["Grammar.sol", "if (_run(DIGITS, b, start) == end && !_isNumber(b, start, end)) return false;", ""],
+  ["Grammar.sol", "return end == b.length;\n        }", "return true;\n        }"],
+  ["Grammar.sol", "return !isPath && _run", "return _run"],
+  ["Grammar.sol", "return !isPath && _run(NAME, part, 0) == part.length;", "return !isPath;"],
+  ["Grammar.sol", "end == start + 1 || (end > start && _at(b, start) != ZERO)", "end > start"],
+  // Signers for people without a wallet
+  [signer, "if (signature.length < FIXED_BYTES) return REFUSED;", ""],
+  [signer, "flags & k.need != k.need || ", ""],
+  [signer, "flags & k.need != k.need", "flags & k.need == 0"],
+  [signer, " || flags & MORE_DATA != 0", ""],
+  [signer, "MORE_DATA = 0xC0", "MORE_DATA = 0x80"],
+  [signer, "MORE_DATA = 0xC0", "MORE_DATA = 0x40"],
+  [signer, "if (!shaped) return REFUSED;", ""],
+  [signer, "abi.encodePacked(k.relyingParty, signature[64:FIXED_BYTES], messageHash)", "abi.encodePacked(signature[64:FIXED_BYTES], messageHash)"],
+  [signer, "return valid ? this.isValidSignature.selector : REFUSED;", "return this.isValidSignature.selector;"],
+  [signer, "abi.encode(address(this), digest)", "abi.encode(digest)"],
+  [signer, "abi.encode(address(this), digest)", "abi.encode(address(this))"],
+  ["signers/PasskeySigner.sol", "webauthn.get", "webauthn.create"],
+  ["signers/PasskeySigner.sol", "'\"', rest", "rest"],
+  ["signers/SshSkSigner.sol", "rest.length == 0", "true"],
+  ["signers/SshSkSigner.sol", 'hex"33706d"', 'hex"33706e"'],
+  [factory, "if (!P256.isValidPublicKey(key.x, key.y)) revert Errors.NotOnCurve(key.x, key.y);", ""],
+  [factory, "if (key.need != 1 && key.need != 5) revert BadNeed(key.need);", ""],
+  [factory, "if (signer.code.length != 0) return signer;", ""],
 ];
 
 const work = mkdtempSync(join(tmpdir(), "mutants-"));
@@ -185,25 +250,37 @@ function copyTo(folder, parts) {
 }
 
 function forgeTest(...filter) {
-  const env = { ...process.env, FOUNDRY_INVARIANT_RUNS: "8", FOUNDRY_FUZZ_RUNS: "32" };
+  const env = { ...process.env, FOUNDRY_INVARIANT_RUNS: "8", FOUNDRY_FUZZ_RUNS: "32", FORGE_SNAPSHOT_CHECK: "false" };
   return spawnSync(forge, ["test", "--fail-fast", ...filter], { cwd: tests, encoding: "utf8", env });
 }
 
 /** Unit tests first: they take seconds. What they let live meets the adversary. Returns the output of a failure. */
 function failure() {
   for (const filter of ["--no-match-contract", "--match-contract"]) {
-    const others = filter === "--match-contract" ? "InvariantsTest" : "InvariantsTest|GasTest|TypedDataTest|SignersTest";
+    const others = filter === "--match-contract" ? "InvariantsTest" : "InvariantsTest|GasTest|TypedDataTest|VectorsTest";
     const run = forgeTest(filter, others);
     if (run.status !== 0) return `${run.stdout}${run.stderr}`;
   }
   return undefined;
 }
 
-/** A registry's own source changes only that registry; what they share changes all of them. */
-function artefacts(file) {
-  const one = [names, packages, "SafetyRegistry.sol"].includes(file);
-  const changed = one ? [file.replace(".sol", "")] : ["NameRegistry", "PackageRegistry", "SafetyRegistry"];
-  execFileSync("node", ["scripts/artefact.mjs", "write", ...changed], { cwd: build, stdio: ["ignore", "ignore", "pipe"] });
+/** The grammar's own tests read the library and not an artefact: what lives above is put before them, too. */
+function grammarFailure(file, source) {
+  if (file !== "Grammar.sol") return undefined;
+  const path = join(tests, "src", "Grammar.sol");
+  const original = readFileSync(path, "utf8");
+  writeFileSync(path, source);
+  const run = forgeTest("--match-contract", "GrammarTest");
+  writeFileSync(path, original);
+  return run.status === 0 ? undefined : `${run.stdout}${run.stderr}`;
+}
+
+/** A contract's own source changes only that contract; what the registries share changes all of them. */
+function artefacts(file, only) {
+  const name = (only ?? file).replace(/^signers\//, "").replace(".sol", "");
+  const one = ["NameRegistry", "PackageRegistry", "SafetyRegistry"].includes(name);
+  const all = file.startsWith("signers/") ? ["SignerFactory"] : ["NameRegistry", "PackageRegistry", "SafetyRegistry"];
+  execFileSync("node", ["scripts/artefact.mjs", "write", ...(one ? [name] : all)], { cwd: build, stdio: ["ignore", "ignore", "pipe"] });
 }
 
 try {
@@ -215,16 +292,16 @@ try {
 
   const chosen = process.argv.slice(2).map(Number);
   let survivors = 0;
-  for (const [index, [file, from, to]] of mutants.entries()) {
+  for (const [index, [file, from, to, only]] of mutants.entries()) {
     if (chosen.length > 0 && !chosen.includes(index)) continue;
     const path = join(build, "src", file);
     const source = readFileSync(path, "utf8");
     const label = `${index} ${file}: ${from.replaceAll(/\s+/g, " ")} -> ${to.replaceAll(/\s+/g, " ") || "nothing"}`;
     if (source.split(from).length !== 2) throw new Error(`mutant ${label}: its text is not there exactly once`);
     writeFileSync(path, source.replace(from, () => to));
-    artefacts(file);
+    artefacts(file, only);
     cpSync(join(build, "artifacts"), join(tests, "artifacts"), { recursive: true });
-    const killed = failure() !== undefined;
+    const killed = (grammarFailure(file, readFileSync(path, "utf8")) ?? failure()) !== undefined;
     if (!killed) survivors += 1;
     process.stdout.write(`${killed ? "killed  " : "SURVIVED"} ${label}\n`);
     writeFileSync(path, source);

@@ -30,6 +30,7 @@ interface Errors {
     error StaleAnchor(uint256 anchorBlock);
     error AnchorNotNewer(uint256 have, uint256 above);
     error NpmKeyNotValid(uint256 keyIndex);
+    error NotOnCurve(bytes32 x, bytes32 y);
     error TokenLocked();
 
     // Configurations

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 pragma solidity 0.8.37;
 
+import {P256} from "@openzeppelin/contracts/utils/cryptography/P256.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Anchor} from "./Anchor.sol";
 import {Grammar} from "./Grammar.sol";
@@ -555,7 +556,9 @@ contract NameRegistry is LockedToken {
         _moved(previous, count == 0 ? address(0) : c.members[0], uint256(id));
     }
 
+    /// No signature fits a point off the curve: better said now than when the first claim needs the key.
     function _addNpmKey(NpmKey memory key) private {
+        if (!P256.isValidPublicKey(key.x, key.y)) revert NotOnCurve(key.x, key.y);
         emit NpmKeyAdded(_npmKeys.length, key.x, key.y, key.validFrom, key.validTo);
         _npmKeys.push(key);
     }

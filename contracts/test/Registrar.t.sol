@@ -46,16 +46,41 @@ contract RegistrarTest is World {
         names.rotateRegistrar(address(0), signature, signature);
     }
 
+    function test_a_hand_over_is_to_this_one_only() public {
+        bytes32 digest = names.digestOfRegistrarRotation(vm.addr(NEXT_KEY), 0);
+        bytes memory signature = rawSignature(REGISTRAR_KEY, digest);
+        address other = vm.addr(OUTSIDER_KEY);
+        bytes memory otherSignature = rawSignature(OUTSIDER_KEY, names.digestOfRegistrarRotation(other, 0));
+        refuses(Errors.BadSignature.selector, 0);
+        names.rotateRegistrar(other, signature, otherSignature);
+    }
+
+    function test_a_removal_is_of_this_key_and_counts_once() public {
+        NpmKey memory key = newKey(0, FOREVER);
+        names.addNpmKey(key, rawSignature(REGISTRAR_KEY, names.digestOfNpmKeyAddition(key, 0)));
+        bytes memory signature = rawSignature(REGISTRAR_KEY, names.digestOfNpmKeyRemoval(0, 1));
+        refuses(Errors.BadSignature.selector, 0);
+        names.removeNpmKey(1, signature);
+        names.removeNpmKey(0, signature);
+        refuses(Errors.BadSignature.selector, 0);
+        names.removeNpmKey(0, signature);
+    }
+
+    function newKey(uint64 validFrom, uint64 validTo) private pure returns (NpmKey memory) {
+        (uint256 x, uint256 y) = vm.publicKeyP256(NEXT_KEY);
+        return NpmKey(bytes32(x), bytes32(y), validFrom, validTo);
+    }
+
     function test_a_new_npm_key_counts_after_thirty_days() public {
-        NpmKey memory key = NpmKey("x", "y", 5, FOREVER);
+        NpmKey memory key = newKey(5, FOREVER);
         bytes memory signature = rawSignature(REGISTRAR_KEY, names.digestOfNpmKeyAddition(key, 0));
         bytes memory stranger = rawSignature(OUTSIDER_KEY, names.digestOfNpmKeyAddition(key, 0));
         refuses(Errors.BadSignature.selector, 0);
         names.addNpmKey(key, stranger);
         names.addNpmKey(key, signature);
         same(names.npmKeyCount(), 2, "count");
-        same(names.npmKeyAt(1).x, "x", "x");
-        same(names.npmKeyAt(1).y, "y", "y");
+        same(names.npmKeyAt(1).x, key.x, "x");
+        same(names.npmKeyAt(1).y, key.y, "y");
         same(names.npmKeyAt(1).validFrom, START + 30 days, "validFrom");
         same(names.npmKeyAt(1).validTo, FOREVER, "validTo");
         refuses(Errors.BadSignature.selector, 0);
@@ -70,17 +95,43 @@ contract RegistrarTest is World {
     }
 
     function test_every_part_of_a_new_key_is_signed() public {
-        NpmKey memory key = NpmKey("x", "y", 5, 6);
-        bytes memory signature = rawSignature(REGISTRAR_KEY, names.digestOfNpmKeyAddition(key, 0));
+        bytes memory signature = rawSignature(REGISTRAR_KEY, names.digestOfNpmKeyAddition(newKey(5, 6), 0));
         for (uint256 field; field < 4; ++field) {
-            NpmKey memory other = NpmKey("x", "y", 5, 6);
-            if (field == 0) other.x = "y";
-            if (field == 1) other.y = "x";
+            NpmKey memory other = newKey(5, 6);
+            if (field == 0) other.x ^= bytes32(uint256(1));
+            if (field == 1) other.y ^= bytes32(uint256(1));
             if (field == 2) other.validFrom = 6;
             if (field == 3) other.validTo = 7;
             refuses(Errors.BadSignature.selector, 0);
             names.addNpmKey(other, signature);
         }
+    }
+
+    function test_a_key_off_the_curve_is_refused() public {
+        NpmKey memory key = newKey(5, FOREVER);
+        key.y ^= bytes32(uint256(1));
+        bytes memory signature = rawSignature(REGISTRAR_KEY, names.digestOfNpmKeyAddition(key, 0));
+        vm.expectRevert(abi.encodeWithSelector(Errors.NotOnCurve.selector, key.x, key.y));
+        names.addNpmKey(key, signature);
+        key = NpmKey(0, 0, 5, FOREVER);
+        signature = rawSignature(REGISTRAR_KEY, names.digestOfNpmKeyAddition(key, 0));
+        vm.expectRevert(abi.encodeWithSelector(Errors.NotOnCurve.selector, key.x, key.y));
+        names.addNpmKey(key, signature);
+        same(names.npmKeyCount(), 1, "count");
+    }
+
+    function test_nothing_is_deployed_with_a_key_off_the_curve() public {
+        NpmKey[] memory keys = new NpmKey[](1);
+        keys[0] = newKey(0, FOREVER);
+        keys[0].x ^= bytes32(uint256(1));
+        vm.expectRevert(bytes("not created"));
+        this.deploying(keys);
+        keys[0].x ^= bytes32(uint256(1));
+        this.deploying(keys);
+    }
+
+    function deploying(NpmKey[] memory keys) external {
+        create("NameRegistry", abi.encode("https://registry.example", address(this), uint64(0), keys));
     }
 
     function test_an_npm_key_ends_at_once() public {

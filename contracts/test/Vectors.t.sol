@@ -2,11 +2,13 @@
 pragma solidity 0.8.37;
 
 import {Base64} from "solady/utils/Base64.sol";
+import {SafetyRegistry} from "../src/SafetyRegistry.sol";
 import "./World.sol";
 
 /// `fixtures/vectors/typed-data.json`, which Rust and a JavaScript library read as well: the same digests here.
 contract VectorsTest is World {
     string private vectors;
+    SafetyRegistry private safety;
 
     function setUp() public override {
         super.setUp();
@@ -14,6 +16,7 @@ contract VectorsTest is World {
         vm.chainId(vm.parseJsonUint(vectors, ".domain.chainId"));
         names = NameRegistry(moved(address(names), ".domain.nameRegistry"));
         packages = PackageRegistry(moved(address(packages), ".domain.packageRegistry"));
+        safety = SafetyRegistry(moved(address(new SafetyRegistry()), ".domain.safetyRegistry"));
     }
 
     /// The deployed code at the address that the vectors were made for.
@@ -29,7 +32,7 @@ contract VectorsTest is World {
             bytes32 digest = vm.parseJsonBytes32(vectors, string.concat(path, ".digest"));
             same(digestOf(path), digest, path);
         }
-        yes(count >= 7, "a case of each type at least");
+        yes(count >= 13, "a case of each type at least");
     }
 
     function digestOf(string memory path) private view returns (bytes32) {
@@ -38,6 +41,23 @@ contract VectorsTest is World {
         if (kind == keccak256("Config")) return names.digestOf(readConfig(message));
         if (kind == keccak256("Cancel")) return names.digestOfCancel(word(message, "change"));
         if (kind == keccak256("RegistrarProof")) return names.digestOfRegistrarProof(word(message, "commitment"));
+        if (kind == keccak256("RegistrarRotation")) {
+            address next = vm.parseJsonAddress(vectors, string.concat(message, ".registrar"));
+            return names.digestOfRegistrarRotation(next, number(message, "nonce"));
+        }
+        if (kind == keccak256("NpmKeyAddition")) {
+            NpmKey memory key = NpmKey(
+                word(message, "x"),
+                word(message, "y"),
+                uint64(number(message, "validFrom")),
+                uint64(number(message, "validTo"))
+            );
+            return names.digestOfNpmKeyAddition(key, number(message, "nonce"));
+        }
+        if (kind == keccak256("NpmKeyRemoval")) {
+            return names.digestOfNpmKeyRemoval(number(message, "keyIndex"), number(message, "nonce"));
+        }
+        if (kind == keccak256("Report")) return safety.digestOf(readReport(message));
         if (kind == keccak256("Release")) return packages.digestOf(readRelease(message));
         if (kind == keccak256("ReleaseBatch")) return packages.digestOfBatch(readBatch(message));
         if (kind == keccak256("Withdrawal")) {
@@ -94,6 +114,15 @@ contract VectorsTest is World {
         r.epoch = uint32(number(m, "epoch"));
         r.nonce = number(m, "nonce");
         r.deadline = number(m, "deadline");
+    }
+
+    function readReport(string memory m) private view returns (ReportInput memory r) {
+        r.packageName = text(m, "packageName");
+        r.version = text(m, "version");
+        (r.sha512Hi, r.sha512Lo) = bytesOf(text(m, "integrity"));
+        r.report = word(m, "report");
+        r.location = text(m, "location");
+        r.previous = word(m, "previous");
     }
 
     function readBatch(string memory m) private view returns (ReleaseInput[] memory rs) {

@@ -34,6 +34,9 @@ interface Vm {
     function snapshotGasLastCall(string calldata group, string calldata name) external returns (uint256);
     function snapshotState() external returns (uint256);
     function revertToState(uint256 id) external returns (bool);
+    function revertToStateAndDelete(uint256 id) external returns (bool);
+    function envOr(string calldata name, string calldata otherwise) external view returns (string memory);
+    function writeLine(string calldata path, string calldata line) external;
     function readFile(string calldata path) external view returns (string memory);
     function exists(string calldata path) external view returns (bool);
     function parseJsonString(string calldata json, string calldata key) external pure returns (string memory);

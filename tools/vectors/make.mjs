@@ -5,7 +5,8 @@ import { writeFileSync } from 'node:fs';
 import { concatHex, encodeAbiParameters, hashTypedData, keccak256, toHex } from 'viem';
 import { contractOf, domainOf, types } from './types.mjs';
 
-const domain = { chainId: 31337, nameRegistry: '0x' + '1a'.repeat(20), packageRegistry: '0x' + '2b'.repeat(20) };
+const domain = { chainId: 31337, nameRegistry: '0x' + '1a'.repeat(20), packageRegistry: '0x' + '2b'.repeat(20),
+  safetyRegistry: '0x' + '3c'.repeat(20) };
 const word = (byte) => '0x' + byte.toString(16).padStart(2, '0').repeat(32);
 const account = (byte) => '0x' + byte.toString(16).padStart(2, '0').repeat(20);
 const integrity = (text) => 'sha512-' + createHash('sha512').update(text).digest('base64');
@@ -37,6 +38,10 @@ const messages = [
   ...['0', '7', MAX].map((nonce) => ['Withdrawal', { packageName: 'left-pad', nonce }]),
   ...hostile.map((text) => ['Veto', { packageName: text, version: text }]),
   ...hostile.map((text) => ['Flag', { packageName: text, version: text, note: text, deadline: MAX }]),
+  ...['0', '7', MAX].map((nonce) => ['RegistrarRotation', { registrar: account(5), nonce }]),
+  ...['0', '7', MAX].map((nonce) => ['NpmKeyAddition', { x: word(1), y: word(255), validFrom: 0, validTo: 4102444800, nonce }]),
+  ...['0', '7', MAX].map((nonce) => ['NpmKeyRemoval', { keyIndex: nonce, nonce: '1' }]),
+  ...hostile.map((text) => ['Report', { packageName: text, version: text, integrity: integrity(text), report: word(4), location: text, previous: word(0) }]),
 ];
 const handovers = hostile.map((text) => ['TokenHandover', { packageName: text, coordinator: text, tokenHash: word(3), issuedAt: '1', expiresAt: MAX }]);
 

@@ -13,16 +13,21 @@ export const types = {
   Withdrawal: { Withdrawal: fields('string packageName,uint256 nonce') },
   Veto: { Veto: fields('string packageName,string version') },
   Flag: { Flag: fields('string packageName,string version,string note,uint256 deadline') },
+  RegistrarRotation: { RegistrarRotation: fields('address registrar,uint256 nonce') },
+  NpmKeyAddition: { NpmKeyAddition: fields('bytes32 x,bytes32 y,uint64 validFrom,uint64 validTo,uint256 nonce') },
+  NpmKeyRemoval: { NpmKeyRemoval: fields('uint256 keyIndex,uint256 nonce') },
+  Report: { Report: fields('string packageName,string version,string integrity,bytes32 report,string location,bytes32 previous') },
   TokenHandover: { TokenHandover: fields('string packageName,string coordinator,bytes32 tokenHash,uint256 issuedAt,uint256 expiresAt') },
 };
 
-export const contractOf = (type) => ['Config', 'Cancel', 'RegistrarProof'].includes(type) ? 'NameRegistry' : 'PackageRegistry';
+const ofNames = ['Config', 'Cancel', 'RegistrarProof', 'RegistrarRotation', 'NpmKeyAddition', 'NpmKeyRemoval'];
+export const contractOf = (type) => ofNames.includes(type) ? 'NameRegistry' : type === 'Report' ? 'SafetyRegistry' : 'PackageRegistry';
 
-export function domainOf({ chainId, nameRegistry, packageRegistry }, type) {
+export function domainOf({ chainId, nameRegistry, packageRegistry, safetyRegistry }, type) {
   return {
     name: type === 'TokenHandover' ? '3pm coordinator' : '3pm',
     version: '1',
     chainId,
-    verifyingContract: contractOf(type) === 'NameRegistry' ? nameRegistry : packageRegistry,
+    verifyingContract: { NameRegistry: nameRegistry, PackageRegistry: packageRegistry, SafetyRegistry: safetyRegistry }[contractOf(type)],
   };
 }

@@ -3,6 +3,7 @@ pragma solidity 0.8.37;
 
 import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
 import {P256} from "@openzeppelin/contracts/utils/cryptography/P256.sol";
+import {Errors} from "../Errors.sol";
 import {P256Signer} from "./P256Signer.sol";
 import {PasskeySigner} from "./PasskeySigner.sol";
 import {SshSkSigner} from "./SshSkSigner.sol";
@@ -15,7 +16,6 @@ contract SignerFactory {
         SshSk
     }
 
-    error NotOnCurve(bytes32 x, bytes32 y);
     error BadNeed(uint256 need);
 
     event SignerCreated(address indexed signer, Kind kind, P256Signer.Key key);
@@ -25,7 +25,7 @@ contract SignerFactory {
 
     /// The signer of this key, created when it does not exist yet.
     function create(Kind kind, P256Signer.Key calldata key) external returns (address signer) {
-        if (!P256.isValidPublicKey(key.x, key.y)) revert NotOnCurve(key.x, key.y);
+        if (!P256.isValidPublicKey(key.x, key.y)) revert Errors.NotOnCurve(key.x, key.y);
         if (key.need != 1 && key.need != 5) revert BadNeed(key.need);
         signer = addressOf(kind, key);
         if (signer.code.length != 0) return signer;

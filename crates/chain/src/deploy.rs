@@ -74,6 +74,12 @@ pub fn plan(parameters: &Parameters) -> Result<Vec<Step>, ArtefactError> {
         include_str!("../../../contracts/artifacts/PackageRegistry.json"),
         &[names_word],
     )?;
+    let [safety_registry, signer_factory] = independent()?;
+    Ok(vec![name_registry, package_registry, safety_registry, signer_factory])
+}
+
+/// `SafetyRegistry` and `SignerFactory`, which know no other contract: every deployment of this version has the same.
+pub fn independent() -> Result<[Step; 2], ArtefactError> {
     let safety_registry = step(
         "SafetyRegistry",
         safety::SafetyRegistry::BYTECODE.clone(),
@@ -90,7 +96,7 @@ pub fn plan(parameters: &Parameters) -> Result<Vec<Step>, ArtefactError> {
         include_str!("../../../contracts/artifacts/SignerFactory.json"),
         &implementations,
     )?;
-    Ok(vec![name_registry, package_registry, safety_registry, signer_factory])
+    Ok([safety_registry, signer_factory])
 }
 
 /// The code that this build can read, of a deployment with that claim window and `NameRegistry`.

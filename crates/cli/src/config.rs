@@ -78,6 +78,22 @@ pub(crate) struct NetworkEntry {
     /// What the code of `PackageRegistry` must hash to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) package_registry_code_hash: Option<B256>,
+    /// Reports and advice of reviewers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) safety_registry: Option<Contract>,
+    /// Signers for people without a wallet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) signer_factory: Option<Contract>,
+}
+
+/// Where a contract is, and what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Contract {
+    /// Its address.
+    pub(crate) address: Address,
+    /// Hash of its code.
+    pub(crate) code_hash: B256,
 }
 
 fn is_silent(rules: &Rules) -> bool {
@@ -118,6 +134,10 @@ pub(crate) struct Network {
     pub(crate) reads: Reads,
     /// The code that must be at the addresses.
     pub(crate) pin: Option<Pin>,
+    /// Reports and advice of reviewers, where it is named.
+    pub(crate) safety_registry: Option<Contract>,
+    /// Signers for people without a wallet, where they are named.
+    pub(crate) signer_factory: Option<Contract>,
 }
 
 /// What applies to this run.
@@ -336,6 +356,8 @@ impl Overrides {
                 claim_window: parsed(&get, "THREEPM_CLAIM_WINDOW", "a number of seconds")?,
                 name_registry_code_hash: None,
                 package_registry_code_hash: None,
+                safety_registry: None,
+                signer_factory: None,
             },
         })
     }
@@ -433,6 +455,8 @@ fn resolve(path: &Path, file: &ConfigFile, over: &Overrides, name: String) -> Re
         registry_origin: over.registry_origin.clone().or(entry.registry_origin),
         reads: over.reads.or(entry.reads).unwrap_or_default(),
         pin,
+        safety_registry: entry.safety_registry,
+        signer_factory: entry.signer_factory,
     })
 }
 

@@ -6,12 +6,11 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
-use alloy_primitives::{Address, B256};
 use serde::{Deserialize, Serialize};
 use trust::text::printable;
 use url::Url;
 
-use crate::config::NetworkEntry;
+use crate::config::{Contract, NetworkEntry};
 use crate::errors::{Explain as _, Failure};
 
 /// A real one has less than a kilobyte for each network.
@@ -33,16 +32,6 @@ pub(crate) struct Deployment {
     pub(crate) contracts: BTreeMap<String, Contract>,
 }
 
-/// Where a contract is, and what it is.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct Contract {
-    /// Its address.
-    pub(crate) address: Address,
-    /// Hash of its code.
-    pub(crate) code_hash: B256,
-}
-
 impl Deployment {
     /// Puts chain, addresses and code into an entry of config.json.
     pub(crate) fn describe(&self, entry: &mut NetworkEntry) -> Result<(), Failure> {
@@ -61,6 +50,8 @@ impl Deployment {
         (entry.name_registry, entry.name_registry_code_hash) = (Some(names.address), Some(names.code_hash));
         (entry.package_registry, entry.package_registry_code_hash) =
             (Some(packages.address), Some(packages.code_hash));
+        entry.safety_registry = Some(*contract("SafetyRegistry")?);
+        entry.signer_factory = Some(*contract("SignerFactory")?);
         Ok(())
     }
 }

@@ -20,6 +20,9 @@ use crate::{ServeError, Settings};
 /// Uploads at once: each holds up to 200 MB in memory while its tarball is read.
 const UPLOADS: usize = 4;
 
+/// Claims looked at at once: each fetches tarballs that anybody can have put on npm.
+const CLAIMS: usize = 2;
+
 pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) http: Http,
@@ -29,6 +32,7 @@ pub(crate) struct App {
     pub(crate) blobs: Blobs,
     pub(crate) vault: Vault,
     pub(crate) uploads: Semaphore,
+    pub(crate) claims: Semaphore,
     /// Something happened that the watcher would otherwise see at its next look.
     pub(crate) look: Notify,
     /// Something became Active.
@@ -48,6 +52,7 @@ impl App {
                 .map_err(|source| ServeError::Io { what: "opening the tarball folder".to_owned(), source })?,
             vault: Vault::open(settings.vault_key.as_ref(), &folder)?,
             uploads: Semaphore::new(UPLOADS),
+            claims: Semaphore::new(CLAIMS),
             look: Notify::new(),
             publish: Notify::new(),
             http,

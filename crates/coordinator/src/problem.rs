@@ -44,6 +44,12 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, slug, title).detail(detail)
     }
 
+    /// 503: what costs much is not done for everybody at once.
+    pub(crate) fn busy(what: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Busy")
+            .detail(format!("too many {what} at once; try again in a minute"))
+    }
+
     pub(crate) fn conflict(slug: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, slug, title).detail(detail)
     }

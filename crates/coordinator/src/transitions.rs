@@ -17,7 +17,7 @@ const PROPOSALS: &[(P, P)] = &[
     (P::Active, P::Hijacked),     // npm has others
     (P::Proposed, P::Expired),    // the deadline passed without a record
     (P::Signed, P::Expired),      // likewise
-    (P::Proposed, P::Withdrawn),  // nonce, version or epoch taken by another, or a signature taken back
+    (P::Proposed, P::Withdrawn),  // nonce, version or epoch taken by another
     (P::Signed, P::Withdrawn),    // likewise
     (P::Submitted, P::Withdrawn), // another record took the version
     (P::Proposed, P::Vetoed),     // a tombstone

@@ -96,17 +96,13 @@ fn parse_key(text: &str, from: &str) -> Result<[u8; 32], VaultError> {
 fn key_file(path: &Path) -> Result<[u8; 32], VaultError> {
     let failed = |action| move |source| VaultError::File { path: path.to_owned(), action, source };
     match fs::read_to_string(path) {
-        Ok(text) => parse_key(&text, &path.display().to_string()),
+        Ok(text) => {
+            check_mode(path).map_err(failed("read"))?;
+            parse_key(&text, &path.display().to_string())
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let key = Aes256Gcm::generate_key(&mut OsRng);
-            let mut options = fs::OpenOptions::new();
-            options.write(true).create_new(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            let mut file = options.open(path).map_err(failed("created"))?;
-            writeln!(file, "{}", hex::encode(key))
-                .and_then(|()| file.sync_all())
-                .map_err(failed("created"))?;
+            write_once(path, &hex::encode(key)).map_err(failed("created"))?;
             tracing::warn!(
                 path = %path.display(),
                 "made a new vault key beside the database: who has both has every npm token; \
@@ -116,6 +112,31 @@ fn key_file(path: &Path) -> Result<[u8; 32], VaultError> {
         }
         Err(error) => Err(failed("read")(error)),
     }
+}
+
+/// Whole or not at all, never over another, readable by its owner only.
+fn write_once(path: &Path, text: &str) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    writeln!(file, "{text}")?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path)?;
+    fs::File::open(folder)?.sync_all()
+}
+
+/// Whoever can read the key can read every token.
+#[cfg(unix)]
+fn check_mode(path: &Path) -> io::Result<()> {
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path)?.permissions()) & 0o777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("others may read it (mode {mode:o}): chmod 600 {}", path.display())))
+}
+
+#[cfg(not(unix))]
+fn check_mode(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(test)]
@@ -172,5 +193,34 @@ mod tests {
             let mode = fs::metadata(folder.path().join(KEY_FILE)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600);
         }
+        let there: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(there, [KEY_FILE], "something is left beside it");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_key_file_that_others_may_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        Vault::open(None, folder.path()).unwrap();
+        let path = folder.path().join(KEY_FILE);
+        for mode in [0o640, 0o604, 0o644] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let error = Vault::open(None, folder.path()).err().unwrap();
+            let why = std::error::Error::source(&error).unwrap().to_string();
+            assert!(why.contains("chmod 600"), "{error}: {why}");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+        assert!(Vault::open(None, folder.path()).is_ok());
+    }
+
+    #[test]
+    fn a_key_file_is_never_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(KEY_FILE);
+        write_once(&path, "first").unwrap();
+        assert!(write_once(&path, "second").is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first\n");
     }
 }

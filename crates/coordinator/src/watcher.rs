@@ -165,7 +165,8 @@ async fn next(
     if proposal.release.deadline < U256::from(seen.confirmed.timestamp) {
         return because(P::Expired, "its deadline passed before anybody recorded it");
     }
-    if seen.package.state != PackageState::Final || seen.package.epoch != proposal.release.epoch {
+    // The team of the newest block, which it was proposed by, may not be that of the confirmed one yet.
+    if seen.package.state == PackageState::Retired || seen.package.epoch > proposal.release.epoch {
         return because(P::Withdrawn, "the team changed; propose it again");
     }
     if app.chain.is_nonce_used(seen.confirmed, name, proposal.release.nonce).await? {

@@ -96,6 +96,41 @@ sol! {
         uint256 deadline;
     }
 
+    /// What a reviewer says about the exact bytes of a release; it replaces exactly the report it names.
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct Report {
+        string packageName;
+        string version;
+        string integrity;
+        bytes32 report;
+        string location;
+        bytes32 previous;
+    }
+
+    /// The registrar hands over to another; both sign.
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct RegistrarRotation {
+        address registrar;
+        uint256 nonce;
+    }
+
+    /// The registrar adds a key of npm's.
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct NpmKeyAddition {
+        bytes32 x;
+        bytes32 y;
+        uint64 validFrom;
+        uint64 validTo;
+        uint256 nonce;
+    }
+
+    /// The registrar ends one.
+    #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    struct NpmKeyRemoval {
+        uint256 keyIndex;
+        uint256 nonce;
+    }
+
     /// A member hands an npm token to one coordinator. Not a contract message: its domain is
     /// [`coordinator_domain`], so that it means nothing on chain.
     #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use trust::legacy::{LegacyVersion, prove, root, verify_proof};
 use trust::message::{
-    Cancel, Config, Domain, Flag, RegistrarProof, Release, ReleaseBatch, Revocation, TokenHandover, Veto,
-    Withdrawal, coordinator_domain, signing_request,
+    Cancel, Config, Domain, Flag, NpmKeyAddition, NpmKeyRemoval, RegistrarProof, RegistrarRotation, Release,
+    ReleaseBatch, Report, Revocation, TokenHandover, Veto, Withdrawal, coordinator_domain, signing_request,
 };
 use trust::{Integrity, TarballHashes};
 
@@ -27,6 +27,7 @@ struct Domains {
     chain_id: u64,
     name_registry: Address,
     package_registry: Address,
+    safety_registry: Address,
 }
 
 #[derive(Deserialize)]
@@ -53,6 +54,7 @@ fn digest(case: &Case, domains: &Domains) -> B256 {
     let verifying_contract = match case.contract.as_str() {
         "NameRegistry" => domains.name_registry,
         "PackageRegistry" => domains.package_registry,
+        "SafetyRegistry" => domains.safety_registry,
         other => panic!("unknown contract {other}"),
     };
     let domain = Domain { chain_id: domains.chain_id, verifying_contract };
@@ -61,12 +63,16 @@ fn digest(case: &Case, domains: &Domains) -> B256 {
         "Config" => of::<Config>(message, &contract),
         "Cancel" => of::<Cancel>(message, &contract),
         "RegistrarProof" => of::<RegistrarProof>(message, &contract),
+        "RegistrarRotation" => of::<RegistrarRotation>(message, &contract),
+        "NpmKeyAddition" => of::<NpmKeyAddition>(message, &contract),
+        "NpmKeyRemoval" => of::<NpmKeyRemoval>(message, &contract),
         "Release" => of::<Release>(message, &contract),
         "ReleaseBatch" => of::<ReleaseBatch>(message, &contract),
         "Revocation" => of::<Revocation>(message, &contract),
         "Withdrawal" => of::<Withdrawal>(message, &contract),
         "Veto" => of::<Veto>(message, &contract),
         "Flag" => of::<Flag>(message, &contract),
+        "Report" => of::<Report>(message, &contract),
         "TokenHandover" => of::<TokenHandover>(message, &coordinator_domain(&domain)),
         other => panic!("unknown type {other}"),
     }

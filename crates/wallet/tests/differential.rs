@@ -20,8 +20,8 @@ use support::Anvil;
 use tokio::task::JoinSet;
 use trust::Integrity;
 use trust::message::{
-    Cancel, Config, Domain, Flag, RegistrarProof, Release, ReleaseBatch, Revocation, Veto, Withdrawal,
-    signing_request,
+    Cancel, Config, Domain, Flag, NpmKeyAddition, NpmKeyRemoval, RegistrarProof, RegistrarRotation, Release,
+    ReleaseBatch, Report, Revocation, Veto, Withdrawal, signing_request,
 };
 use url::Url;
 
@@ -35,8 +35,14 @@ mod packages {
     alloy_sol_types::sol!(PackageRegistry, "../../contracts/artifacts/PackageRegistry.json");
 }
 
+mod safety {
+    #![allow(missing_docs, clippy::too_many_arguments, unreachable_pub)]
+    alloy_sol_types::sol!(SafetyRegistry, "../../contracts/artifacts/SafetyRegistry.json");
+}
+
 use names::NameRegistry;
 use packages::PackageRegistry;
+use safety::SafetyRegistry;
 
 const MESSAGES: u64 = 10_000;
 /// Questions to the node in one request.
@@ -188,6 +194,7 @@ struct World {
 impl World {
     const NAMES: Address = Address::repeat_byte(0x1a);
     const PACKAGES: Address = Address::repeat_byte(0x2b);
+    const SAFETY: Address = Address::repeat_byte(0x3c);
 
     /// The digests that the contract at `to` has for a chunk of calls.
     async fn ask(&self, to: Address, calls: &[Vec<u8>]) -> Vec<B256> {
@@ -238,6 +245,7 @@ async fn ten_thousand_random_messages_of_every_type_have_the_digest_of_the_contr
     for (address, code) in [
         (World::NAMES, &NameRegistry::DEPLOYED_BYTECODE),
         (World::PACKAGES, &PackageRegistry::DEPLOYED_BYTECODE),
+        (World::SAFETY, &SafetyRegistry::DEPLOYED_BYTECODE),
     ] {
         let parameters = json!([address, code]);
         rpc_call(&world.http, &world.node, "anvil_setCode", parameters, Limits::SMALL).await.unwrap();
@@ -325,6 +333,53 @@ async fn ten_thousand_random_messages_of_every_type_have_the_digest_of_the_contr
             deadline: message.deadline,
         };
         (message, PackageRegistry::digestOfFlagCall { f })
+    }));
+    types.spawn(world.clone().agree(World::NAMES, |dice| {
+        let message =
+            RegistrarRotation { registrar: dice.address(), nonce: U256::from_be_bytes(dice.word().0) };
+        let asked =
+            NameRegistry::digestOfRegistrarRotationCall { next: message.registrar, nonce: message.nonce };
+        (message, asked)
+    }));
+    types.spawn(world.clone().agree(World::NAMES, |dice| {
+        let key = NameRegistry::NpmKey {
+            x: dice.hash(),
+            y: dice.hash(),
+            validFrom: dice.next(),
+            validTo: dice.next(),
+        };
+        let nonce = dice.number();
+        let message =
+            NpmKeyAddition { x: key.x, y: key.y, validFrom: key.validFrom, validTo: key.validTo, nonce };
+        (message, NameRegistry::digestOfNpmKeyAdditionCall { key, nonce })
+    }));
+    types.spawn(world.clone().agree(World::NAMES, |dice| {
+        let (index, nonce) = (U256::from_be_bytes(dice.word().0), dice.number());
+        (
+            NpmKeyRemoval { keyIndex: index, nonce },
+            NameRegistry::digestOfNpmKeyRemovalCall { keyIndex: index, nonce },
+        )
+    }));
+    types.spawn(world.clone().agree(World::SAFETY, |dice| {
+        let (hi, lo) = (dice.hash(), dice.hash());
+        let message = Report {
+            packageName: dice.text(),
+            version: dice.text(),
+            integrity: Integrity::from_words(hi, lo).to_string(),
+            report: dice.hash(),
+            location: dice.text(),
+            previous: dice.hash(),
+        };
+        let r = SafetyRegistry::ReportInput {
+            packageName: message.packageName.clone(),
+            version: message.version.clone(),
+            sha512Hi: hi,
+            sha512Lo: lo,
+            report: message.report,
+            location: message.location.clone(),
+            previous: message.previous,
+        };
+        (message, SafetyRegistry::digestOfCall { r })
     }));
     while let Some(done) = types.join_next().await {
         done.unwrap();

@@ -127,7 +127,7 @@ fn network_name(context: &Context, chain_id: u64) -> String {
 fn deployment(report: &Report) -> networks_file::Deployment {
     let contracts = report.contracts.iter().map(|Placed { step, .. }| {
         let Step { address, code_hash, .. } = *step;
-        (step.contract.to_owned(), networks_file::Contract { address, code_hash })
+        (step.contract.to_owned(), config::Contract { address, code_hash })
     });
     networks_file::Deployment {
         chain_id: report.chain_id,

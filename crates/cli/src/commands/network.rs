@@ -1,11 +1,13 @@
 //! `3pm network check`: whether the configured contracts are the ones this build was made for. An address
 //! alone says nothing; code at an address cannot change, so this needs asking once.
 
-use alloy_primitives::{Address, B256};
-use chain::{Deployed, deploy};
+use alloy_primitives::{Address, B256, keccak256};
+use chain::deploy::{self, Step};
+use chain::{Chain, Deployed, Head};
 use serde::Serialize;
 
 use crate::args::NetworkCommand;
+use crate::config::Contract;
 use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit;
@@ -19,6 +21,10 @@ struct Report {
     block: u64,
     name_registry: Address,
     package_registry: Address,
+    /// `SafetyRegistry`, where there is one.
+    safety_registry: Option<Contract>,
+    /// `SignerFactory`, where there is one.
+    signer_factory: Option<Contract>,
     pinned: bool,
     #[serde(flatten)]
     deployed: Deployed,
@@ -35,17 +41,6 @@ pub(crate) async fn run(context: &Context, command: NetworkCommand) -> Outcome {
     let deployed = chain.deployment(&head).await.while_doing("the contracts cannot be read")?;
 
     let (names, packages) = deploy::expected_code(deployed.claim_window, network.name_registry)?;
-    let same = |what: &str, expected: B256, found: B256| {
-        if expected == found {
-            return Ok(());
-        }
-        Err(Failure::mismatch(
-            format!("the code of {what} is not the one this build expects"),
-            expected,
-            found,
-        )
-        .hint("do not use this network: check its addresses in config.json"))
-    };
     same("NameRegistry", names, deployed.name_registry_code_hash)?;
     same("PackageRegistry", packages, deployed.package_registry_code_hash)?;
     if let Some(pin) = &configured.pin {
@@ -59,6 +54,9 @@ pub(crate) async fn run(context: &Context, command: NetworkCommand) -> Outcome {
         same("NameRegistry", pin.name_registry.unwrap_or(names), names)?;
         same("PackageRegistry", pin.package_registry.unwrap_or(packages), packages)?;
     }
+    let [safety, factory] = deploy::independent()?;
+    let safety_registry = check_independent(&chain, &head, &safety, configured.safety_registry).await?;
+    let signer_factory = check_independent(&chain, &head, &factory, configured.signer_factory).await?;
     if deployed.name_registry_of_packages != network.name_registry {
         return Err(Failure::mismatch(
             "PackageRegistry asks another NameRegistry",
@@ -81,11 +79,41 @@ pub(crate) async fn run(context: &Context, command: NetworkCommand) -> Outcome {
         block: head.number,
         name_registry: network.name_registry,
         package_registry: network.package_registry,
+        safety_registry,
+        signer_factory,
         pinned: configured.pin.is_some(),
         deployed,
     };
     context.output.result(&report, |page| render(&report, page));
     Ok(exit::FINE)
+}
+
+fn same(what: &str, expected: B256, found: B256) -> Result<(), Failure> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(Failure::mismatch(format!("the code of {what} is not the one this build expects"), expected, found)
+        .hint("do not use this network: check its addresses in config.json"))
+}
+
+/// A contract that knows no other: where it is configured, else where every deployment has it, if it is there.
+async fn check_independent(
+    chain: &Chain,
+    head: &Head,
+    step: &Step,
+    configured: Option<Contract>,
+) -> Result<Option<Contract>, Failure> {
+    if let Some(Contract { code_hash, .. }) = configured {
+        same(&format!("{} that config.json pins", step.contract), step.code_hash, code_hash)?;
+    }
+    let address = configured.map_or(step.address, |contract| contract.address);
+    let code = chain.code_at(head, address).await?;
+    if code.is_empty() && configured.is_none() {
+        return Ok(None);
+    }
+    let code_hash = keccak256(&code);
+    same(&format!("{} at {address}", step.contract), step.code_hash, code_hash)?;
+    Ok(Some(Contract { address, code_hash }))
 }
 
 fn render(report: &Report, page: &mut Page) {
@@ -96,6 +124,15 @@ fn render(report: &Report, page: &mut Page) {
     page.field("code hash", deployed.name_registry_code_hash);
     page.field("packages", report.package_registry);
     page.field("code hash", deployed.package_registry_code_hash);
+    for (what, contract) in [("safety", report.safety_registry), ("signers", report.signer_factory)] {
+        match contract {
+            Some(Contract { address, code_hash }) => {
+                page.field(what, address);
+                page.field("code hash", code_hash);
+            }
+            None => page.field(what, "not deployed here"),
+        }
+    }
     page.field("registry", trust::text::printable(&deployed.registry_origin, 200));
     page.field("registrar", deployed.registrar);
     page.field("claims", format!("provisional for {} seconds", deployed.claim_window));

@@ -96,7 +96,8 @@ async fn hand_over(
     };
     let request = TokenRequest { token, handover: handover.into(), signer: wallet.address(), signature };
     let _sending = context.output.progress("handing the token over");
-    coordinator.hand_over_token(name, &request).await.while_doing("the coordinator did not take the token")
+    let answer = coordinator.hand_over_token(name, &request).await;
+    answer.while_doing("the coordinator did not take the token").hint(UNREACHABLE)
 }
 
 fn check_shape(token: &SecretString) -> Result<(), Failure> {
@@ -119,6 +120,13 @@ async fn check_token(
     let _progress = context.output.progress("asking the registry whose token it is");
     let registry = npm.config().registry_for(name);
     let user = npm.whoami(&registry, token).await.while_doing("the token cannot be used")?;
+    if npm.token_details(&registry, token).await?.read_only {
+        return Err(Failure::not_possible(format!(
+            "the token is read-only: npm user {} cannot publish {name} with it",
+            printable(&user, 80)
+        ))
+        .hint("make one that may publish it"));
+    }
     match npm.check_publish_access(name, &user, token).await? {
         PublishAccess::Yes => {}
         PublishAccess::Unknown => context

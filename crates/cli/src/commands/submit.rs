@@ -101,7 +101,8 @@ async fn enact(
         return Err(Failure::not_possible(format!(
             "the team change of {name} waits until {}",
             crate::output::moment(ready_at)
-        )));
+        ))
+        .hint(format!("after that, by anybody: 3pm submit {digest}")));
     }
     let call = chain::calls::enact(desk.chain.network(), &config);
     let (submitted, after) =

@@ -16,6 +16,7 @@ use trust::verdict::{Arrival, LegacyEvidence, Verdict, judge};
 use trust::{PackageName, TarballHashes, Version};
 
 use crate::errors::{Explain as _, Failure};
+use crate::install::assess::chain_of;
 use crate::maintain::find::UNREACHABLE;
 
 /// How many tarballs are fetched before giving up: each skipped one is a version that is not what was signed.
@@ -79,7 +80,8 @@ pub(crate) async fn nearest_trusted(
     // 1.
     let packument = sources.npm.fetch_packument(name).await;
     let packument = packument
-        .while_doing(format!("{name} has nothing to be compared with: the registry does not answer"))?;
+        .while_doing(format!("{name} has nothing to be compared with: the registry does not answer"))
+        .hint("check `npm config get registry`")?;
     let Some(packument) = packument else { return Ok(base) };
     let mut lower: Vec<Version> = packument.version_names().filter_map(|text| text.parse().ok()).collect();
     lower.retain(|version| version < below);
@@ -105,7 +107,7 @@ pub(crate) async fn nearest_trusted(
         if attempts > MAX_ATTEMPTS {
             break;
         }
-        match judged(sources.npm, &packument, package, &record, &before_claim, version.clone()).await? {
+        match judged(sources.npm, &packument, package, &record, &before_claim, version.clone()).await {
             Ok(trusted) => {
                 base.found = Some(trusted);
                 break;
@@ -148,16 +150,13 @@ async fn judged(
     record: &ReleaseRecord,
     before_claim: &[LegacyVersion],
     version: Version,
-) -> Result<Result<Trusted, String>, Failure> {
+) -> Result<Trusted, String> {
     let described = match packument.version(&version.to_string()) {
         Ok(Some(described)) => described,
-        Ok(None) => return Ok(Err("the registry does not describe it".to_owned())),
-        Err(error) => return Ok(Err(error.to_string())),
+        Ok(None) => return Err("the registry does not describe it".to_owned()),
+        Err(error) => return Err(error.to_string()),
     };
-    let bytes = npm
-        .fetch_tarball(&described.tarball)
-        .await
-        .while_doing(format!("{}@{version}, to compare with, cannot be fetched", packument.name))?;
+    let bytes = npm.fetch_tarball(&described.tarball).await.map_err(|error| chain_of(&error))?;
     let hashes = TarballHashes::of(&bytes);
     let read = read_tarball(&bytes, &Limits::default());
     let arrival = Arrival {
@@ -171,9 +170,9 @@ async fn judged(
     };
     let verdict = match judge(package, record, &arrival) {
         Ok(verdict) => verdict,
-        Err(undecided) => return Ok(Err(undecided.to_string())),
+        Err(undecided) => return Err(undecided.to_string()),
     };
-    Ok(match (&verdict, read) {
+    match (&verdict, read) {
         (Verdict::Verified(_) | Verdict::Legacy, Ok(tarball)) => {
             Ok(Trusted { version, verdict: verdict.name(), bytes, tarball })
         }
@@ -181,5 +180,5 @@ async fn judged(
             Err(format!("the registry serves other bytes than were signed ({})", mismatch.what))
         }
         (other, _) => Err(other.name().to_owned()),
-    })
+    }
 }

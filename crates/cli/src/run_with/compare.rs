@@ -36,6 +36,9 @@ use crate::install::unpacked::{Files, Receipt};
 /// Tarballs fetched at once.
 const PARALLEL: usize = 8;
 
+/// Names asked about at once: the answers come in batches, so that few rounds are many times faster.
+const ASKED_AT_ONCE: usize = 400;
+
 /// What yarn leaves in a folder of `.yarn/unplugged` when it is complete.
 const UNPLUGGED_MARK: &str = ".ready";
 
@@ -254,6 +257,8 @@ async fn find_missing(
             missing.insert(key);
         }
     }
+    let names: BTreeSet<PackageName> = missing.iter().filter_map(|(name, _)| name.parse().ok()).collect();
+    stream::iter(&names).map(|name| gate.is_enrolled(name)).buffer_unordered(ASKED_AT_ONCE).count().await;
     let found: Vec<(Key, Vec<Candidate>)> = stream::iter(missing)
         .map(|key| async move {
             let found = find_one(&key, gate, lists).await;

@@ -5,19 +5,8 @@ use alloy_primitives::U256;
 use serde_json::{Value, json};
 
 use crate::harness::archive;
-use crate::harness::proxy::Response;
-use crate::harness::raw;
+use crate::harness::raw::{self, refused};
 use crate::harness::world::World;
-
-#[track_caller]
-fn refused(answer: &Response, status: u16, kind: &str) {
-    let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    assert_eq!(
-        (answer.status, &problem["type"]),
-        (status, &json!(format!("urn:3pm:problem:{kind}"))),
-        "{problem}"
-    );
-}
 
 #[test]
 fn a_stranger_cannot_sign_or_propose() {

@@ -3,11 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, unreachable_pub, reason = "tests")]
 #![allow(clippy::type_complexity, reason = "tables of named changes")]
 
+mod commands;
 mod cosigners;
+mod handover;
 mod harness;
 mod liars;
+mod lifecycle;
 mod lifetime;
 mod outages;
 mod publisher;
+mod registrar;
 mod story;
 mod uploads;

@@ -30,12 +30,16 @@ fn without(person: Person, part: Part) -> Person {
     }
 }
 
+/// It ends within seconds, with this code, and says all of these.
 #[track_caller]
-fn fails_soon(person: &Person, arguments: &[&str]) {
+fn ends_soon(person: &Person, arguments: &[&str], input: &str, code: i32, says: &[&str]) {
     let started = Instant::now();
-    let ended = person.threepm(arguments).refused();
+    let ended = person.threepm_with_input(arguments, input);
     assert!(started.elapsed() < LIMIT, "{:?}: {ended}", started.elapsed());
-    eprintln!("{arguments:?} {:?}: {}", started.elapsed(), ended.stderr.trim());
+    let ended = ended.ended_with(code).says(says);
+    if code != 0 {
+        ended.refused();
+    }
 }
 
 #[test]
@@ -46,24 +50,67 @@ fn each_command_says_what_is_down_and_ends_soon() {
     world.person("bob").threepm(["approve", &recorded, "--submit", "--yes"]).succeeded();
     world.wait_for_state(world.coordinator(), &recorded, "published");
     let waiting = world.propose(&package, "1.2.0");
+    let signed = world.propose(&package, "1.2.1");
+    world.person("bob").threepm(["approve", &signed, "--no-submit", "--yes"]).succeeded();
     package.write("1.3.0", &serde_json::json!({}), "module.exports = 3;\n");
     package.commit();
-    for part in [Part::Npm, Part::Chain, Part::Coordinator] {
-        eprintln!("without {part:?}");
-        let (user, project) = world.project(&format!("outage-{part:?}").to_lowercase());
-        let install = ["install", &package.release("1.1.0")];
-        if part == Part::Coordinator {
-            // What was recorded is on chain: the coordinator is not needed to believe it.
-            without(user, part).threepm(install).succeeded();
-        } else {
-            fails_soon(&without(user, part), &install);
-            assert!(!project.join("node_modules").join(&package.name).exists(), "installed without {part:?}");
+    let (alice, bob) = (package.at(world.person("alice")), world.person("bob"));
+    let (user, project) = world.project("outages");
+    let (token, carol) = (alice.npm_token(), world.person("carol").address);
+    let (published, proposed) = (package.release("1.1.0"), package.release("1.2.0"));
+
+    // What each part is needed for, what is said without it, and what goes on.
+    const NPM: &[&str] = &["npm registry", "http://127.0.0.1:9/", "next: check `npm config get registry`"];
+    const CHAIN: &[&str] = &[
+        "the chain of network \"local\" cannot be read",
+        "0 of 1 RPC endpoints answered",
+        "next: check its rpcUrls in config.json",
+    ];
+    const CHAIN_OF_USER: &[&str] = &["the chain could not be read", "0 of 1 RPC endpoints answered", "next:"];
+    const COORDINATOR: &[&str] = &[
+        "coordinator at http://127.0.0.1:9/ gave no usable answer",
+        "next: check coordinatorUrl in config.json",
+    ];
+    // Of where a token goes nothing is guessed.
+    const OTHER_REGISTRY: &[&str] =
+        &["npm takes outages from http://127.0.0.1:9/", "next: set npm's registry"];
+    const NO_PROPOSALS: &[&str] =
+        &["record       none on chain", "warning: coordinator at http://127.0.0.1:9/ gave no usable answer"];
+    const FINE: &[&str] = &[];
+    let install = ["install", &published];
+    let rows: [(&Person, &[&str], [(i32, &[&str]); 3]); 11] = [
+        (&user, &install, [(1, NPM), (1, CHAIN_OF_USER), (0, FINE)]),
+        (&user, &["verify", &published], [(1, NPM), (1, CHAIN_OF_USER), (0, FINE)]),
+        (&alice, &["publish", "--yes", "--no-submit"], [(1, NPM), (1, CHAIN), (1, COORDINATOR)]),
+        (
+            &alice,
+            &["register", "outages-new", "--yes", "--no-wait"],
+            [(1, NPM), (1, CHAIN), (1, COORDINATOR)],
+        ),
+        (&alice, &["register-token", "outages"], [(2, OTHER_REGISTRY), (1, CHAIN), (1, COORDINATOR)]),
+        (&alice, &["team", "status", "outages"], [(0, FINE), (1, CHAIN), (0, FINE)]),
+        (
+            &alice,
+            &["team", "remove", "outages", &carol, "--yes", "--no-submit"],
+            [(0, FINE), (1, CHAIN), (1, COORDINATOR)],
+        ),
+        (&bob, &["approve", &waiting, "--yes", "--no-submit"], [(1, NPM), (1, CHAIN), (1, COORDINATOR)]),
+        (&bob, &["pending"], [(0, FINE), (0, FINE), (1, COORDINATOR)]),
+        (&bob, &["status", &proposed], [(0, FINE), (1, CHAIN), (1, NO_PROPOSALS)]),
+        (&bob, &["submit", &signed], [(0, FINE), (1, CHAIN), (1, COORDINATOR)]),
+    ];
+    // Without npm last: some of it succeeds, and changes what is there.
+    for (at, part) in [(1, Part::Chain), (2, Part::Coordinator), (0, Part::Npm)] {
+        for (person, arguments, expected) in &rows {
+            let (code, says) = expected[at];
+            eprintln!("without {part:?}: {arguments:?}");
+            ends_soon(&without((*person).clone(), part), arguments, &token, code, says);
         }
-        fails_soon(&without(package.at(world.person("alice")), part), &["publish", "--yes", "--no-submit"]);
-        let bob = without(world.person("bob"), part);
-        if part != Part::Npm {
-            fails_soon(&bob, &["approve", &waiting, "--yes", "--no-submit"]);
-            fails_soon(&bob, &["status", &package.release("1.2.0")]);
+        let there = project.join("node_modules").join(&package.name);
+        // What was recorded is on chain: the coordinator is not needed to believe it.
+        assert_eq!(there.exists(), part == Part::Coordinator, "{part:?}");
+        if there.exists() {
+            std::fs::remove_dir_all(project.join("node_modules")).expect("removed");
         }
     }
     let proposal = world.wait_for_state(world.coordinator(), &waiting, "proposed");
@@ -81,10 +128,15 @@ fn a_server_that_accepts_and_never_answers_is_given_up() {
         None
     });
     let (user, _) = world.project("silence");
-    fails_soon(&user.with("THREEPM_RPC_URL", silent.clone()), &["install", &package.release("1.0.0")]);
     let bob = world.person("bob");
-    fails_soon(&bob.clone().with("THREEPM_RPC_URL", silent.clone()), &["approve", &id, "--yes"]);
-    fails_soon(&bob.with("THREEPM_COORDINATOR_URL", silent), &["approve", &id, "--yes"]);
+    let (install, approve) = (["install", &package.release("1.0.0")], ["approve", &id, "--yes"]);
+    for (person, variable, arguments, says) in [
+        (&user, "THREEPM_RPC_URL", &install[..], &["the chain could not be read", "next:"][..]),
+        (&bob, "THREEPM_RPC_URL", &approve, &["the chain of network \"local\" cannot be read", "next:"]),
+        (&bob, "THREEPM_COORDINATOR_URL", &approve, &["gave no usable answer", "next:"]),
+    ] {
+        ends_soon(&person.clone().with(variable, silent.clone()), arguments, "", 1, says);
+    }
 }
 
 #[test]

@@ -1,22 +1,14 @@
 //! What a coordinator takes as a tarball, and what it refuses before it could matter.
 
-use serde_json::Value;
+use std::path::{Path, PathBuf};
 
 use crate::harness::archive;
-use crate::harness::proxy::Response;
-use crate::harness::raw;
+use crate::harness::coordinator::Coordinator;
+use crate::harness::raw::{self, refused};
 use crate::harness::world::World;
 
 /// As docs/api.md says it.
 const LIMIT: usize = 200 << 20;
-
-#[track_caller]
-fn refused(answer: &Response, status: u16, kind: &str) {
-    let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    assert_eq!(answer.status, status, "{problem}");
-    assert_eq!(problem["type"], format!("urn:3pm:problem:{kind}"), "{problem}");
-    assert!(problem["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{problem}");
-}
 
 #[test]
 fn what_is_refused_before_anybody_looks_is_a_problem_as_well() {
@@ -34,18 +26,18 @@ fn hostile_tarballs_are_refused_although_a_member_signed_them() {
     let whole = archive::package(name, "2.0.0", "module.exports = 2;\n");
     let truncated = whole[..whole.len() - 20].to_vec();
     let cases = [
-        ("not a tarball", b"this is not a tarball".to_vec()),
-        ("truncated", truncated),
-        ("an absolute path", archive::package_with(name, "2.0.0", "/etc/3pm-was-here")),
-        ("a path that escapes", archive::package_with(name, "2.0.0", "package/../../3pm-was-here")),
-        ("another version inside", archive::package(name, "2.0.1", "")),
-        ("another name inside", archive::package("somebody-else", "2.0.0", "")),
+        ("bad-tarball", "gzip", b"this is not a tarball".to_vec()),
+        ("bad-tarball", "gzip", truncated),
+        ("bad-tarball", "path", archive::package_with(name, "2.0.0", "/etc/3pm-was-here")),
+        ("bad-tarball", "path", archive::package_with(name, "2.0.0", "package/../../3pm-was-here")),
+        ("mismatch", "2.0.1", archive::package(name, "2.0.1", "")),
+        ("mismatch", "somebody-else", archive::package("somebody-else", "2.0.0", "")),
     ];
-    for (nonce, (what, tarball)) in cases.into_iter().enumerate() {
+    for (nonce, (kind, what, tarball)) in cases.into_iter().enumerate() {
         let release = raw::release(name, "2.0.0", &tarball, 100 + nonce as u64);
         let answer = raw::propose(world, world.coordinator(), &alice, &release, tarball);
-        eprintln!("{what}: {}", String::from_utf8_lossy(&answer.body));
-        assert_eq!(answer.status, 422, "{what}");
+        let said = refused(&answer, 422, kind);
+        assert!(said.contains(what), "{what}: {said}");
         let id = raw::id(world, &release);
         assert_eq!(
             raw::send(world.coordinator(), "GET", &format!("v1/proposals/{id}"), None).status,
@@ -79,4 +71,46 @@ fn a_tarball_at_the_limit_is_taken_and_one_byte_more_is_not() {
     let beyond = archive::package_of_exact_size(&package.name, "2.0.1", LIMIT + 1);
     let release = raw::release(&package.name, "2.0.1", &beyond, 2);
     refused(&raw::propose(world, world.coordinator(), &alice, &release, beyond), 413, "too-large");
+}
+
+#[test]
+fn an_upload_that_is_cut_off_leaves_nothing_and_may_be_made_again() {
+    let world = World::shared();
+    let package = world.protected("cut-off");
+    let alice = world.person("alice");
+    let mut coordinator = Coordinator::new(world, "cut-off", world.registry(), world.rpc());
+    assert!(coordinator.start(), "{}", coordinator.log());
+    let tarball = archive::package_of_exact_size(&package.name, "2.0.0", 1 << 20);
+    let release = raw::release(&package.name, "2.0.0", &tarball, 1);
+    let before = files(&coordinator.folder);
+    for sent in [0, 1, tarball.len() / 2, tarball.len() - 1] {
+        raw::propose_partly(world, &coordinator.url, &alice, &release, &tarball, sent);
+    }
+    let id = raw::id(world, &release);
+    assert_eq!(raw::send(&coordinator.url, "GET", &format!("v1/proposals/{id}"), None).status, 404);
+    // It learns of the closed connection a moment later.
+    let started = std::time::Instant::now();
+    while files(&coordinator.folder) != before {
+        assert!(started.elapsed().as_secs() < 20, "{:?}", files(&coordinator.folder));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let answer = raw::propose(world, &coordinator.url, &alice, &release, tarball);
+    assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+}
+
+/// Names of all files but the log and the database's own.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => open.push(entry.path()),
+                _ => found.push(entry.path()),
+            }
+        }
+    }
+    found.retain(|path| !path.to_string_lossy().contains(".db"));
+    found.sort();
+    found
 }

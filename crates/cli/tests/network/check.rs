@@ -62,6 +62,10 @@ fn what_init_takes_from_the_file_passes_the_check() {
         assert_eq!(report[format!("{field}CodeHash")], written["codeHash"]);
         assert_eq!(entry[format!("{field}CodeHash")], written["codeHash"]);
     }
+    for (field, contract) in [("safetyRegistry", "SafetyRegistry"), ("signerFactory", "SignerFactory")] {
+        let written = &world.networks["local"]["contracts"][contract];
+        assert_eq!((&report[field], &entry[field]), (written, written), "{field}");
+    }
     assert_eq!(report["pinned"], true);
 
     let file = world.person.file("networks.json");
@@ -108,6 +112,38 @@ fn metadata_at_the_end_of_the_code_counts_too_and_the_contract_is_named() {
         let sentence = format!("the code of {contract} is not the one this build expects");
         world.person.types(&["network", "check"]).with(50, &[&sentence, expected]);
         world.set_code(contract, code);
+    }
+}
+
+#[test]
+fn the_contracts_that_know_no_other_are_compared_where_they_are_named_and_where_they_always_are() {
+    let world = Deployed::new();
+    for (field, contract) in [("safetyRegistry", "SafetyRegistry"), ("signerFactory", "SignerFactory")] {
+        let right = read(&world.person.file("config.json"))["networks"]["local"][field].clone();
+        let code = rpc(&world.node, "eth_getCode", json!([world.address(contract), "latest"]));
+        let code = code.as_str().unwrap();
+        let check = |code: i32, says: &[&str]| world.person.types(&["network", "check"]).with(code, says);
+        let sentence = format!("the code of {contract} at ");
+        world.set_code(contract, &format!("{code}00"));
+        check(50, &[&sentence, right["codeHash"].as_str().unwrap()]);
+        world.set_code(contract, "0x");
+        check(50, &[&sentence]);
+        world.edit(|entry| {
+            entry.as_object_mut().unwrap().remove(field);
+        });
+        check(0, &["not deployed here"]);
+        world.set_code(contract, &format!("{code}00"));
+        check(50, &[&sentence]);
+        world.set_code(contract, code);
+        check(0, &[right["codeHash"].as_str().unwrap()]);
+        let mut other = right.clone();
+        other["codeHash"] = json!(format!("0x{}", "11".repeat(32)));
+        world.edit(|entry| entry[field] = other);
+        check(50, &[&format!("{contract} that config.json pins")]);
+        world.edit(|entry| entry[field] = json!("0x1111111111111111111111111111111111111111"));
+        check(2, &["config.json"]);
+        world.edit(|entry| entry[field] = right);
+        check(0, &[]);
     }
 }
 

@@ -9,4 +9,4 @@ mod registry;
 pub use config::{NpmConfig, NpmConfigError, Registry};
 pub use packument::{Packument, PackumentError, PackumentVersion};
 pub use publish::{PublishBody, PutOutcome, publish_body};
-pub use registry::{LegacyVersions, NpmClient, NpmError, PublishAccess};
+pub use registry::{LegacyVersions, NpmClient, NpmError, PublishAccess, TokenDetails};

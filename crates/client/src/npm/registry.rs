@@ -84,6 +84,15 @@ pub enum NpmError {
     },
 }
 
+/// What a registry says of a token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenDetails {
+    /// When it ends, Unix seconds.
+    pub expires_at: Option<u64>,
+    /// It can publish nothing, whatever its account can.
+    pub read_only: bool,
+}
+
 /// Whether an account may publish a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PublishAccess {
@@ -217,16 +226,18 @@ impl NpmClient {
         })
     }
 
-    /// When the registry ends the token, Unix seconds, where it tells.
-    pub async fn token_expiry(
+    /// What the registry says of a token, where it says anything: most answer only for tokens with every right.
+    pub async fn token_details(
         &self,
         registry: &Registry,
         token: &SecretString,
-    ) -> Result<Option<u64>, NpmError> {
+    ) -> Result<TokenDetails, NpmError> {
         use secrecy::ExposeSecret as _;
         let list = match self.get_with_token(registry, "-/npm/v1/tokens", token).await {
             Ok(list) => list,
-            Err(NpmError::Http { source, .. }) if source.status().is_some() => return Ok(None),
+            Err(NpmError::Http { source, .. }) if source.status().is_some() => {
+                return Ok(TokenDetails::default());
+            }
             Err(error) => return Err(error),
         };
         // The list shows the first characters of each token.
@@ -234,12 +245,14 @@ impl NpmClient {
             let shown = entry.get("token").and_then(Value::as_str).unwrap_or_default();
             shown.len() >= 4 && token.expose_secret().starts_with(shown)
         });
+        let read_only = entry.and_then(|entry| entry.get("readonly")?.as_bool()).unwrap_or(false);
         let expiry = entry
             .and_then(|entry| ["expiry", "expires"].iter().find_map(|field| entry.get(*field)?.as_str()));
         let parsed = expiry.and_then(|text| {
             time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()
         });
-        Ok(parsed.and_then(|at| u64::try_from(at.unix_timestamp()).ok()))
+        let expires_at = parsed.and_then(|at| u64::try_from(at.unix_timestamp()).ok());
+        Ok(TokenDetails { expires_at, read_only })
     }
 
     /// Publishes one version.

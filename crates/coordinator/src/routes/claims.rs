@@ -87,7 +87,9 @@ pub(super) async fn post(State(app): State<Arc<App>>, body: Bytes) -> Result<Jso
         ));
     }
     // 5. and 6.
+    let Ok(permit) = app.claims.try_acquire() else { return Err(Problem::busy("claims")) };
     verify_npm(&app, &name, &request, &signers).await?;
+    drop(permit);
 
     let commitment = claim_commitment(digest, anchor);
     let proof =

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::{Path, Query, State};
-use axum::http::header::{CONTENT_TYPE, HeaderName};
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
 use bytes::Bytes;
 use client::coordinator::api::{Proposal, ProposalList, SubmissionRequest};
+use tokio::io::AsyncReadExt as _;
+use tokio_util::io::ReaderStream;
 
 use super::{Filter, parse_id, parse_json};
 use crate::app::App;
@@ -30,10 +34,14 @@ pub(super) async fn get(
 pub(super) async fn tarball(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-) -> Result<([(HeaderName, &'static str); 1], Bytes), Problem> {
+) -> Result<([(HeaderName, HeaderValue); 2], Body), Problem> {
     let proposal = find(&app, &id).await?;
-    let bytes = app.blobs.read(&proposal.tarball.integrity).await?;
-    Ok(([(CONTENT_TYPE, "application/octet-stream")], bytes))
+    let (file, size) = app.blobs.open_verified(&proposal.tarball.integrity).await?;
+    let headers = [
+        (CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
+        (CONTENT_LENGTH, HeaderValue::from(size)),
+    ];
+    Ok((headers, Body::from_stream(ReaderStream::new(file.take(size)))))
 }
 
 /// A notice only: the watcher looks at the chain itself, sooner.

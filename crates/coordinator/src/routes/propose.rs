@@ -39,10 +39,7 @@ pub(super) async fn post(
     let request = parse_header(&headers)?;
     let proposal = verify_request(&app, &request).await?;
 
-    let Ok(_permit) = app.uploads.try_acquire() else {
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "Too many uploads at once")
-            .detail("try again in a minute"));
-    };
+    let Ok(_permit) = app.uploads.try_acquire() else { return Err(Problem::busy("uploads")) };
     let upload = receive(&app, body).await?;
     let proposal = verify_upload(proposal, &upload).await?;
 

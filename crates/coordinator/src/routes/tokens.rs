@@ -60,12 +60,13 @@ pub(super) async fn post(
 
     let registry = app.npm.config().registry_for(&name);
     let npm_user = app.npm.whoami(&registry, &request.token).await?;
+    let details = app.npm.token_details(&registry, &request.token).await?;
+    let no_access = |reason: String| Problem::refused("no-access", "Token cannot publish", reason);
     if app.npm.check_publish_access(&name, &npm_user, &request.token).await? == PublishAccess::No {
-        return Err(Problem::refused(
-            "no-access",
-            "Token cannot publish",
-            format!("npm user {npm_user} may not publish {name}"),
-        ));
+        return Err(no_access(format!("npm user {npm_user} may not publish {name}")));
+    }
+    if details.read_only {
+        return Err(no_access(format!("the token of npm user {npm_user} is read-only")));
     }
     let stored = StoredToken {
         sealed: app.vault.seal(&name, &request.token)?,
@@ -73,7 +74,7 @@ pub(super) async fn post(
         handed_over_by: request.signer,
         issued_at: saturated(handover.issuedAt),
         stored_at: now,
-        expires_at: app.npm.token_expiry(&registry, &request.token).await?,
+        expires_at: details.expires_at,
     };
     if !app.store.put_token(&name, &stored).await? {
         return Err(Problem::conflict(

@@ -20,8 +20,10 @@ pub struct Coordinator {
     pub url: String,
     /// Its process, for those who kill it from elsewhere; zero while it does not run.
     pub pid: Arc<AtomicI32>,
-    folder: PathBuf,
+    /// Everything it writes is in here.
+    pub folder: PathBuf,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     child: Option<Child>,
 }
 
@@ -48,7 +50,25 @@ impl Coordinator {
         let arguments = ["coordinator", "serve", "--listen", &address, "--data", &data, "--public-url", &url];
         let arguments =
             arguments.iter().chain(&["--poll-seconds", "0.2"]).map(|text| (*text).to_owned()).collect();
-        Self { url, pid: Arc::default(), folder, arguments, child: None }
+        Self { url, pid: Arc::default(), folder, arguments, environment: Vec::new(), child: None }
+    }
+
+    /// The same with one more variable.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same with more confirmations than one before something counts.
+    #[must_use]
+    pub fn confirming(self, confirmations: u64) -> Self {
+        let path = self.folder.join("config.json");
+        let config = std::fs::read_to_string(&path).expect("a configuration");
+        let mut config: Value = serde_json::from_str(&config).expect("JSON");
+        config["networks"]["local"]["confirmations"] = json!(confirmations);
+        std::fs::write(path, config.to_string()).expect("written");
+        self
     }
 
     /// Starts it and waits until it answers, or until it is dead: then false.
@@ -58,6 +78,7 @@ impl Coordinator {
         let mut command = Command::new(BINARY);
         scrub(&mut command);
         command.args(&self.arguments).env("THREEPM_HOME", &self.folder);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("a log")).stderr(log);
         let child = self.child.insert(command.spawn().expect("a coordinator"));
         self.pid.store(i32::try_from(child.id()).expect("a pid"), Ordering::SeqCst);

@@ -1,15 +1,18 @@
 //! The coordinator's API and the chain's JSON-RPC without our own client: for what our client would
 //! refuse to send. Signs through the development node, as a wallet would.
 
+use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256, U256};
+use alloy_sol_types::{SolCall as _, SolStruct};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use trust::TarballHashes;
-use trust::message::{Domain, Release, signing_request};
+use trust::message::{Domain, Release, Revocation, SigningRequest, Veto, signing_request};
+use trust::signature::SignatureSet;
 
 use super::people::Person;
 use super::proxy::{Request, Response, Upstream};
@@ -42,21 +45,69 @@ pub fn rpc(world: &World, method: &str, parameters: Value) -> Value {
     answer["result"].clone()
 }
 
+/// Expects a problem (RFC 9457) of this status and kind that says something; returns what.
+#[track_caller]
+pub fn refused(answer: &Response, status: u16, kind: &str) -> String {
+    let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let found = (answer.status, problem["type"].as_str().unwrap_or_default());
+    assert_eq!(found, (status, format!("urn:3pm:problem:{kind}").as_str()), "{problem}");
+    let detail = problem["detail"].as_str().unwrap_or_default();
+    assert!(!detail.is_empty(), "{problem}");
+    detail.to_owned()
+}
+
+/// `person`'s wallet signs what it is asked to.
+pub fn sign_request(world: &World, person: &Person, request: &SigningRequest) -> String {
+    let signature = rpc(world, "eth_signTypedData_v4", json!([person.address, request.typed_data]));
+    signature.as_str().expect("hex").to_owned()
+}
+
 /// The domain that releases of this world are signed under.
 pub fn package_domain(world: &World) -> Domain {
     let verifying_contract = world.text("/chain/packageRegistry").parse().expect("an address");
     Domain { chain_id: 31_337, verifying_contract }
 }
 
+/// The domain that claims and teams of this world are signed under.
+pub fn name_domain(world: &World) -> Domain {
+    let verifying_contract = world.text("/chain/nameRegistry").parse().expect("an address");
+    Domain { chain_id: 31_337, verifying_contract }
+}
+
 /// `person`'s signature of `release`.
 pub fn sign(world: &World, person: &Person, release: &Release) -> String {
     let request = signing_request(release, &package_domain(world).eip712()).expect("encodes");
-    let signature = rpc(world, "eth_signTypedData_v4", json!([person.address, request.typed_data]));
-    signature.as_str().expect("hex").to_owned()
+    sign_request(world, person, &request)
 }
 
 /// Proposes `tarball` as `release`, signed by `person`, to the coordinator at `base`.
 pub fn propose(world: &World, base: &str, person: &Person, release: &Release, tarball: Vec<u8>) -> Response {
+    let request = proposal(world, person, release, tarball);
+    Upstream::at(base).ask(&request).expect("an answer")
+}
+
+/// The same, cut off after `sent` bytes of the tarball.
+pub fn propose_partly(
+    world: &World,
+    base: &str,
+    person: &Person,
+    release: &Release,
+    tarball: &[u8],
+    sent: usize,
+) {
+    let request = proposal(world, person, release, tarball.to_vec());
+    let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.path);
+    for (name, value) in &request.headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("content-length: {}\r\n\r\n", tarball.len()));
+    let address = base.trim_start_matches("http://").trim_end_matches('/');
+    let mut stream = std::net::TcpStream::connect(address).expect("somebody listens");
+    stream.write_all(head.as_bytes()).expect("sent");
+    stream.write_all(&tarball[..sent]).expect("sent");
+}
+
+fn proposal(world: &World, person: &Person, release: &Release, tarball: Vec<u8>) -> Request {
     let signature = sign(world, person, release);
     let proposal =
         json!({ "release": release_json(release), "signer": person.address, "signature": signature });
@@ -65,8 +116,7 @@ pub fn propose(world: &World, base: &str, person: &Person, release: &Release, ta
         ("content-type".into(), "application/octet-stream".into()),
         ("3pm-proposal".into(), URL_SAFE_NO_PAD.encode(proposal.to_string())),
     ];
-    let request = Request { method: "POST".into(), path: "/v1/proposals".into(), headers, body: tarball };
-    Upstream::at(base).ask(&request).expect("an answer")
+    Request { method: "POST".into(), path: "/v1/proposals".into(), headers, body: tarball }
 }
 
 /// A release of `tarball` by the team of a protected package, good for a day.
@@ -99,23 +149,105 @@ pub fn add_signature(world: &World, base: &str, person: &Person, release: &Relea
 
 /// Records a release that `signers` sign, sent by an account that has nothing to do with it.
 pub fn record(world: &World, release: &Release, signers: &[&Person]) {
-    let address = |pointer: &str| -> Address { world.text(pointer).parse().expect("an address") };
-    let network = chain::Network {
+    let signatures = signers.iter().map(|person| (*person, sign(world, person, release)));
+    let signatures = pack(world, &["alice", "bob", "carol"], signatures);
+    let call = chain::calls::publish(&network(world), release, &signatures).expect("an integrity");
+    send_call(world, call.to, &call.data);
+}
+
+/// `alice`, of a team of her own, stops a release while it cools.
+pub fn veto(world: &World, package: &str, version: &str) {
+    let veto = Veto { packageName: package.into(), version: version.into() };
+    let signatures = signed_by(world, &["alice"], &veto, &["alice"]);
+    let call = contract::vetoCall {
+        packageName: package.into(),
+        version: version.into(),
+        signers: signatures.signers,
+        signatures: signatures.blob,
+    };
+    send_call(world, network(world).package_registry, &call.abi_encode());
+}
+
+/// Two of a protected package's team take a version back, recorded or not.
+pub fn revoke(world: &World, package: &str, version: &str) {
+    let deadline = U256::from(now() + 60 * 60);
+    let (name, version) = (package.to_owned(), version.to_owned());
+    let revocation = Revocation {
+        packageName: name.clone(),
+        version: version.clone(),
+        reason: 1,
+        note: String::new(),
+        epoch: 1,
+        deadline,
+    };
+    let signatures = signed_by(world, &["alice", "bob", "carol"], &revocation, &["alice", "bob"]);
+    let call = contract::revokeCall {
+        r: (name, version, 1, String::new(), 1, deadline).into(),
+        signers: signatures.signers,
+        signatures: signatures.blob,
+    };
+    send_call(world, network(world).package_registry, &call.abi_encode());
+}
+
+alloy_sol_types::sol! {
+    #[allow(missing_docs, reason = "tests")]
+    interface contract {
+        struct RevocationInput {
+            string packageName;
+            string version;
+            uint8 reason;
+            string note;
+            uint32 epoch;
+            uint256 deadline;
+        }
+        function veto(string packageName, string version, uint16 signers, bytes signatures) external;
+        function revoke(RevocationInput r, uint16 signers, bytes signatures) external;
+        function isNonceUsed(bytes32 id, uint256 nonce) external view returns (bool);
+    }
+}
+
+/// The selector of the question whether a nonce is used, in hex.
+pub fn nonce_selector() -> String {
+    hex::encode(contract::isNonceUsedCall::SELECTOR)
+}
+
+fn signed_by<T: SolStruct + serde::Serialize>(
+    world: &World,
+    team: &[&str],
+    message: &T,
+    signers: &[&str],
+) -> SignatureSet {
+    let request = signing_request(message, &package_domain(world).eip712()).expect("encodes");
+    let people: Vec<Person> = signers.iter().map(|name| world.person(name)).collect();
+    pack(world, team, people.iter().map(|person| (person, sign_request(world, person, &request))))
+}
+
+fn pack<'a>(
+    world: &World,
+    team: &[&str],
+    signatures: impl Iterator<Item = (&'a Person, String)>,
+) -> SignatureSet {
+    let members: Vec<Address> =
+        team.iter().map(|name| world.person(name).address.parse().expect("an address")).collect();
+    let signatures = signatures.map(|(person, signature)| {
+        (person.address.parse().expect("an address"), signature.parse().expect("hex"))
+    });
+    trust::signature::pack(&members, &signatures.collect()).expect("members")
+}
+
+fn network(world: &World) -> chain::Network {
+    chain::Network {
         name: "local".into(),
         chain_id: 31_337,
         rpc_urls: vec![world.rpc().parse().expect("a URL")],
-        name_registry: address("/chain/nameRegistry"),
-        package_registry: address("/chain/packageRegistry"),
-    };
-    let members: Vec<Address> =
-        ["alice", "bob", "carol"].iter().map(|name| address(&format!("/people/{name}/address"))).collect();
-    let signatures = signers.iter().map(|person| {
-        let signature = sign(world, person, release).parse().expect("hex");
-        (person.address.parse().expect("an address"), signature)
-    });
-    let signatures = trust::signature::pack(&members, &signatures.collect()).expect("members");
-    let call = chain::calls::publish(&network, release, &signatures).expect("an integrity");
-    let transaction = json!({ "from": address("/chain/accounts/7"), "to": call.to, "data": call.data });
+        name_registry: name_domain(world).verifying_contract,
+        package_registry: package_domain(world).verifying_contract,
+    }
+}
+
+fn send_call(world: &World, to: Address, data: &[u8]) {
+    let from = world.text("/chain/accounts/7");
+    let transaction = json!({ "from": from, "to": to, "data": format!("0x{}", hex::encode(data)) });
     // The node chooses the nonce: two tests that send from one account at once would get the same.
     let _one_at_a_time = SENDER.lock().unwrap_or_else(PoisonError::into_inner);
     let hash = rpc(world, "eth_sendTransaction", json!([transaction]));
@@ -126,6 +258,12 @@ pub fn record(world: &World, release: &Release, signers: &[&Person]) {
     });
     let receipt = receipt.take(250).find(|receipt| !receipt.is_null()).expect("a receipt within 5 s");
     assert_eq!(receipt["status"], "0x1", "{receipt}");
+}
+
+/// Lets time pass on chain; only in a world of one's own.
+pub fn pass(world: &World, seconds: u64) {
+    rpc(world, "evm_increaseTime", json!([seconds]));
+    rpc(world, "evm_mine", json!([]));
 }
 
 /// Unix seconds.

@@ -87,13 +87,18 @@ impl Package {
 impl World {
     /// A package of one maintainer, alice: published as 1.0.0 with the proof, and claimed.
     pub fn claimed(&self, name: &str) -> Package {
+        self.claimed_with(name, &[])
+    }
+
+    /// The same with more arguments of `3pm register`.
+    pub fn claimed_with(&self, name: &str, more: &[&str]) -> Package {
         let package = Package::new(self, name);
         let alice = package.at(self.person("alice"));
         let proof = json!({ "_3pm": format!("3pm-verify-{}", alice.address.to_lowercase()) });
         package.write("1.0.0", &proof, "module.exports = 1;\n");
         package.commit();
         alice.npm(["publish"]).succeeded();
-        alice.threepm(["register", name, "--yes"]).succeeded();
+        alice.threepm([&["register", name, "--yes"], more].concat()).succeeded();
         package
     }
 
