@@ -280,7 +280,7 @@ fn modules_of_a_hidden_folder_that_the_project_asks_for_are_compared() {
     for (client, kind) in [(Client::Npm, "file"), (Client::Npm12, "file"), (Yarn, "portal")] {
         let project = Project::asking(
             world,
-            &format!("else-hidden-{client:?}").to_lowercase(),
+            &format!("else-asked-hidden-{client:?}").to_lowercase(),
             json!({"x": format!("{kind}:./.tools/x"), "else-hidden": "1"}),
         );
         let manifest = json!({"name": "x", "version": "1.0.0", "dependencies": {"else-hidden": "2"}});
