@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256, hex};
+use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256, hex, keccak256};
 use alloy_sol_types::SolCall;
 use client::http::{Http, Limits, public};
 use futures_util::future::{join_all, try_join, try_join_all};
@@ -23,7 +23,7 @@ use trust::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
 use trust::{ContentHash, Integrity, PackageName, Version, signature};
 use url::Url;
 
-use crate::abi::{Erc1271, names, packages};
+use crate::abi::{Erc1271, names, packages, safety};
 use crate::error::{ChainError, MemberSignatureError, NEWEST};
 use crate::network::{Network, PinnedCode, Reads, is_development_chain};
 use crate::quorum;
@@ -230,7 +230,7 @@ impl Chain {
             ("NameRegistry", names_at, code.name_registry, names),
             ("PackageRegistry", packages_at, code.package_registry, packages),
         ] {
-            let found = alloy_primitives::keccak256(there);
+            let found = keccak256(there);
             if found != expected {
                 return Err(ChainError::OtherCode { contract, address, found, expected });
             }
@@ -412,6 +412,24 @@ impl Chain {
         self.view(at, "members", self.network.name_registry, &call).await
     }
 
+    /// What each of `scorers` last reported about exact bytes, at the `SafetyRegistry` of that address: the hash of the
+    /// report, zero for none.
+    pub async fn reports(
+        &self,
+        at: &Head,
+        safety_registry: Address,
+        (name, version, integrity): (&PackageName, &Version, &Integrity),
+        scorers: &[Address],
+    ) -> Result<Vec<B256>, ChainError> {
+        let (hi, lo) = integrity.words();
+        let release = [keccak256(name.as_str()), keccak256(version.to_string()), hi, lo];
+        let key = keccak256(release.concat());
+        let call = safety::SafetyRegistry::getReportsCall { release: key, scorers: scorers.to_vec() };
+        let found = self.view(at, "reports", safety_registry, &call).await?;
+        same_count("reports", scorers.len(), found.len())?;
+        Ok(found)
+    }
+
     /// Who vouches for claims.
     pub async fn registrar(&self, at: &Head) -> Result<Address, ChainError> {
         self.view(at, "the registrar", self.network.name_registry, &names::NameRegistry::registrarCall {})
@@ -433,8 +451,8 @@ impl Chain {
             name_registry_of_packages: self
                 .view(at, WHAT, packages_at, &packages::PackageRegistry::nameRegistryCall {})
                 .await?,
-            name_registry_code_hash: alloy_primitives::keccak256(self.code_at(at, names_at).await?),
-            package_registry_code_hash: alloy_primitives::keccak256(self.code_at(at, packages_at).await?),
+            name_registry_code_hash: keccak256(self.code_at(at, names_at).await?),
+            package_registry_code_hash: keccak256(self.code_at(at, packages_at).await?),
         })
     }
 
