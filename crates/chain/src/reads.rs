@@ -1,7 +1,7 @@
 //! Reads, all of them pinned to one block hash that more than half of the configured endpoints agree on.
 //!
-//! Steps for a head, each with a test that breaks only it: 1. every endpoint that answers serves the
-//! configured chain, 2. a height that more than half have reached, 3. one hash for it, 4. not older than
+//! Steps for a head, each with a test that breaks only it: 1. who serves another chain does not count, 2. a height
+//! that more than half have reached, 3. one hash for it, 4. not older than
 //! five minutes, 5. not ahead of the clock, 6. not behind one already seen, 7. where code is pinned, that code
 //! is there. All of it within `HEAD_TIME`.
 //!
@@ -177,12 +177,12 @@ impl Chain {
         }
         // 1. and 2.
         let asked = urls.iter().map(|url| self.endpoint_height(url));
-        let (mut heights, mut failure) = (Vec::new(), None);
+        let (mut heights, mut stranger, mut failure) = (Vec::new(), None, None);
         for (url, answer) in urls.iter().zip(join_all(asked).await) {
             match answer {
                 Ok((found, _)) if found != self.network.chain_id => {
                     let expected = self.network.chain_id;
-                    return Err(ChainError::WrongChain { url: public(url), found, expected });
+                    stranger.get_or_insert(ChainError::WrongChain { url: public(url), found, expected });
                 }
                 Ok((_, height)) => heights.push(height),
                 // What an endpoint said that is wrong tells more than that one said nothing.
@@ -193,7 +193,8 @@ impl Chain {
         heights.sort_unstable_by(|a, b| b.cmp(a));
         let Some(number) = heights.get(urls.len() / 2).copied() else {
             let (answered, configured) = (heights.len(), urls.len());
-            return Err(ChainError::Unreachable { what: NEWEST, answered, configured, source: failure });
+            let unreachable = ChainError::Unreachable { what: NEWEST, answered, configured, source: failure };
+            return Err(stranger.unwrap_or(unreachable));
         };
         // 3.
         let block = self.block(number).await?;
