@@ -3,8 +3,7 @@
 //! An endpoint that is silent or malformed does not count; one that contradicts is named. With one endpoint
 //! configured, that endpoint is believed: docs/threat-model.md says so.
 
-use std::collections::BTreeMap;
-
+use alloy_primitives::Bytes;
 use client::http::{Http, Limits, public};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -44,32 +43,34 @@ struct Tally<'a> {
     what: &'static str,
     urls: &'a [Url],
     /// Equal answers and how many gave them.
-    groups: BTreeMap<String, (Result<Value, String>, usize)>,
+    groups: Vec<(Result<Value, Bytes>, usize)>,
     first_failure: Option<RpcError>,
 }
 
 impl<'a> Tally<'a> {
     fn new(what: &'static str, urls: &'a [Url]) -> Self {
-        Self { what, urls, groups: BTreeMap::new(), first_failure: None }
+        Self { what, urls, groups: Vec::new(), first_failure: None }
     }
 
     /// Steps: 1. a refusal (revert) is an answer like any other, 2. group equal answers, 3. one group must hold
     /// more than half of the configured endpoints.
     fn count(&mut self, answer: Result<Value, RpcError>) -> Option<Result<Value, ChainError>> {
-        let (key, answer) = match answer {
-            Ok(value) => (format!("value {value}"), Ok(value)),
-            Err(RpcError::Refused { data: Some(data), .. }) => {
-                (format!("revert {data}"), Err(revert_reason(&data)))
-            }
+        let answer = match answer {
+            Ok(value) => Ok(value),
+            Err(RpcError::Refused { data: Some(data), .. }) => Err(data),
             Err(error) => {
                 self.first_failure.get_or_insert(error);
                 return None;
             }
         };
-        let (answer, count) = self.groups.entry(key).or_insert((answer, 0));
+        let same = self.groups.iter().position(|(given, _)| *given == answer).unwrap_or_else(|| {
+            self.groups.push((answer, 0));
+            self.groups.len() - 1
+        });
+        let (answer, count) = self.groups.get_mut(same)?;
         *count += 1;
         (*count * 2 > self.urls.len())
-            .then(|| answer.clone().map_err(|reason| ChainError::Reverted { reason }))
+            .then(|| answer.clone().map_err(|data| ChainError::Reverted { reason: revert_reason(&data) }))
     }
 
     fn undecided(self) -> ChainError {
@@ -78,7 +79,7 @@ impl<'a> Tally<'a> {
             let endpoints = self.urls.iter().map(public).collect::<Vec<_>>().join(", ");
             return ChainError::Disagree { what, endpoints };
         }
-        let answered = self.groups.values().map(|(_, count)| count).sum();
+        let answered = self.groups.iter().map(|(_, count)| count).sum();
         ChainError::Unreachable { what, answered, configured, source: self.first_failure }
     }
 }
@@ -109,6 +110,15 @@ mod tests {
         assert_eq!(check(vec![Ok(json!(1))]).unwrap(), json!(1));
         assert_eq!(check(vec![Ok(json!(1)), Ok(json!(1)), Ok(json!(2))]).unwrap(), json!(1));
         assert_eq!(check(vec![Ok(json!(1)), silent(), Ok(json!(1))]).unwrap(), json!(1));
+    }
+
+    #[test]
+    fn an_answer_is_the_same_in_any_order_of_its_fields() {
+        let other = |text: &str| Ok(serde_json::from_str(text).unwrap());
+        let (one, two) = (other(r#"[{"a": 1, "b": 2}]"#), other(r#"[{"b": 2, "a": 1}]"#));
+        assert_eq!(check(vec![one, two]).unwrap(), json!([{"a": 1, "b": 2}]));
+        let (one, two) = (other("[1, 2]"), other("[2, 1]"));
+        assert!(matches!(check(vec![one, two]), Err(ChainError::Disagree { .. })));
     }
 
     #[test]

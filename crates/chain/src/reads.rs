@@ -1,7 +1,7 @@
 //! Reads, all of them pinned to one block hash that more than half of the configured endpoints agree on.
 //!
-//! Steps for a head, each with a test that breaks only it: 1. every endpoint that answers serves the
-//! configured chain, 2. a height that more than half have reached, 3. one hash for it, 4. not older than
+//! Steps for a head, each with a test that breaks only it: 1. who serves another chain does not count, 2. a height
+//! that more than half have reached, 3. one hash for it, 4. not older than
 //! five minutes, 5. not ahead of the clock, 6. not behind one already seen, 7. where code is pinned, that code
 //! is there. All of it within `HEAD_TIME`.
 //!
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256, hex};
+use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256, hex, keccak256};
 use alloy_sol_types::SolCall;
 use client::http::{Http, Limits, public};
 use futures_util::future::{join_all, try_join, try_join_all};
@@ -23,7 +23,7 @@ use trust::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
 use trust::{ContentHash, Integrity, PackageName, Version, signature};
 use url::Url;
 
-use crate::abi::{Erc1271, names, packages};
+use crate::abi::{Erc1271, names, packages, safety};
 use crate::error::{ChainError, MemberSignatureError, NEWEST};
 use crate::network::{Network, PinnedCode, Reads, is_development_chain};
 use crate::quorum;
@@ -177,12 +177,12 @@ impl Chain {
         }
         // 1. and 2.
         let asked = urls.iter().map(|url| self.endpoint_height(url));
-        let (mut heights, mut failure) = (Vec::new(), None);
+        let (mut heights, mut stranger, mut failure) = (Vec::new(), None, None);
         for (url, answer) in urls.iter().zip(join_all(asked).await) {
             match answer {
                 Ok((found, _)) if found != self.network.chain_id => {
                     let expected = self.network.chain_id;
-                    return Err(ChainError::WrongChain { url: public(url), found, expected });
+                    stranger.get_or_insert(ChainError::WrongChain { url: public(url), found, expected });
                 }
                 Ok((_, height)) => heights.push(height),
                 // What an endpoint said that is wrong tells more than that one said nothing.
@@ -193,7 +193,8 @@ impl Chain {
         heights.sort_unstable_by(|a, b| b.cmp(a));
         let Some(number) = heights.get(urls.len() / 2).copied() else {
             let (answered, configured) = (heights.len(), urls.len());
-            return Err(ChainError::Unreachable { what: NEWEST, answered, configured, source: failure });
+            let unreachable = ChainError::Unreachable { what: NEWEST, answered, configured, source: failure };
+            return Err(stranger.unwrap_or(unreachable));
         };
         // 3.
         let block = self.block(number).await?;
@@ -230,7 +231,7 @@ impl Chain {
             ("NameRegistry", names_at, code.name_registry, names),
             ("PackageRegistry", packages_at, code.package_registry, packages),
         ] {
-            let found = alloy_primitives::keccak256(there);
+            let found = keccak256(there);
             if found != expected {
                 return Err(ChainError::OtherCode { contract, address, found, expected });
             }
@@ -412,6 +413,24 @@ impl Chain {
         self.view(at, "members", self.network.name_registry, &call).await
     }
 
+    /// What each of `scorers` last reported about exact bytes, at the `SafetyRegistry` of that address: the hash of the
+    /// report, zero for none.
+    pub async fn reports(
+        &self,
+        at: &Head,
+        safety_registry: Address,
+        (name, version, integrity): (&PackageName, &Version, &Integrity),
+        scorers: &[Address],
+    ) -> Result<Vec<B256>, ChainError> {
+        let (hi, lo) = integrity.words();
+        let release = [keccak256(name.as_str()), keccak256(version.to_string()), hi, lo];
+        let key = keccak256(release.concat());
+        let call = safety::SafetyRegistry::getReportsCall { release: key, scorers: scorers.to_vec() };
+        let found = self.view(at, "reports", safety_registry, &call).await?;
+        same_count("reports", scorers.len(), found.len())?;
+        Ok(found)
+    }
+
     /// Who vouches for claims.
     pub async fn registrar(&self, at: &Head) -> Result<Address, ChainError> {
         self.view(at, "the registrar", self.network.name_registry, &names::NameRegistry::registrarCall {})
@@ -433,8 +452,8 @@ impl Chain {
             name_registry_of_packages: self
                 .view(at, WHAT, packages_at, &packages::PackageRegistry::nameRegistryCall {})
                 .await?,
-            name_registry_code_hash: alloy_primitives::keccak256(self.code_at(at, names_at).await?),
-            package_registry_code_hash: alloy_primitives::keccak256(self.code_at(at, packages_at).await?),
+            name_registry_code_hash: keccak256(self.code_at(at, names_at).await?),
+            package_registry_code_hash: keccak256(self.code_at(at, packages_at).await?),
         })
     }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod acts;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeMap;
@@ -52,7 +54,12 @@ impl Deployment {
         for step in 0..2 {
             let chain = Chain::new(http.clone(), network.clone());
             let code = match step {
-                0 => deploy::name_registry("http://registry.example/", registrar.address(), 0, vec![]),
+                0 => deploy::name_registry(
+                    "http://registry.example/",
+                    registrar.address(),
+                    0,
+                    vec![acts::npm_key()],
+                ),
                 _ => deploy::package_registry(network.name_registry),
             };
             let hash = people[0].create_contract(31337, &code).await.unwrap();
