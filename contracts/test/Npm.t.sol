@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {Base64} from "solady/utils/Base64.sol";
 import "./World.sol";
 
-/// npm's own signatures: 21 real ones, with and without the precompile, and a claim that rests on one.
+/// npm's own signatures: 21 real ones, with the precompile here and without it below.
 contract NpmTest is World {
     uint256 private constant VECTORS = 21;
     uint256 private constant ORDER = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551;
