@@ -15,6 +15,32 @@ use crate::network::PinnedCode;
 /// A key with which a registry signs what is published (P-256).
 pub use crate::abi::names::NameRegistry::NpmKey;
 
+/// The same, as files and reports have it. Times are Unix seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistryKey {
+    /// The point's x.
+    pub x: B256,
+    /// The point's y.
+    pub y: B256,
+    /// Counts from here on.
+    pub valid_from: u64,
+    /// And before this.
+    pub valid_to: u64,
+}
+
+impl From<&NpmKey> for RegistryKey {
+    fn from(key: &NpmKey) -> Self {
+        Self { x: key.x, y: key.y, valid_from: key.validFrom, valid_to: key.validTo }
+    }
+}
+
+impl From<&RegistryKey> for NpmKey {
+    fn from(key: &RegistryKey) -> Self {
+        Self { x: key.x, y: key.y, validFrom: key.valid_from, validTo: key.valid_to }
+    }
+}
+
 /// Arachnid's proxy: the same address wherever it was deployed; development nodes have it from the start.
 pub const DEPLOYMENT_PROXY: Address = address!("4e59b44847b379578588920ca78fbf26c0b4956c");
 

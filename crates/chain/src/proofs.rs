@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256, U256};
-use client::http::public;
+use client::http::public_endpoint;
 use futures_util::StreamExt as _;
 use futures_util::future::{try_join, try_join_all};
 use futures_util::stream::FuturesUnordered;
@@ -194,7 +194,7 @@ impl Chain {
                     return Ok(proven);
                 }
                 Ok(Some((index, Err(error)))) => {
-                    tracing::warn!(endpoint = %public(&urls[index]), %error, "no proof");
+                    tracing::warn!(endpoint = %public_endpoint(&urls[index]), %error, "no proof");
                     if matches!(error, ChainError::Unproven { .. }) && again.remove(&index) {
                         running.push(ask(index));
                     }
@@ -218,7 +218,7 @@ impl Chain {
         slots: &[U256],
     ) -> Result<(ProvenHeader, ProvenStorage), ChainError> {
         let Contract { what, address, code_hash } = contract;
-        let unproven = |source: ProofError| ChainError::Unproven { what, url: public(url), source };
+        let unproven = |source: ProofError| ChainError::Unproven { what, url: public_endpoint(url), source };
         let keys: Vec<B256> = slots.iter().map(|slot| B256::from(*slot)).collect();
         let (header, proof): (Header, AccountProof) = try_join(
             self.ask_one(url, what, "eth_getBlockByHash", json!([at.hash, false])),
@@ -253,10 +253,10 @@ impl Chain {
             ChainError::Unreachable { what, answered: 0, configured: 1, source: Some(source) }
         })?;
         if answer.is_null() {
-            return Err(malformed(what, format!("{} knows no such block", public(url))));
+            return Err(malformed(what, format!("{} knows no such block", public_endpoint(url))));
         }
         serde_json::from_value(answer)
-            .map_err(|error| malformed(what, format!("{} to {method}: {error}", public(url))))
+            .map_err(|error| malformed(what, format!("{} to {method}: {error}", public_endpoint(url))))
     }
 }
 

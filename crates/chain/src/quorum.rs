@@ -4,7 +4,7 @@
 //! configured, that endpoint is believed: docs/threat-model.md says so.
 
 use alloy_primitives::Bytes;
-use client::http::{Http, Limits, public};
+use client::http::{Http, Limits, public_endpoint};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use serde_json::Value;
@@ -76,7 +76,7 @@ impl<'a> Tally<'a> {
     fn undecided(self) -> ChainError {
         let (what, configured) = (self.what, self.urls.len());
         if self.groups.len() > 1 {
-            let endpoints = self.urls.iter().map(public).collect::<Vec<_>>().join(", ");
+            let endpoints = self.urls.iter().map(public_endpoint).collect::<Vec<_>>().join(", ");
             return ChainError::Disagree { what, endpoints };
         }
         let answered = self.groups.iter().map(|(_, count)| count).sum();
@@ -119,6 +119,14 @@ mod tests {
         assert_eq!(check(vec![one, two]).unwrap(), json!([{"a": 1, "b": 2}]));
         let (one, two) = (other("[1, 2]"), other("[2, 1]"));
         assert!(matches!(check(vec![one, two]), Err(ChainError::Disagree { .. })));
+    }
+
+    #[test]
+    fn a_key_in_an_endpoints_path_is_not_told() {
+        let url = |text: &str| text.parse::<Url>().expect("a URL");
+        let endpoints = [url("https://one.example/v2/secret"), url("https://two.example/?key=secret")];
+        let shown: Vec<String> = endpoints.iter().map(public_endpoint).collect();
+        assert_eq!(shown, ["https://one.example/…", "https://two.example/"]);
     }
 
     #[test]

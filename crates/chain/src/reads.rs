@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256, hex, keccak256};
 use alloy_sol_types::SolCall;
-use client::http::{Http, Limits, public};
+use client::http::{Http, Limits, public_endpoint};
 use futures_util::future::{join_all, try_join, try_join_all};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -24,6 +24,7 @@ use trust::{ContentHash, Integrity, PackageName, Version, signature};
 use url::Url;
 
 use crate::abi::{Erc1271, names, packages, safety};
+use crate::deploy::RegistryKey;
 use crate::error::{ChainError, MemberSignatureError, NEWEST};
 use crate::network::{Network, PinnedCode, Reads, is_development_chain};
 use crate::quorum;
@@ -32,6 +33,9 @@ use crate::seen::{Sightings, Witness};
 
 /// Base makes a block every two seconds; five minutes tell an outage from a pause.
 const MAX_HEAD_AGE: u64 = 300;
+
+/// Keys of a registry that are read: it has had three in all its years.
+const MAX_KEYS: u64 = 64;
 
 /// How far a block may be ahead of this machine's clock.
 const MAX_HEAD_AHEAD: u64 = 60;
@@ -98,8 +102,8 @@ pub struct Deployed {
     pub registry_origin: String,
     /// How long a claim is provisional, in seconds.
     pub claim_window: u64,
-    /// How many of the registry's signing keys it has ever had.
-    pub npm_keys: u64,
+    /// The registry's signing keys that it ever had, those that ended included; the first 64.
+    pub npm_keys: Vec<RegistryKey>,
     /// The `NameRegistry` that `PackageRegistry` asks.
     pub name_registry_of_packages: Address,
     /// Hash of `NameRegistry`'s code.
@@ -182,7 +186,11 @@ impl Chain {
             match answer {
                 Ok((found, _)) if found != self.network.chain_id => {
                     let expected = self.network.chain_id;
-                    stranger.get_or_insert(ChainError::WrongChain { url: public(url), found, expected });
+                    stranger.get_or_insert(ChainError::WrongChain {
+                        url: public_endpoint(url),
+                        found,
+                        expected,
+                    });
                 }
                 Ok((_, height)) => heights.push(height),
                 // What an endpoint said that is wrong tells more than that one said nothing.
@@ -441,20 +449,38 @@ impl Chain {
     pub async fn deployment(&self, at: &Head) -> Result<Deployed, ChainError> {
         const WHAT: &str = "the deployment";
         let (names_at, packages_at) = (self.network.name_registry, self.network.package_registry);
-        let keys: U256 = self.view(at, WHAT, names_at, &names::NameRegistry::npmKeyCountCall {}).await?;
+        let count: U256 = self.view(at, WHAT, names_at, &names::NameRegistry::npmKeyCountCall {}).await?;
+        let mut npm_keys = Vec::new();
+        for index in 0..u64::try_from(count).unwrap_or(u64::MAX).min(MAX_KEYS) {
+            let call = names::NameRegistry::npmKeyAtCall { keyIndex: U256::from(index) };
+            npm_keys.push(RegistryKey::from(&self.view(at, WHAT, names_at, &call).await?));
+        }
         Ok(Deployed {
             registrar: self.registrar(at).await?,
             registry_origin: self
                 .view(at, WHAT, names_at, &names::NameRegistry::registryOriginCall {})
                 .await?,
             claim_window: self.view(at, WHAT, names_at, &names::NameRegistry::claimWindowCall {}).await?,
-            npm_keys: u64::try_from(keys).unwrap_or(u64::MAX),
+            npm_keys,
             name_registry_of_packages: self
                 .view(at, WHAT, packages_at, &packages::PackageRegistry::nameRegistryCall {})
                 .await?,
             name_registry_code_hash: keccak256(self.code_at(at, names_at).await?),
             package_registry_code_hash: keccak256(self.code_at(at, packages_at).await?),
         })
+    }
+
+    /// How many transactions of `account` were sent and are in no block yet.
+    pub async fn waiting_transactions(&self, account: Address) -> Result<u64, ChainError> {
+        let count = async |block: &str| {
+            let params = json!([account, block]);
+            let answer =
+                self.ask("a count of transactions", "eth_getTransactionCount", &params, |value| value);
+            let text = answer.await?.as_str().unwrap_or_default().trim_start_matches("0x").to_owned();
+            Ok::<_, ChainError>(u64::from_str_radix(&text, 16).unwrap_or_default())
+        };
+        let (mined, sent) = (count("latest").await?, count("pending").await?);
+        Ok(sent.saturating_sub(mined))
     }
 
     /// Checks a member's signature as the contracts do: ECDSA first; a contract wallet (ERC-1271) only when
@@ -589,7 +615,7 @@ impl Chain {
         let ask = async |method: &str| {
             let answer = rpc::call(&self.http, url, method, json!([]), HEIGHT_LIMITS).await?;
             quantity("the newest block", &answer).map_err(|error| RpcError::Malformed {
-                url: public(url),
+                url: public_endpoint(url),
                 method: method.to_owned(),
                 reason: error.to_string(),
             })

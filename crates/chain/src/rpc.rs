@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use alloy_primitives::Bytes;
-use client::http::{Http, HttpError, Limits, Request, parse, public};
+use client::http::{Http, HttpError, Limits, Request, parse, public_endpoint};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -114,9 +114,10 @@ pub async fn call(
     let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
     let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string();
     let request = Request::new(Method::POST, url.clone()).body("application/json", body);
-    let failed = |source| RpcError::Http { method: method.to_owned(), source };
+    let failed =
+        |source: HttpError| RpcError::Http { method: method.to_owned(), source: source.of_endpoint(url) };
     let malformed = |reason: &str| RpcError::Malformed {
-        url: public(url),
+        url: public_endpoint(url),
         method: method.to_owned(),
         reason: reason.to_owned(),
     };
@@ -137,7 +138,7 @@ pub async fn call(
     }
     match (answer.error, answer.result) {
         (Some(refusal), _) => Err(RpcError::Refused {
-            url: public(url),
+            url: public_endpoint(url),
             method: method.to_owned(),
             code: refusal.code,
             message: printable(&refusal.message, 300),

@@ -18,6 +18,10 @@ use url::Url;
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long a server that only has to answer may say nothing: before its answer begins, and between two pieces of
+/// it. Documents and tarballs may take their time, but only while they come.
+const SILENCE: Duration = Duration::from_secs(10);
+
 /// How much of a server's own words an error repeats, in characters.
 const DETAIL_CHARS: usize = 300;
 
@@ -25,6 +29,7 @@ const DETAIL_CHARS: usize = 300;
 #[derive(Debug, Clone)]
 pub struct Http {
     inner: reqwest::Client,
+    silence: Duration,
 }
 
 /// What an answer may cost. Every call names both.
@@ -32,7 +37,7 @@ pub struct Http {
 pub struct Limits {
     /// Of the body, after decompression.
     pub bytes: usize,
-    /// From the first byte sent to the last byte received.
+    /// From the first byte sent to the last byte received. A server that says nothing at all is given up sooner.
     pub time: Duration,
 }
 
@@ -186,14 +191,34 @@ pub enum HttpError {
     },
 }
 
+/// The user's own proxy, through which servers are reached.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UserProxy {
+    /// Its address, credentials included.
+    pub url: Url,
+    /// The hosts that are reached without it, as in `NO_PROXY`.
+    pub exceptions: Option<String>,
+}
+
+impl fmt::Debug for UserProxy {
+    /// Without the credentials that its address may carry.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UserProxy")
+            .field("url", &public(&self.url))
+            .field("exceptions", &self.exceptions)
+            .finish()
+    }
+}
+
 impl Http {
     /// A client for this process.
     pub fn new() -> Result<Self, HttpError> {
-        Self::with_authorities(&[])
+        Self::with(&[], None)
     }
 
-    /// One that also believes these certificate authorities (PEM).
-    pub fn with_authorities(pem: &[u8]) -> Result<Self, HttpError> {
+    /// One that also believes these certificate authorities (PEM), and goes through this proxy; without one, through
+    /// that of the environment.
+    pub fn with(pem: &[u8], proxy: Option<&UserProxy>) -> Result<Self, HttpError> {
         // A second call finds the provider installed; that is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let authorities = reqwest::Certificate::from_pem_bundle(pem).map_err(HttpError::Setup)?;
@@ -204,7 +229,12 @@ impl Http {
         if !authorities.is_empty() {
             builder = builder.tls_certs_merge(authorities);
         }
-        Ok(Self { inner: builder.build().map_err(HttpError::Setup)? })
+        if let Some(UserProxy { url, exceptions }) = proxy {
+            let exceptions = exceptions.as_deref().and_then(reqwest::NoProxy::from_string);
+            let proxy = reqwest::Proxy::all(url.clone()).map_err(HttpError::Setup)?.no_proxy(exceptions);
+            builder = builder.proxy(proxy);
+        }
+        Ok(Self { inner: builder.build().map_err(HttpError::Setup)?, silence: SILENCE })
     }
 
     /// A JSON document.
@@ -261,6 +291,9 @@ impl Http {
 
     async fn exchange(&self, request: Request, limit: usize) -> Result<Response, HttpError> {
         let url = request.url.clone();
+        // Whoever is sent a body is silent while it goes up and while it is looked at.
+        let silence = if request.body.is_some() { Duration::MAX } else { self.silence };
+        let timed_out = |_| HttpError::TimedOut { url: public(&url), after: silence };
         let unreachable = |source: reqwest::Error| HttpError::Unreachable {
             url: public(&url),
             source: source.without_url(),
@@ -270,14 +303,15 @@ impl Http {
         if let Some(body) = request.body {
             building = building.body(body);
         }
-        let answer = building.send().await.map_err(unreachable)?;
+        let sending = tokio::time::timeout(silence, building.send());
+        let answer = sending.await.map_err(timed_out)?.map_err(unreachable)?;
         if answer.content_length().is_some_and(|length| length > limit as u64) {
             return Err(too_large());
         }
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let mut body = BytesMut::new();
         let mut stream = answer.bytes_stream();
-        while let Some(chunk) = stream.next().await {
+        while let Some(chunk) = tokio::time::timeout(silence, stream.next()).await.map_err(timed_out)? {
             let chunk = chunk.map_err(unreachable)?;
             if body.len() + chunk.len() > limit {
                 return Err(too_large());
@@ -309,6 +343,20 @@ impl HttpError {
         }
     }
 
+    /// The same error with no more of the URL than `public_endpoint` shows.
+    #[must_use]
+    pub fn of_endpoint(mut self, endpoint: &Url) -> Self {
+        match &mut self {
+            Self::Setup(_) => {}
+            Self::Unreachable { url, .. }
+            | Self::TimedOut { url, .. }
+            | Self::TooLarge { url, .. }
+            | Self::Status { url, .. }
+            | Self::Malformed { url, .. } => *url = public_endpoint(endpoint),
+        }
+        self
+    }
+
     /// The status code, when the server gave one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
@@ -335,6 +383,17 @@ pub fn public(url: &Url) -> String {
     shown.to_string()
 }
 
+/// An RPC endpoint's URL without what may be secret in it: providers put their key into the path as well.
+#[must_use]
+pub fn public_endpoint(url: &Url) -> String {
+    let mut shown = url.clone();
+    if shown.path() != "/" {
+        shown.set_path("/…");
+    }
+    // The ellipsis is for people, not a path that anybody asks for.
+    public(&shown).replace("%E2%80%A6", "…")
+}
+
 /// What a server said in a problem document (RFC 9457) or in npm's `{"error": …}`, made printable.
 fn detail(body: &[u8]) -> String {
     let text = match serde_json::from_slice::<serde_json::Value>(body) {
@@ -347,5 +406,166 @@ fn detail(body: &[u8]) -> String {
     match text.trim() {
         "" => "no reason given".to_owned(),
         text => printable(text, DETAIL_CHARS),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Instant;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { bytes: 1_000, time: Duration::from_secs(2) };
+
+    /// A server that does this to everybody who connects; how many did, is counted.
+    fn hostile(
+        serve: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + 'static,
+    ) -> (Url, Arc<AtomicUsize>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let count = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&count);
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.read(&mut [0; 4096]);
+                // Fails when the client had enough, which is what it should do.
+                let _ = serve(&mut stream);
+            }
+        });
+        (url, count)
+    }
+
+    async fn ask(
+        serve: impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + 'static,
+    ) -> Result<Response, HttpError> {
+        let (url, _) = hostile(serve);
+        let http = Http { silence: Duration::from_millis(300), ..Http::new().unwrap() };
+        let started = Instant::now();
+        let answer = http.send(Request::new(Method::GET, url), LIMITS).await;
+        assert!(started.elapsed() < LIMITS.time * 3, "{:?} after {:?}", answer, started.elapsed());
+        answer
+    }
+
+    fn says(text: &'static str) -> impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + 'static {
+        move |stream| stream.write_all(text.as_bytes())
+    }
+
+    #[tokio::test]
+    async fn headers_without_end_are_given_up() {
+        let answer = ask(|stream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n")?;
+            loop {
+                stream.write_all(b"x-more: and more\r\n")?;
+            }
+        });
+        assert!(matches!(answer.await, Err(HttpError::Unreachable { .. })));
+        let answer = ask(|stream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nx-long: ")?;
+            loop {
+                stream.write_all(&[b'a'; 4096])?;
+            }
+        });
+        assert!(matches!(answer.await, Err(HttpError::Unreachable { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_body_without_end_is_given_up_at_the_limit() {
+        let answer = ask(|stream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;
+            loop {
+                stream.write_all(b"5\r\nhello\r\n")?;
+            }
+        });
+        assert!(matches!(answer.await, Err(HttpError::TooLarge { limit: 1_000, .. })));
+        // One that says so is not read at all.
+        let answer = ask(says("HTTP/1.1 200 OK\r\ncontent-length: 1001\r\n\r\n"));
+        assert!(matches!(answer.await, Err(HttpError::TooLarge { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_body_is_measured_as_it_comes_out_of_its_compression() {
+        let packed = |length| {
+            let mut packing = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+            packing.write_all(&vec![b'a'; length]).unwrap();
+            packing.finish().unwrap()
+        };
+        let asked = |length| {
+            let body = packed(length);
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            ask(move |stream| stream.write_all(&[head.as_bytes(), &body].concat()))
+        };
+        assert_eq!(asked(1_000).await.unwrap().body, "a".repeat(1_000));
+        assert!(packed(100_000).len() < 1_000);
+        assert!(matches!(asked(100_000).await, Err(HttpError::TooLarge { .. })));
+    }
+
+    #[tokio::test]
+    async fn silence_ends_before_the_time_does() {
+        let quiet = Duration::from_millis(300);
+        let silent = |text: &'static str| {
+            ask(move |stream| {
+                stream.write_all(text.as_bytes())?;
+                std::thread::sleep(LIMITS.time * 3);
+                Ok(())
+            })
+        };
+        for text in
+            ["", "HTTP/1.1 200 OK\r\nx-header: be", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf"]
+        {
+            let answer = silent(text).await;
+            assert!(
+                matches!(answer, Err(HttpError::TimedOut { after, .. }) if after == quiet),
+                "{text:?}: {answer:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_drips_ends_at_the_time() {
+        let answer = ask(|stream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n")?;
+            loop {
+                stream.write_all(b"a")?;
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        assert!(matches!(answer.await, Err(HttpError::TimedOut { after, .. }) if after == LIMITS.time));
+    }
+
+    #[tokio::test]
+    async fn a_length_that_is_not_the_bodys_changes_no_byte() {
+        let short = ask(says("HTTP/1.1 200 OK\r\ncontent-length: 9\r\nconnection: close\r\n\r\nhalf")).await;
+        assert!(matches!(short, Err(HttpError::Unreachable { .. })), "{short:?}");
+        let long = ask(says("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhalf and HTTP/1.1 200 OK")).await;
+        assert_eq!(long.unwrap().body, "half");
+        let two =
+            ask(says("HTTP/1.1 200 OK\r\ncontent-length: 4\r\ncontent-length: 9\r\n\r\nhalf and h")).await;
+        assert!(matches!(two, Err(HttpError::Unreachable { .. })), "{two:?}");
+        for length in ["-1", "4, 5", "99999999999999999999999", "four"] {
+            let text = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\nhalf");
+            let answer = ask(move |stream| stream.write_all(text.as_bytes())).await;
+            assert!(matches!(answer, Err(HttpError::Unreachable { .. })), "{length}: {answer:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_answer_and_leads_nowhere() {
+        let (elsewhere, visits) = hostile(says("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
+        for status in [301, 302, 303, 307, 308] {
+            let text =
+                format!("HTTP/1.1 {status} Elsewhere\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\n\r\n");
+            let answer = ask(move |stream| stream.write_all(text.as_bytes())).await.unwrap();
+            assert_eq!(answer.status, status);
+            assert!(matches!(answer.successful(&elsewhere), Err(HttpError::Status { .. })));
+        }
+        assert_eq!(visits.load(Ordering::SeqCst), 0);
     }
 }

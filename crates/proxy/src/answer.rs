@@ -8,6 +8,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use tokio::sync::OwnedSemaphorePermit;
 use trust::text::printable;
+use url::Url;
 
 use crate::body::BodyError;
 use crate::log::Kind;
@@ -24,6 +25,8 @@ pub(crate) struct Answer {
     pub(crate) kind: Kind,
     /// Why it is not the registry's.
     pub(crate) refused: Option<String>,
+    /// The refused host of a redirect.
+    pub(crate) sent_to: Option<Url>,
     pub(crate) lane: Lane,
 }
 
@@ -33,6 +36,8 @@ pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) message: String,
     pub(crate) kind: Kind,
+    /// The refused host of a redirect.
+    pub(crate) sent_to: Option<Url>,
 }
 
 /// The place of a large body, of which few are in memory at once; empty for small ones.
@@ -66,7 +71,15 @@ impl AsRef<[u8]> for Placed {
 impl Answer {
     /// Without a body.
     pub(crate) fn empty(status: StatusCode, headers: HeaderMap) -> Self {
-        Self { status, headers, body: Bytes::new(), kind: Kind::Other, refused: None, lane: Lane::default() }
+        Self {
+            status,
+            headers,
+            body: Bytes::new(),
+            kind: Kind::Other,
+            refused: None,
+            sent_to: None,
+            lane: Lane::default(),
+        }
     }
 
     /// For the wire.
@@ -85,12 +98,18 @@ impl Answer {
 impl Refusal {
     /// The message is made printable.
     pub(crate) fn new(status: StatusCode, message: &str) -> Self {
-        Self { status, message: printable(message, MAX_MESSAGE), kind: Kind::Other }
+        Self { status, message: printable(message, MAX_MESSAGE), kind: Kind::Other, sent_to: None }
     }
 
     /// Of this kind.
     pub(crate) fn of(mut self, kind: Kind) -> Self {
         self.kind = kind;
+        self
+    }
+
+    /// Because of a redirect to this place, of which the host is told.
+    pub(crate) fn sent_to(mut self, place: Option<&Url>) -> Self {
+        self.sent_to = place.and_then(|place| Url::parse(&place.origin().ascii_serialization()).ok());
         self
     }
 
@@ -107,6 +126,7 @@ impl Refusal {
             body: error_body(&text),
             kind: self.kind,
             refused: Some(self.message),
+            sent_to: self.sent_to,
             ..Answer::empty(self.status, headers)
         }
     }

@@ -22,6 +22,10 @@ const NOT_ASKED: [HeaderName; 4] = [header::RANGE, header::IF_RANGE, header::EXP
 const NOT_ANSWERED: [HeaderName; 4] =
     [header::CONTENT_ENCODING, header::CONTENT_RANGE, header::ACCEPT_RANGES, header::ALT_SVC];
 
+/// With one of these an answer may be "not modified".
+const CONDITIONS: [HeaderName; 4] =
+    [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_MATCH, header::IF_UNMODIFIED_SINCE];
+
 /// The request's headers for the registry: of the whole, in an encoding we read.
 pub(crate) fn of_request(from: &HeaderMap) -> HeaderMap {
     let mut headers = without_hop_by_hop(from);
@@ -44,9 +48,14 @@ pub(crate) fn of_answer(from: &HeaderMap) -> HeaderMap {
 
 /// Whether an answer may be "not modified".
 pub(crate) fn is_conditional(headers: &HeaderMap) -> bool {
-    [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE, header::IF_MATCH, header::IF_UNMODIFIED_SINCE]
-        .iter()
-        .any(|name| headers.contains_key(name))
+    CONDITIONS.iter().any(|name| headers.contains_key(name))
+}
+
+/// So that the answer is the whole body.
+pub(crate) fn remove_conditions(headers: &mut HeaderMap) {
+    for name in CONDITIONS {
+        headers.remove(name);
+    }
 }
 
 fn takes_gzip(headers: &HeaderMap) -> bool {

@@ -32,6 +32,9 @@ pub struct Passed {
     /// Why it was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// The host that the registry sent the package manager to, where that was why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sent_to: Option<Url>,
 }
 
 /// What a request was about.

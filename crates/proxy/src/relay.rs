@@ -20,7 +20,7 @@ use url::Url;
 use crate::ahead::{Fetch, Store};
 use crate::answer::{Answer, Refusal, error_body, json_headers};
 use crate::body::{BodyError, is_document, is_json};
-use crate::headers::{is_conditional, of_answer, of_request};
+use crate::headers::{is_conditional, of_answer, of_request, remove_conditions};
 use crate::judge::Judge;
 use crate::log::{Kind, Log, Passed, shown};
 use crate::origins::{Origins, authority_of};
@@ -41,6 +41,8 @@ pub(crate) struct Relay {
     pub(crate) judge: Arc<dyn Judge>,
     pub(crate) upstream: Upstream,
     pub(crate) origins: Origins,
+    /// What is asked for is asked for as a whole.
+    pub(crate) whole: bool,
     pub(crate) limits: Limits,
     pub(crate) log: Log,
     pub(crate) store: Store,
@@ -72,6 +74,7 @@ impl Relay {
             kind: answer.kind,
             ahead,
             refused: answer.refused.clone(),
+            sent_to: answer.sent_to.clone(),
         });
         answer.into_response()
     }
@@ -92,6 +95,7 @@ impl Relay {
             kind: Kind::Foreign,
             ahead: false,
             refused: answer.refused.clone(),
+            sent_to: None,
         });
         answer.into_response()
     }
@@ -102,7 +106,10 @@ impl Relay {
         request: Request<Incoming>,
     ) -> Result<(Answer, bool), Refusal> {
         let (parts, body) = request.into_parts();
-        let headers = of_request(&parts.headers);
+        let mut headers = of_request(&parts.headers);
+        if self.whole {
+            remove_conditions(&mut headers);
+        }
         // 1.
         if parts.method == Method::GET {
             // 2.
@@ -218,16 +225,16 @@ impl Relay {
             let message = format!("{} answered with something else than JSON", shown(url));
             return Err(Refusal::new(StatusCode::BAD_GATEWAY, &message));
         };
-        Ok(Answer { status, headers, body: body.bytes, kind, refused: None, lane: body.lane })
+        Ok(Answer { body: body.bytes, kind, lane: body.lane, ..Answer::empty(status, headers) })
     }
 
     /// To a registry of this run, or nowhere.
     fn check_redirect(&self, url: &Url, opened: &Opened) -> Result<(), Refusal> {
-        let refuse = |to: &str| {
+        let refuse = |to: &str, place: Option<&Url>| {
             let from = authority_of(url).unwrap_or_default();
             let message =
                 format!("{from} sends {} on to {to}, which is not a registry of this run", url.path());
-            Err(Refusal::new(StatusCode::FORBIDDEN, &message).of(Kind::Foreign))
+            Err(Refusal::new(StatusCode::FORBIDDEN, &message).of(Kind::Foreign).sent_to(place))
         };
         let mut locations = opened.headers().get_all(LOCATION).iter();
         match (locations.next(), locations.next()) {
@@ -236,11 +243,11 @@ impl Relay {
                 let to = location.to_str().ok().and_then(|location| url.join(location).ok());
                 match to {
                     Some(to) if self.origins.allow(&to) => Ok(()),
-                    Some(to) => refuse(&authority_of(&to).unwrap_or_else(|| shown(&to))),
-                    None => refuse("an address that is none"),
+                    Some(to) => refuse(&authority_of(&to).unwrap_or_else(|| shown(&to)), Some(&to)),
+                    None => refuse("an address that is none", None),
                 }
             }
-            (Some(_), Some(_)) => refuse("several addresses"),
+            (Some(_), Some(_)) => refuse("several addresses", None),
         }
     }
 

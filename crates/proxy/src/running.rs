@@ -115,6 +115,7 @@ pub(crate) async fn start<G: Gate>(settings: Settings, gate: Arc<G>) -> Result<R
         judge: judge(gate),
         upstream: Upstream::new(&settings)?,
         origins,
+        whole: settings.whole,
         limits: settings.limits,
         log: Log::default(),
         store: Store::new(settings.limits.held),

@@ -194,6 +194,7 @@ fn refuse_stranger(server: &Server, request: &Request<Incoming>) -> Response<Ful
         kind: Kind::Stranger,
         ahead: false,
         refused: Some(message.to_owned()),
+        sent_to: None,
     });
     let mut response = Refusal::new(status, message).into_answer().into_response();
     response.headers_mut().insert(PROXY_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"3pm\""));

@@ -10,6 +10,8 @@ use url::Url;
 pub struct Settings {
     /// Whose schemes, hosts and ports may be reached; their paths do not matter.
     pub registries: Vec<Url>,
+    /// Ask registries for whole documents, also where the package manager has one in its cache.
+    pub whole: bool,
     /// The user's own proxy (http or https), with its credentials.
     pub upstream_proxy: Option<Url>,
     /// Hosts that are reached without it, as in `NO_PROXY`.
@@ -27,6 +29,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             registries: Vec::new(),
+            whole: false,
             upstream_proxy: None,
             upstream_no_proxy: None,
             extra_roots: Vec::new(),

@@ -41,6 +41,7 @@ pub(crate) async fn serve(
             kind: Kind::Tunnel,
             ahead: false,
             refused: Some(printable(&reason, 300)),
+            sent_to: None,
         });
     }
     drop(place);

@@ -14,6 +14,15 @@ use serde::Serialize;
 /// it at submission only, so every signer checks it too.
 pub const MAX_DEADLINE_AHEAD: u64 = 30 * 24 * 60 * 60;
 
+/// The longest a team can make its releases wait. This and the next two are `NameRegistry`'s own limits.
+pub const MAX_RELEASE_DELAY_HOURS: u16 = 168;
+
+/// The longest a team can make its changes wait.
+pub const MAX_CONFIG_DELAY_HOURS: u16 = 720;
+
+/// After how many days of silence a recovery may start.
+pub const RECOVERY_DAYS: std::ops::RangeInclusive<u16> = 30..=365;
+
 sol! {
     /// The whole state of a package name. A claim is the one at epoch 0.
     #[derive(Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -1,6 +1,6 @@
 //! ECDSA signatures over a digest, and the blob in which the contracts take a set of them.
 //!
-//! Contract wallets (EIP-1271) are not judged here: that takes a chain. See `chain::membership`.
+//! Contract wallets (EIP-1271) are not judged here: that takes a chain. See `chain::Chain::verify_member_signature`.
 
 use std::collections::BTreeMap;
 

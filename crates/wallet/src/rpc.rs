@@ -7,7 +7,7 @@ use alloy_primitives::{Address, B256, Bytes, U256};
 use async_trait::async_trait;
 use chain::calls::Call;
 use chain::{RpcError, revert_reason, rpc_call};
-use client::http::{Http, Limits, public};
+use client::http::{Http, Limits, public_endpoint};
 use serde_json::{Value, json};
 use trust::message::SigningRequest;
 use trust::signature::recover;
@@ -54,7 +54,7 @@ impl RpcWallet {
                 some => some.iter().take(10).map(ToString::to_string).collect::<Vec<_>>().join(", "),
             };
             let expected = wanted.map_or_else(|| "at least one".to_owned(), |wanted| wanted.to_string());
-            return Err(WalletError::NoAccount { url: public(&url), offered, expected });
+            return Err(WalletError::NoAccount { url: public_endpoint(&url), offered, expected });
         };
         Ok(Self { http, url, address })
     }
@@ -100,7 +100,7 @@ impl Wallet for RpcWallet {
     }
 
     fn describe(&self) -> String {
-        format!("external signer at {}", public(&self.url))
+        format!("external signer at {}", public_endpoint(&self.url))
     }
 
     async fn sign(&self, request: &SigningRequest) -> Result<Bytes, WalletError> {

@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use alloy_primitives::Address;
-use client::http::public;
+use client::http::public_endpoint;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -105,7 +105,7 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Rpc { url, address } => {
-                f.debug_struct("Rpc").field("url", &public(url)).field("address", address).finish()
+                f.debug_struct("Rpc").field("url", &public_endpoint(url)).field("address", address).finish()
             }
         }
     }

@@ -237,8 +237,9 @@ pub struct CollectedSignature {
 pub struct NpmPublication {
     /// When we found it there.
     pub published_at: u64,
-    /// The dist-tag it was published under.
-    pub tag: String,
+    /// The dist-tag it is under; none where somebody else put it there and no tag points to it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub tag: Option<String>,
 }
 
 /// A release on its way.
@@ -267,7 +268,7 @@ pub struct Proposal {
     pub created_at: u64,
     /// When its state last changed.
     pub updated_at: u64,
-    /// The transaction that recorded it, as far as known.
+    /// The transaction that recorded it, as far as the chain showed it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub transaction_hash: Option<B256>,
     /// The block that recorded it.
@@ -329,6 +330,14 @@ pub enum ChangeState {
     Superseded,
 }
 
+impl ChangeState {
+    /// Whether nothing will move it any more.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Effective | Self::Expired | Self::Superseded)
+    }
+}
+
 /// A team change on its way.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -351,9 +360,6 @@ pub struct Change {
     pub created_at: u64,
     /// When its state last changed.
     pub updated_at: u64,
-    /// The transaction, as far as known.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub transaction_hash: Option<B256>,
 }
 
 /// `GET /v1/changes`.
@@ -491,6 +497,19 @@ pub struct TokenStatus {
     /// When npm ends it, where npm tells.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub expires_at: Option<u64>,
+    /// Whether npm said that its account may publish the package.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub publish_access: Option<TokenAccess>,
+}
+
+/// What npm said of a token's account when it was handed over. One that may not publish is not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TokenAccess {
+    /// It may publish the package.
+    Confirmed,
+    /// npm does not tell.
+    Unknown,
 }
 
 /// The newest block the coordinator has seen.

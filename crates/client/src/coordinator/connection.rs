@@ -22,6 +22,9 @@ const TARBALL: Limits = Limits { bytes: api::MAX_TARBALL_BYTES, time: Duration::
 /// A claim makes the coordinator fetch every version of a package.
 const CLAIM: Limits = Limits { bytes: 1 << 20, time: Duration::from_secs(120) };
 
+/// For a token the coordinator asks the chain and npm, each of which it gives up after seconds.
+const TOKEN: Limits = Limits { bytes: 1 << 20, time: Duration::from_secs(15) };
+
 /// A legacy list of 100,000 versions has about 15 MB.
 const LIST: Limits = Limits { bytes: 32 << 20, time: Duration::from_secs(20) };
 
@@ -205,7 +208,7 @@ impl CoordinatorClient {
         name: &PackageName,
         request: &api::TokenRequest,
     ) -> Answer<api::TokenStatus> {
-        self.post(&["packages", name.as_str(), "token"], request, CLAIM).await
+        self.post(&["packages", name.as_str(), "token"], request, TOKEN).await
     }
 
     /// `GET /v1/packages/{name}/token`.

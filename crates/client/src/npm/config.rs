@@ -16,7 +16,7 @@ use tokio::process::Command;
 use trust::PackageName;
 use url::Url;
 
-use crate::http::Authorization;
+use crate::http::{Authorization, UserProxy};
 
 /// npm starts in about 0.15 s; a wrapper or a slow disk may take longer.
 const NPM_TIMEOUT: Duration = Duration::from_secs(20);
@@ -33,6 +33,16 @@ pub struct NpmConfig {
     credentials: BTreeMap<String, SecretString>,
     ca_pem: Option<Vec<u8>>,
     cache: Option<PathBuf>,
+    proxy: Option<UserProxy>,
+}
+
+/// What a registry is sent.
+#[derive(Debug, Clone)]
+pub enum Credential {
+    /// `_authToken`.
+    Token(SecretString),
+    /// `_auth`: user and password, base64.
+    Basic(SecretString),
 }
 
 /// A registry that serves a name.
@@ -121,7 +131,7 @@ impl NpmConfig {
             known.push(b'\n');
         }
         let cache = settings.get("cache").and_then(Value::as_str).map(PathBuf::from);
-        Ok(Self { default_registry, scopes, credentials, ca_pem, cache })
+        Ok(Self { default_registry, scopes, credentials, ca_pem, cache, proxy: None })
     }
 
     /// Where npm keeps what it fetched.
@@ -136,7 +146,52 @@ impl NpmConfig {
         end_with_slash(&mut url);
         let credentials =
             token.map(|token| (format!("{}:_authToken", nerf_dart(&url)), token)).into_iter().collect();
-        Self { default_registry: url, scopes: BTreeMap::new(), credentials, ca_pem: None, cache: None }
+        let (scopes, ca_pem, cache, proxy) = (BTreeMap::new(), None, None, None);
+        Self { default_registry: url, scopes, credentials, ca_pem, cache, proxy }
+    }
+
+    /// The same, without npm's registries of scopes and its credentials: for who does not read them.
+    #[must_use]
+    pub fn without_registries(self) -> Self {
+        Self { scopes: BTreeMap::new(), credentials: BTreeMap::new(), ..self }
+    }
+
+    /// The same, with what another package manager's own settings say.
+    #[must_use]
+    pub fn with_registries(
+        mut self,
+        default_registry: Option<Url>,
+        scopes: BTreeMap<String, Url>,
+        credentials: Vec<(Url, Credential)>,
+    ) -> Self {
+        if let Some(mut url) = default_registry {
+            end_with_slash(&mut url);
+            self.default_registry = url;
+        }
+        self.scopes.extend(scopes);
+        for (url, credential) in credentials {
+            let (field, secret) = match credential {
+                Credential::Token(secret) => ("_authToken", secret),
+                Credential::Basic(secret) => ("_auth", secret),
+            };
+            let place = nerf_dart(&url);
+            // One of a place stands for all of it.
+            self.credentials.retain(|key, _| key.rsplit_once(':').is_none_or(|(known, _)| known != place));
+            self.credentials.insert(format!("{place}:{field}"), secret);
+        }
+        self
+    }
+
+    /// The same, behind the user's own proxy.
+    #[must_use]
+    pub fn with_proxy(self, proxy: Option<UserProxy>) -> Self {
+        Self { proxy, ..self }
+    }
+
+    /// The user's own proxy.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&UserProxy> {
+        self.proxy.as_ref()
     }
 
     /// The registry that serves `name`.
@@ -313,6 +368,7 @@ mod tests {
             credentials: parse_credentials(lines, &environment),
             ca_pem: None,
             cache: None,
+            proxy: None,
         }
     }
 

@@ -6,7 +6,7 @@ mod packument;
 mod publish;
 mod registry;
 
-pub use config::{NpmConfig, NpmConfigError, Registry};
+pub use config::{Credential, NpmConfig, NpmConfigError, Registry};
 pub use packument::{Packument, PackumentError, PackumentVersion};
 pub use publish::{PublishBody, PutOutcome, publish_body};
 pub use registry::{LegacyVersions, NpmClient, NpmError, PublishAccess, TokenDetails};

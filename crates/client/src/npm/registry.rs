@@ -26,6 +26,9 @@ const TARBALL: Limits = Limits { bytes: 256 << 20, time: Duration::from_secs(300
 /// A publish request carries the tarball; the answer is small.
 const PUBLISH: Limits = Limits { bytes: 1 << 20, time: Duration::from_secs(300) };
 
+/// The tokens of an account: all of them, ten unless told otherwise.
+const TOKEN_LIST: &str = "-/npm/v1/tokens?perPage=1000";
+
 /// Most redirects on the way to a tarball.
 const MAX_REDIRECTS: usize = 5;
 
@@ -37,6 +40,7 @@ const PARALLEL: usize = 8;
 pub struct NpmClient {
     http: Http,
     config: NpmConfig,
+    offline: bool,
 }
 
 /// Why a registry gave no usable answer.
@@ -54,6 +58,12 @@ pub enum NpmError {
     /// Its document contradicts itself.
     #[error(transparent)]
     Packument(#[from] PackumentError),
+    /// It is not asked: there is no network.
+    #[error("there is no network, so the registry was not asked about {subject}")]
+    Offline {
+        /// What about.
+        subject: String,
+    },
     /// A URL that cannot be built.
     #[error("{name} makes no URL under {registry}")]
     Url {
@@ -116,11 +126,23 @@ pub struct LegacyVersions {
 impl NpmClient {
     /// A client for the registries of `config`.
     pub fn new(http: &Http, config: NpmConfig) -> Result<Self, HttpError> {
-        let http = match config.ca_pem() {
-            Some(authorities) => Http::with_authorities(authorities)?,
-            None => http.clone(),
+        let http = match (config.ca_pem(), config.proxy()) {
+            (None, None) => http.clone(),
+            (authorities, proxy) => Http::with(authorities.unwrap_or_default(), proxy)?,
         };
-        Ok(Self { http, config })
+        Ok(Self { http, config, offline: false })
+    }
+
+    /// The same, asking nobody about packages: there is no network.
+    #[must_use]
+    pub fn offline(self) -> Self {
+        Self { offline: true, ..self }
+    }
+
+    /// Whether nobody is asked.
+    #[must_use]
+    pub fn is_offline(&self) -> bool {
+        self.offline
     }
 
     /// What it asks with.
@@ -137,6 +159,9 @@ impl NpmClient {
 
     /// Everything the registry says about `name`; `None` when it does not know it.
     pub async fn fetch_packument(&self, name: &PackageName) -> Result<Option<Packument>, NpmError> {
+        if self.offline {
+            return Err(NpmError::Offline { subject: name.to_string() });
+        }
         let url = self.package_url(name)?;
         let authorization = self.config.authorization_for(&url);
         let failed = |source| NpmError::Http { subject: name.to_string(), source };
@@ -153,6 +178,9 @@ impl NpmClient {
     /// The bytes at `url`. Credentials go along only where npm's configuration has some for that very
     /// place, also after a redirect.
     pub async fn fetch_tarball(&self, url: &Url) -> Result<Bytes, NpmError> {
+        if self.offline {
+            return Err(NpmError::Offline { subject: public(url) });
+        }
         let failed = |source| NpmError::Http { subject: public(url), source };
         let mut at = url.clone();
         for _ in 0..=MAX_REDIRECTS {
@@ -233,21 +261,16 @@ impl NpmClient {
         token: &SecretString,
     ) -> Result<TokenDetails, NpmError> {
         use secrecy::ExposeSecret as _;
-        let list = match self.get_with_token(registry, "-/npm/v1/tokens", token).await {
+        let list = match self.get_with_token(registry, TOKEN_LIST, token).await {
             Ok(list) => list,
             Err(NpmError::Http { source, .. }) if source.status().is_some() => {
                 return Ok(TokenDetails::default());
             }
             Err(error) => return Err(error),
         };
-        // The list shows the first characters of each token.
-        let entry = list.get("objects").and_then(Value::as_array).into_iter().flatten().find(|entry| {
-            let shown = entry.get("token").and_then(Value::as_str).unwrap_or_default();
-            shown.len() >= 4 && token.expose_secret().starts_with(shown)
-        });
+        let entry = listed(&list, token.expose_secret());
         let read_only = entry.and_then(|entry| entry.get("readonly")?.as_bool()).unwrap_or(false);
-        let expiry = entry
-            .and_then(|entry| ["expiry", "expires"].iter().find_map(|field| entry.get(*field)?.as_str()));
+        let expiry = entry.and_then(|entry| entry.get("expiry")?.as_str());
         let parsed = expiry.and_then(|text| {
             time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).ok()
         });
@@ -336,5 +359,75 @@ impl NpmClient {
         let limits = Limits { time: Duration::from_secs(15), ..Limits::SMALL };
         let answer = self.http.send(request, limits).await.and_then(|answer| answer.successful(&url));
         answer.and_then(|answer| parse(&url, &answer.body)).map_err(failed)
+    }
+}
+
+/// The entry of a token list that is about `token`. A list shows no token whole: an entry has the token's SHA-512 as its
+/// `key`, or the token without its middle (npm: 8 characters, `...`, 4; Verdaccio: 5 and 5). Two entries that
+/// look like it say nothing.
+fn listed<'a>(list: &'a Value, token: &str) -> Option<&'a Value> {
+    let entries = || list.get("objects").and_then(Value::as_array).into_iter().flatten();
+    let text = |entry: &'a Value, field: &str| entry.get(field).and_then(Value::as_str).unwrap_or_default();
+    let (high, low) = Integrity::of(token.as_bytes()).words();
+    let digest = format!("{high:x}{low:x}");
+    if let Some(entry) = entries().find(|entry| text(entry, "key").eq_ignore_ascii_case(&digest)) {
+        return Some(entry);
+    }
+    let mut alike = entries().filter(|entry| {
+        text(entry, "token").split_once("...").is_some_and(|(head, tail)| {
+            head.len() >= 4
+                && tail.len() >= 4
+                && head.len() + tail.len() < token.len()
+                && token.starts_with(head)
+                && token.ends_with(tail)
+        })
+    });
+    alike.next().filter(|_| alike.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const TOKEN: &str = "npm_aBcDeFgHiJkLmNoPqRsTuVwXyZ0123456789";
+
+    #[track_caller]
+    fn check(objects: Value, expected: Option<&str>) {
+        let list = json!({ "objects": objects });
+        let found = listed(&list, TOKEN).and_then(|entry| entry["name"].as_str());
+        assert_eq!(found, expected, "{list}");
+    }
+
+    #[test]
+    fn a_token_is_found_by_its_ends() {
+        check(json!([{"name": "npm", "token": "npm_aBcD...6789"}]), Some("npm"));
+        check(json!([{"name": "Verdaccio", "token": "npm_a...56789"}]), Some("Verdaccio"));
+        check(json!([{"name": "other tail", "token": "npm_aBcD...6780"}]), None);
+        check(json!([{"name": "other head", "token": "npm_aBcE...6789"}]), None);
+        let others = json!([{"name": "not", "token": "npm_aBcD...0000"}, {"name": "this", "token": "npm_aBcD...6789"}]);
+        check(others, Some("this"));
+    }
+
+    #[test]
+    fn what_fits_every_token_is_about_none() {
+        for shown in ["", "...", "npm_...", "...6789", "npm_aBcD", "npm_", TOKEN] {
+            check(json!([{"name": "any", "token": shown}]), None);
+        }
+        check(json!([{"name": "no token"}, "no entry", 7]), None);
+        check(json!("no list"), None);
+    }
+
+    #[test]
+    fn two_that_look_alike_say_nothing_unless_one_is_the_digest() {
+        let (one, two) = (
+            json!({"name": "one", "token": "npm_aBcD...6789"}),
+            json!({"name": "two", "token": "npm_a...56789"}),
+        );
+        check(json!([one, two]), None);
+        let (high, low) = Integrity::of(TOKEN.as_bytes()).words();
+        check(json!([one, two, {"name": "digest", "key": format!("{high:x}{low:x}")}]), Some("digest"));
+        check(json!([one, {"name": "digest of another", "key": "0".repeat(128)}]), Some("one"));
     }
 }
