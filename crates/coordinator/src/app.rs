@@ -45,7 +45,7 @@ impl App {
         std::fs::create_dir_all(&folder)
             .map_err(|source| ServeError::Io { what: format!("creating {}", folder.display()), source })?;
         Ok(Self {
-            chain: Chain::new(http.clone(), settings.network.clone()),
+            chain: settings.chain.clone(),
             npm: NpmClient::new(&http, settings.npm.clone())?,
             store: Store::open(&folder.join("coordinator.sqlite")).await?,
             blobs: Blobs::open(&folder.join("tarballs"))

@@ -14,7 +14,7 @@ mod transitions;
 mod vault;
 mod watcher;
 
-use std::future::Future;
+use std::future::{Future, IntoFuture as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +36,8 @@ use app::App;
 pub struct Settings {
     /// Database, tarballs and, unless given, the vault's key.
     pub data_dir: PathBuf,
-    /// The deployment whose members it serves.
-    pub network: chain::Network,
+    /// The deployment whose members it serves, read as the operator's network entry says.
+    pub chain: chain::Chain,
     /// Blocks a record must have on it, its own included, before anything is published.
     pub confirmations: u64,
     /// Where packages live.
@@ -86,6 +86,9 @@ pub enum ServeError {
     Http(#[from] HttpError),
 }
 
+/// How long requests under way may take to end after `shutdown`.
+const SHUTDOWN_TIME: Duration = Duration::from_secs(10);
+
 /// Serves until `shutdown`. Whatever was under way is taken up by the next start.
 pub async fn serve(
     settings: Settings,
@@ -97,7 +100,16 @@ pub async fn serve(
     let app = Arc::new(App::open(settings, http).await?);
     let watching = tokio::spawn(watcher::run(Arc::clone(&app), poll_interval));
     let publishing = tokio::spawn(publisher::run(Arc::clone(&app), poll_interval));
-    let served = axum::serve(listener, routes::router(app)).with_graceful_shutdown(shutdown).await;
+    let (tell, told) = tokio::sync::oneshot::channel::<()>();
+    let serving = axum::serve(listener, routes::router(app)).with_graceful_shutdown(async move {
+        shutdown.await;
+        drop(tell);
+    });
+    let served = tokio::select! {
+        served = serving.into_future() => served,
+        // A client that stops reading must not keep the process.
+        () = async { let _ = told.await; tokio::time::sleep(SHUTDOWN_TIME).await } => Ok(()),
+    };
     watching.abort();
     publishing.abort();
     served.map_err(|source| ServeError::Io { what: "serving".to_owned(), source })

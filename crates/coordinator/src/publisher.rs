@@ -53,7 +53,7 @@ enum Obstacle {
 
 /// Where a release ended up.
 enum Outcome {
-    Published { tag: String },
+    Published { tag: Option<String> },
     Hijacked { reason: String },
     Failed { reason: String },
 }
@@ -96,7 +96,7 @@ async fn settle(app: &App, id: B256, outcome: Outcome) -> Result<(), StoreError>
     let now = now();
     let (to, details) = match outcome {
         Outcome::Published { tag } => {
-            tracing::info!(%id, tag, "published on npm");
+            tracing::info!(%id, tag = tag.as_deref().unwrap_or("none"), "published on npm");
             let npm = Some(NpmPublication { published_at: now, tag });
             (ProposalState::Published, Details { npm, ..Details::default() })
         }
@@ -167,7 +167,7 @@ async fn publish(app: &App, proposal: &Proposal) -> Result<Outcome, Obstacle> {
     // 6.
     let packument = app.npm.fetch_packument(&name).await.map_err(Obstacle::Npm)?;
     match look(app, packument.as_ref(), &version, &signed).await? {
-        Some(Outcome::Published { .. }) => Ok(Outcome::Published { tag }),
+        Some(Outcome::Published { .. }) => Ok(Outcome::Published { tag: Some(tag) }),
         Some(outcome) => Ok(outcome),
         None => Err(Obstacle::NotVisible),
     }
@@ -192,7 +192,7 @@ async fn look(
     }
     let text = version.to_string();
     let tag = packument.dist_tags.iter().find(|(_, tagged)| **tagged == text).map(|(tag, _)| tag.clone());
-    Ok(Some(Outcome::Published { tag: tag.unwrap_or_default() }))
+    Ok(Some(Outcome::Published { tag }))
 }
 
 /// `publishConfig.tag`, else `latest` for a stable version above every one that has a record or existed before

@@ -13,6 +13,9 @@ use trust::{PackageName, Version};
 use crate::app::{App, now};
 use crate::store::{Details, StoreError};
 
+/// Between two looks, however many notices come: anybody may send one.
+const BREATH: Duration = Duration::from_millis(200);
+
 /// Blocks that are searched for the transaction of a record.
 const TRANSACTION_SEARCH: u64 = 2_000;
 
@@ -30,7 +33,9 @@ pub(crate) async fn run(app: Arc<App>, interval: Duration) {
         if let Err(error) = look(&app).await {
             tracing::warn!(%error, "could not look at the chain; trying again");
         }
-        let _ = tokio::time::timeout(interval, app.look.notified()).await;
+        let breath = BREATH.min(interval);
+        tokio::time::sleep(breath).await;
+        let _ = tokio::time::timeout(interval.saturating_sub(breath), app.look.notified()).await;
     }
 }
 
@@ -78,7 +83,7 @@ async fn watch_proposals(
     for ((((proposal, key), newest), settled), package) in
         readable.into_iter().zip(&keys).zip(&newest).zip(&settled).zip(&packages)
     {
-        let seen = Seen { newest, settled, package, confirmed };
+        let seen = Seen { newest, settled, package, head, confirmed };
         match step(app, &proposal, key, &seen).await {
             // Somebody else moved it between our read and our write: next look.
             Err(WatchError::Store(StoreError::Moved { .. })) => app.look.notify_one(),
@@ -93,6 +98,7 @@ struct Seen<'a> {
     newest: &'a ReleaseRecord,
     settled: &'a ReleaseRecord,
     package: &'a PackageRecord,
+    head: &'a Head,
     confirmed: &'a Head,
 }
 
@@ -108,7 +114,7 @@ async fn step(
         tracing::info!(id = %proposal.id, package = %key.0, version = %key.1, from = ?state, ?to, "moved");
         app.store.move_proposal(proposal.id, state, to, details, now()).await?;
         if to == ProposalState::Submitted {
-            note_transaction(app, proposal, seen.confirmed).await;
+            note_transaction(app, proposal, seen.head).await;
         }
         if to == ProposalState::Active {
             app.publish.notify_one();
@@ -183,9 +189,9 @@ async fn next(
 }
 
 /// Finds the transaction, for people to look at; nothing depends on it.
-async fn note_transaction(app: &App, proposal: &Proposal, confirmed: &Head) {
-    let from = confirmed.number.saturating_sub(TRANSACTION_SEARCH);
-    let Ok(events) = app.chain.releases_published(from, confirmed.number).await else { return };
+async fn note_transaction(app: &App, proposal: &Proposal, head: &Head) {
+    let from = head.number.saturating_sub(TRANSACTION_SEARCH);
+    let Ok(events) = app.chain.releases_published(from, head.number).await else { return };
     let wanted = trust::message::Release::from(proposal.release.clone());
     let event = events.into_iter().find(|event| {
         trust::message::Release { deadline: wanted.deadline, ..event.release.clone() } == wanted
@@ -225,7 +231,10 @@ fn next_of_change(change: &Change, package: &PackageRecord, confirmed: &Head) ->
             && package.members == config.members
             && package.threshold == config.threshold
             && package.release_delay_hours == config.release_delay_hours
-            && package.config_delay_hours == config.config_delay_hours;
+            && package.config_delay_hours == config.config_delay_hours
+            && package.guardian == config.guardian
+            && package.recovery_days == config.recovery_days
+            && package.legacy_root == config.legacy_root;
         return Some(if is_this { C::Effective } else { C::Superseded });
     }
     if package.pending_change == change.id {

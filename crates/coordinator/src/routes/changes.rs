@@ -9,7 +9,9 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use bytes::Bytes;
 use client::coordinator::api::{Change, ChangeList, ChangeRequest, ChangeState, SubmissionRequest};
-use trust::message::{Config, signing_request, verify_deadline};
+use trust::message::{
+    Config, MAX_CONFIG_DELAY_HOURS, MAX_RELEASE_DELAY_HOURS, RECOVERY_DAYS, signing_request, verify_deadline,
+};
 use trust::signature::MAX_MEMBERS;
 
 use super::{Filter, parse_id, parse_json, parse_name};
@@ -42,19 +44,29 @@ pub(super) async fn post(
     let possible = distinct.len() == config.members.len()
         && config.members.len() <= MAX_MEMBERS
         && usize::from(config.threshold) <= config.members.len()
-        && (config.threshold > 0 || config.members.is_empty());
+        && (config.threshold > 0 || config.members.is_empty())
+        && config.releaseDelayHours <= MAX_RELEASE_DELAY_HOURS
+        && config.configDelayHours <= MAX_CONFIG_DELAY_HOURS
+        && RECOVERY_DAYS.contains(&config.recoveryDays);
     if !possible {
         return Err(Problem::refused(
             "bad-config",
             "Team is not possible",
-            format!("{} members with threshold {}", config.members.len(), config.threshold),
+            format!(
+                "{} members with threshold {}, delays of {} and {} h, recovery after {} days",
+                config.members.len(),
+                config.threshold,
+                config.releaseDelayHours,
+                config.configDelayHours,
+                config.recoveryDays
+            ),
         ));
     }
     // Whoever is only in the set that they propose is anybody.
     if !package.members.contains(&request.signer) {
         return Err(Problem::not_a_member(format!("{} is not a member of {name}", request.signer)));
     }
-    let signing = signing_request(&config, &chain::name_domain(&app.settings.network).eip712())
+    let signing = signing_request(&config, &chain::name_domain(app.chain.network()).eip712())
         .map_err(|error| Problem::refused("bad-config", "Team is not possible", error.to_string()))?;
     app.verify_signature(&head, request.signer, signing.digest, &request.signature).await?;
 
@@ -68,7 +80,6 @@ pub(super) async fn post(
         signatures: Vec::new(),
         created_at: now,
         updated_at: now,
-        transaction_hash: None,
     };
     let new = app.store.insert_change(&change, request.signer, &request.signature).await?;
     app.store.advance_change(change.id, now).await?;
@@ -91,18 +102,19 @@ pub(super) async fn get(
     Ok(Json(find(&app, parse_id(&id)?).await?))
 }
 
-/// A notice only: the watcher looks at the chain itself, sooner.
+/// As with proposals.
 pub(super) async fn submission(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     body: Bytes,
 ) -> Result<Json<Change>, Problem> {
     let id = parse_id(&id)?;
-    let notice: SubmissionRequest = parse_json(&body)?;
-    find(&app, id).await?;
-    app.store.note_change_transaction(id, notice.transaction_hash).await?;
-    app.look.notify_one();
-    Ok(Json(find(&app, id).await?))
+    let _: SubmissionRequest = parse_json(&body)?;
+    let change = find(&app, id).await?;
+    if !change.state.is_terminal() {
+        app.look.notify_one();
+    }
+    Ok(Json(change))
 }
 
 pub(super) async fn find(app: &App, id: B256) -> Result<Change, Problem> {

@@ -52,7 +52,7 @@ pub(super) async fn post(State(app): State<Arc<App>>, body: Bytes) -> Result<Jso
     }
     verify_deadline(config.deadline, now()).map_err(|error| wrong(error.to_string()))?;
     // 2.
-    let domain = chain::name_domain(&app.settings.network).eip712();
+    let domain = chain::name_domain(app.chain.network()).eip712();
     let digest = signing_request(&config, &domain).map_err(|error| wrong(error.to_string()))?.digest;
     let head = app.head().await?;
     let mut signers = BTreeSet::new();

@@ -9,7 +9,7 @@ use client::coordinator::api::{Health, HealthHead};
 use crate::app::{App, now};
 
 pub(super) async fn get(State(app): State<Arc<App>>) -> Json<Health> {
-    let network = &app.settings.network;
+    let network = app.chain.network();
     let mut problems = Vec::new();
     let head = match app.chain.head(now()).await {
         Ok(head) => Some(HealthHead { number: head.number, hash: head.hash, timestamp: head.timestamp }),

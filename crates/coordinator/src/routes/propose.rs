@@ -119,7 +119,7 @@ async fn verify_request(app: &App, request: &ProposalRequest) -> Result<Proposal
     if !package.members.contains(&request.signer) {
         return Err(Problem::not_a_member(format!("{} is not a member of {name}", request.signer)));
     }
-    let signing = signing_request(&release, &chain::package_domain(&app.settings.network).eip712())
+    let signing = signing_request(&release, &chain::package_domain(app.chain.network()).eip712())
         .map_err(|error| wrong(error.to_string()))?;
     app.verify_signature(&head, request.signer, signing.digest, &request.signature).await?;
 

@@ -43,7 +43,7 @@ pub(super) async fn proposal(
     verify_not_twice(&proposal.signatures, request.signer)?;
     app.verify_signature(&head, request.signer, proposal.id, &request.signature).await?;
 
-    app.store.add_proposal_signature(proposal.id, request.signer, &request.signature, now).await?;
+    app.store.add_signature(proposal.id, request.signer, &request.signature, now).await?;
     app.store.advance_proposal(proposal.id, now).await?;
     tracing::info!(id = %proposal.id, signer = %request.signer, "signed");
     Ok(Json(super::proposals::find(&app, &id).await?))
@@ -78,7 +78,7 @@ pub(super) async fn change(
     verify_not_twice(&change.signatures, request.signer)?;
     app.verify_signature(&head, request.signer, id, &request.signature).await?;
 
-    app.store.add_change_signature(id, request.signer, &request.signature, now).await?;
+    app.store.add_signature(id, request.signer, &request.signature, now).await?;
     app.store.advance_change(id, now).await?;
     tracing::info!(%id, signer = %request.signer, "change signed");
     Ok(Json(super::changes::find(&app, id).await?))

@@ -1,7 +1,8 @@
 //! npm tokens: handed over by a member, sealed, never shown again.
 //!
 //! Steps: 1. the message is about this package, this coordinator and this token, 2. it is fresh and short
-//! lived, 3. a member signed it, 4. npm knows the token and it may publish, 5. no later hand-over is there.
+//! lived, 3. a member signed it, 4. npm knows the token and does not say that it may not publish (where npm says nothing,
+//! that is noted and shown), 5. no later hand-over is there.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use bytes::Bytes;
-use client::coordinator::api::{MAX_HANDOVER_SECONDS, TokenRequest, TokenStatus};
+use client::coordinator::api::{MAX_HANDOVER_SECONDS, TokenAccess, TokenRequest, TokenStatus};
 use client::npm::PublishAccess;
 use secrecy::ExposeSecret as _;
 use sha2::{Digest as _, Sha256};
@@ -53,7 +54,7 @@ pub(super) async fn post(
         return Err(Problem::not_a_member(format!("{} is not a member of {name}", request.signer)));
     }
     let handover = TokenHandover::from(request.handover.clone());
-    let domain = coordinator_domain(&chain::package_domain(&app.settings.network));
+    let domain = coordinator_domain(&chain::package_domain(app.chain.network()));
     let digest =
         signing_request(&handover, &domain).map_err(|error| Problem::bad_request(error.to_string()))?.digest;
     app.verify_signature(&head, request.signer, digest, &request.signature).await?;
@@ -62,9 +63,13 @@ pub(super) async fn post(
     let npm_user = app.npm.whoami(&registry, &request.token).await?;
     let details = app.npm.token_details(&registry, &request.token).await?;
     let no_access = |reason: String| Problem::refused("no-access", "Token cannot publish", reason);
-    if app.npm.check_publish_access(&name, &npm_user, &request.token).await? == PublishAccess::No {
-        return Err(no_access(format!("npm user {npm_user} may not publish {name}")));
-    }
+    let publish_access = match app.npm.check_publish_access(&name, &npm_user, &request.token).await? {
+        PublishAccess::Yes => TokenAccess::Confirmed,
+        PublishAccess::Unknown => TokenAccess::Unknown,
+        PublishAccess::No => {
+            return Err(no_access(format!("npm user {npm_user} may not publish {name}")));
+        }
+    };
     if details.read_only {
         return Err(no_access(format!("the token of npm user {npm_user} is read-only")));
     }
@@ -75,6 +80,7 @@ pub(super) async fn post(
         issued_at: saturated(handover.issuedAt),
         stored_at: now,
         expires_at: details.expires_at,
+        publish_access,
     };
     if !app.store.put_token(&name, &stored).await? {
         return Err(Problem::conflict(
@@ -129,6 +135,7 @@ async fn status(app: &App, name: &PackageName) -> Result<TokenStatus, Problem> {
         handed_over_by: Some(token.handed_over_by),
         stored_at: Some(token.stored_at),
         expires_at: token.expires_at,
+        publish_access: Some(token.publish_access),
     }))
 }
 

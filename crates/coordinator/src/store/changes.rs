@@ -96,20 +96,6 @@ impl Store {
         Ok(found)
     }
 
-    /// Adds a signature.
-    pub(crate) async fn add_change_signature(
-        &self,
-        id: B256,
-        signer: Address,
-        signature: &Bytes,
-        now: u64,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        Self::insert_signature(&mut transaction, id, signer, signature, now).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
-
     /// Moves to Signed what enough members of both sets signed, as with proposals.
     pub(crate) async fn advance_change(&self, id: B256, now: u64) -> Result<(), StoreError> {
         let Some(change) = self.change(id).await? else { return Ok(()) };
@@ -144,25 +130,10 @@ impl Store {
         if moved == 1 { Ok(()) } else { Err(StoreError::Moved { subject: id, expected: state_name(from) }) }
     }
 
-    /// Notes the transaction that is to make a change.
-    pub(crate) async fn note_change_transaction(
-        &self,
-        id: B256,
-        transaction_hash: B256,
-    ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE changes SET transaction_hash = ? WHERE id = ?")
-            .bind(transaction_hash.to_string())
-            .bind(id.to_string())
-            .execute(&self.pool)
-            .await?;
-        Ok(())
-    }
-
     async fn complete_change(&self, row: &SqliteRow) -> Result<Change, StoreError> {
         let text = |column: &str| row.get::<String, _>(column);
         let number = |column: &str| row.get::<i64, _>(column).unsigned_abs();
         let id: B256 = read("change id", &quoted(text("id")))?;
-        let transaction = row.get::<Option<String>, _>("transaction_hash");
         Ok(Change {
             id,
             kind: "config".to_owned(),
@@ -173,7 +144,6 @@ impl Store {
             signatures: self.signatures(id).await?,
             created_at: number("created_at"),
             updated_at: number("updated_at"),
-            transaction_hash: transaction.map(|hash| read("hash", &quoted(hash))).transpose()?,
         })
     }
 }

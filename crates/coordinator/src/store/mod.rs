@@ -94,6 +94,20 @@ impl Store {
             .collect()
     }
 
+    /// Adds a signature of a proposal or a change.
+    pub(crate) async fn add_signature(
+        &self,
+        subject: B256,
+        signer: Address,
+        signature: &Bytes,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        Self::insert_signature(&mut transaction, subject, signer, signature, now).await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
     async fn insert_signature(
         transaction: &mut Transaction<'_, Sqlite>,
         subject: B256,

@@ -82,11 +82,7 @@ impl Store {
         .bind(MAX_LIST)
         .fetch_all(&self.pool)
         .await?;
-        let mut found = Vec::with_capacity(rows.len());
-        for row in rows {
-            found.push(self.complete(&row).await?);
-        }
-        Ok(found)
+        self.complete_all(rows).await
     }
 
     /// Proposals in one of the states that still move, oldest first.
@@ -96,11 +92,7 @@ impl Store {
         )
         .fetch_all(&self.pool)
         .await?;
-        let mut found = Vec::with_capacity(rows.len());
-        for row in rows {
-            found.push(self.complete(&row).await?);
-        }
-        Ok(found)
+        self.complete_all(rows).await
     }
 
     /// Ids of Active proposals whose next attempt is due.
@@ -113,20 +105,6 @@ impl Store {
         .fetch_all(&self.pool)
         .await?;
         rows.iter().map(|row| read("proposal id", &quoted(row.get("id")))).collect()
-    }
-
-    /// Adds a signature.
-    pub(crate) async fn add_proposal_signature(
-        &self,
-        id: B256,
-        signer: Address,
-        signature: &Bytes,
-        now: u64,
-    ) -> Result<(), StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        Self::insert_signature(&mut transaction, id, signer, signature, now).await?;
-        transaction.commit().await?;
-        Ok(())
     }
 
     /// Moves to Signed what enough members signed. Counted once a signature is kept, because two may come at once;
@@ -211,7 +189,7 @@ impl Store {
         Ok(())
     }
 
-    /// Notes the transaction that recorded, or is to record, a release.
+    /// Notes the transaction that recorded a release, as the chain shows it.
     pub(crate) async fn note_transaction(&self, id: B256, transaction_hash: B256) -> Result<(), StoreError> {
         sqlx::query("UPDATE proposals SET transaction_hash = ? WHERE id = ?")
             .bind(transaction_hash.to_string())
@@ -219,6 +197,14 @@ impl Store {
             .execute(&self.pool)
             .await?;
         Ok(())
+    }
+
+    async fn complete_all(&self, rows: Vec<SqliteRow>) -> Result<Vec<Proposal>, StoreError> {
+        let mut found = Vec::with_capacity(rows.len());
+        for row in rows {
+            found.push(self.complete(&row).await?);
+        }
+        Ok(found)
     }
 
     async fn complete(&self, row: &SqliteRow) -> Result<Proposal, StoreError> {

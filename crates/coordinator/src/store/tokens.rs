@@ -1,11 +1,12 @@
 //! Sealed npm tokens, and the legacy lists that claims were made with.
 
 use alloy_primitives::{Address, B256};
+use client::coordinator::api::TokenAccess;
 use sqlx::Row as _;
 use trust::PackageName;
 use trust::legacy::LegacyVersion;
 
-use super::{Store, StoreError, quoted, read, signed, write};
+use super::{Store, StoreError, quoted, read, signed, state_name, write};
 
 /// A token as it lies in the database.
 #[derive(Debug, Clone)]
@@ -18,6 +19,7 @@ pub(crate) struct StoredToken {
     pub(crate) issued_at: u64,
     pub(crate) stored_at: u64,
     pub(crate) expires_at: Option<u64>,
+    pub(crate) publish_access: TokenAccess,
 }
 
 impl Store {
@@ -28,11 +30,12 @@ impl Store {
         token: &StoredToken,
     ) -> Result<bool, StoreError> {
         let kept = sqlx::query(
-            "INSERT INTO tokens (package, sealed, npm_user, handed_over_by, issued_at, stored_at, expires_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?)
+            "INSERT INTO tokens (package, sealed, npm_user, handed_over_by, issued_at, stored_at, expires_at, publish_access)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT (package) DO UPDATE SET sealed = excluded.sealed, npm_user = excluded.npm_user,
                handed_over_by = excluded.handed_over_by, issued_at = excluded.issued_at,
-               stored_at = excluded.stored_at, expires_at = excluded.expires_at
+               stored_at = excluded.stored_at, expires_at = excluded.expires_at,
+               publish_access = excluded.publish_access
              WHERE excluded.issued_at > tokens.issued_at",
         )
         .bind(package.as_str())
@@ -42,6 +45,7 @@ impl Store {
         .bind(signed(token.issued_at))
         .bind(signed(token.stored_at))
         .bind(token.expires_at.map(signed))
+        .bind(state_name(token.publish_access))
         .execute(&self.pool)
         .await?
         .rows_affected();
@@ -61,6 +65,7 @@ impl Store {
                 issued_at: row.get::<i64, _>("issued_at").unsigned_abs(),
                 stored_at: row.get::<i64, _>("stored_at").unsigned_abs(),
                 expires_at: row.get::<Option<i64>, _>("expires_at").map(i64::unsigned_abs),
+                publish_access: read("access", &quoted(row.get("publish_access")))?,
             })
         })
         .transpose()
