@@ -3,7 +3,7 @@
 //!
 //! Order, the later over the earlier: the file, THREEPM_* variables, flags.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -423,7 +423,10 @@ fn resolve(path: &Path, file: &ConfigFile, over: &Overrides, name: String) -> Re
     let over = &over.entry;
     let pin = pin(&name, &entry, over)?;
     let chain_id = over.chain_id.or(entry.chain_id).or(known);
-    let rpc_urls = if over.rpc_urls.is_empty() { entry.rpc_urls } else { over.rpc_urls.clone() };
+    let mut rpc_urls = if over.rpc_urls.is_empty() { entry.rpc_urls } else { over.rpc_urls.clone() };
+    // One that is named twice would have two votes.
+    let mut seen = BTreeSet::new();
+    rpc_urls.retain(|url| seen.insert(url.clone()));
     let name_registry = over.name_registry.or(entry.name_registry).filter(|address| !address.is_zero());
     let package_registry =
         over.package_registry.or(entry.package_registry).filter(|address| !address.is_zero());

@@ -51,6 +51,13 @@ fn the_file_describes_a_network_and_variables_and_flags_stand_above_it() {
     assert_eq!(network.coordinator_url.unwrap().as_str(), "http://127.0.0.1:3/");
     assert_eq!(network.confirmations, 12);
 
+    let twice = [("THREEPM_RPC_URL", "http://127.0.0.1:1,http://127.0.0.1:2,http://127.0.0.1:1/")];
+    assert_eq!(
+        load(ENTRY, &twice, None).unwrap().network.unwrap().rpc_urls.len(),
+        2,
+        "one endpoint, one vote"
+    );
+
     assert!(matches!(
         load(ENTRY, &[("THREEPM_NETWORK", "base")], None),
         Err(ConfigError::Incomplete { name, .. }) if name == "base"

@@ -106,7 +106,20 @@ impl Context {
 
     /// Reads of the network's contracts, in the way and of the code that its entry says.
     pub(crate) fn chain(&self) -> Result<Chain, Failure> {
-        let (network, chain) = (self.network()?, self.unpinned_chain()?);
+        self.pinned(self.unpinned_chain()?)
+    }
+
+    /// The same for a service: it begins no lower than what was seen, and remembers nothing of the names that strangers
+    /// ask it about.
+    pub(crate) fn chain_of_service(&self) -> Result<Chain, Failure> {
+        let described = self.described()?;
+        let past = freshness::past(&self.home()?, &described).map_err(unusable_memory)?;
+        let chain = Chain::new(self.http()?.clone(), described);
+        self.pinned(chain.with_floor(past.map_or(0, |past| past.block())))
+    }
+
+    fn pinned(&self, chain: Chain) -> Result<Chain, Failure> {
+        let network = self.network()?;
         let Some(pin) = network.pin else { return Ok(chain) };
         let code = pinned_code(network, &pin)?;
         Ok(match network.reads {
@@ -117,19 +130,23 @@ impl Context {
 
     /// Reads by call of whatever is at the network's addresses.
     pub(crate) fn unpinned_chain(&self) -> Result<Chain, Failure> {
-        let network = self.network()?;
-        let described = chain::Network {
-            name: network.name.clone(),
-            chain_id: network.chain_id,
-            rpc_urls: network.rpc_urls.clone(),
-            name_registry: network.name_registry,
-            package_registry: network.package_registry,
-        };
+        let described = self.described()?;
         let past = freshness::past(&self.home()?, &described).map_err(unusable_memory)?;
         let chain = Chain::new(self.http()?.clone(), described);
         Ok(match past {
             Some(past) => chain.with_past(past),
             None => chain,
+        })
+    }
+
+    fn described(&self) -> Result<chain::Network, Failure> {
+        let network = self.network()?;
+        Ok(chain::Network {
+            name: network.name.clone(),
+            chain_id: network.chain_id,
+            rpc_urls: network.rpc_urls.clone(),
+            name_registry: network.name_registry,
+            package_registry: network.package_registry,
         })
     }
 

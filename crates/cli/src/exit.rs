@@ -15,7 +15,7 @@ pub(crate) const USAGE: ExitCode = ExitCode(2);
 pub(crate) const NOT_CONFIRMED: ExitCode = ExitCode(3);
 /// It is known that this cannot be done as things stand: not a member, version taken, proposal closed.
 pub(crate) const NOT_POSSIBLE: ExitCode = ExitCode(4);
-/// Not finished within the time that was given; the same command goes on from here.
+/// Not finished within the time that was given; the hint says how to go on.
 pub(crate) const WAITING: ExitCode = ExitCode(5);
 /// A member warns of this release.
 pub(crate) const FLAGGED: ExitCode = ExitCode(10);

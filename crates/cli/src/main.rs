@@ -24,8 +24,13 @@ fn main() -> std::process::ExitCode {
     if let Some(arguments) = commands::short_form(&words) {
         return commands::run(arguments).into();
     }
-    let arguments = match args::Arguments::try_parse() {
+    let arguments = match args::Arguments::try_parse_from(args::own_first(words.clone())) {
         Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() && args::asks_for_json(&words) => {
+            let failure = args::usage_failure(&error);
+            output::Output::new(true, false, output::Color::Auto).failure(&failure);
+            return failure.exit_code().into();
+        }
         Err(error) => {
             let _ = error.print();
             return if error.use_stderr() { exit::USAGE } else { exit::FINE }.into();

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
 
+use alloy_primitives::Address;
+use chain::deploy::{self, Parameters, RegistryKey};
 use serde::{Deserialize, Serialize};
 use trust::text::printable;
 use url::Url;
@@ -30,11 +32,53 @@ pub(crate) struct Deployment {
     pub(crate) claim_window: u64,
     /// Every contract, by its name.
     pub(crate) contracts: BTreeMap<String, Contract>,
+    /// What else it was made with: with that, the addresses follow from this build's code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) made_with: Option<MadeWith>,
+}
+
+/// Arguments of a deployment that are not in its code.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct MadeWith {
+    /// Who vouched for claims then.
+    pub(crate) registrar: Address,
+    /// The registry's signing keys then.
+    pub(crate) npm_keys: Vec<RegistryKey>,
 }
 
 impl Deployment {
+    /// Whether address and code of each contract are those that this build makes with these arguments. A file without
+    /// them says only where something is.
+    pub(crate) fn check_addresses(&self) -> Result<(), Failure> {
+        let Some(MadeWith { registrar, npm_keys }) = &self.made_with else { return Ok(()) };
+        let steps = deploy::plan(&Parameters {
+            registry_origin: self.registry_origin.clone(),
+            registrar: *registrar,
+            claim_window: self.claim_window,
+            npm_keys: npm_keys.iter().map(Into::into).collect(),
+        })?;
+        for step in steps {
+            let Some(named) = self.contracts.get(step.contract) else { continue };
+            let (expected, found) = ((step.address, step.code_hash), (named.address, named.code_hash));
+            if expected != found {
+                return Err(Failure::mismatch(
+                    format!(
+                        "the networks file's {} is not what its arguments make of this build's code",
+                        step.contract
+                    ),
+                    format!("{} with code {}", expected.0, expected.1),
+                    format!("{} with code {}", found.0, found.1),
+                )
+                .hint("take no network from this file: ask whoever deployed it"));
+            }
+        }
+        Ok(())
+    }
+
     /// Puts chain, addresses and code into an entry of config.json.
     pub(crate) fn describe(&self, entry: &mut NetworkEntry) -> Result<(), Failure> {
+        self.check_addresses()?;
         let contract = |name: &str| {
             self.contracts
                 .get(name)

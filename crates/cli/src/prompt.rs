@@ -1,7 +1,7 @@
 //! Questions to the person at the terminal. Where there is none, nothing is asked and nothing waits: the
 //! answer is an error that names the flag. Keeps no secret longer than its caller does.
 
-use std::io::{IsTerminal as _, Read as _};
+use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::os::fd::AsFd as _;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
@@ -64,7 +64,7 @@ pub(crate) async fn read_secret(question: &str) -> Result<SecretString, Failure>
     } else {
         None
     };
-    let line = tokio::task::spawn_blocking(move || read_first_line(shown));
+    let line = tokio::task::spawn_blocking(read_first_line);
     let line = line.await?.while_doing("the secret cannot be read from standard input")?;
     drop(hidden);
     if shown {
@@ -73,15 +73,11 @@ pub(crate) async fn read_secret(question: &str) -> Result<SecretString, Failure>
     Ok(SecretString::from(line.trim().to_owned()))
 }
 
-/// The first line; from a pipe, at most the limit is read.
-fn read_first_line(terminal: bool) -> std::io::Result<String> {
+/// The first line, at most the limit of it. What comes after is not waited for: a pipe may stay open.
+fn read_first_line() -> std::io::Result<String> {
     let mut text = String::new();
-    if terminal {
-        std::io::stdin().read_line(&mut text)?;
-    } else {
-        std::io::stdin().lock().take(MAX_ANSWER_BYTES).read_to_string(&mut text)?;
-    }
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    std::io::stdin().lock().take(MAX_ANSWER_BYTES).read_line(&mut text)?;
+    Ok(text)
 }
 
 /// Echo is off while this lives; Ctrl-C drops it too.

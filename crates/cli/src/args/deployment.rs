@@ -44,13 +44,18 @@ pub(crate) struct DeployArgs {
 }
 
 /// `3pm network`.
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 pub(crate) enum NetworkCommand {
     /// Compare the contracts that are there with those this build expects
     #[command(
-        after_help = "Examples:\n  3pm network check\n  3pm network check --network base-sepolia --json"
+        after_help = "Examples:\n  3pm network check\n  3pm network check --network base-sepolia --json\n  \
+                            3pm network check --networks-file networks.json"
     )]
-    Check,
+    Check {
+        /// Compare with this file too: addresses by its arguments, registrar and keys as they are now
+        #[arg(long, value_name = "FILE")]
+        networks_file: Option<PathBuf>,
+    },
 }
 
 /// A registry's key, as typed.

@@ -1,5 +1,7 @@
 //! `install` and `verify` as they are typed.
 
+use std::ffi::OsString;
+
 use crate::install::decision::OnWarning;
 
 /// What to do where the policy warns.
@@ -28,11 +30,10 @@ impl QuestionArgs {
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:\n  3pm install left-pad\n  3pm install @acme/tool@1.2.0 ms@^2\n  \
                         3pm install                      everything in package.json\n  \
-                        3pm install --yes left-pad       no questions: policy's warnings are accepted")]
+                        3pm install --yes left-pad       no questions: policy's warnings are accepted\n  \
+                        3pm install --omit=dev           any other flag goes to the package manager\n\n\
+                        The nearest lockfile says which package manager it is; npm where there is none.")]
 pub(crate) struct InstallArgs {
-    /// Packages, as npm takes them; none for everything in package.json
-    #[arg(value_name = "PACKAGE")]
-    pub(crate) packages: Vec<String>,
     /// Add them to devDependencies
     #[arg(long, short = 'D')]
     pub(crate) save_dev: bool,
@@ -45,6 +46,22 @@ pub(crate) struct InstallArgs {
     /// Run no scripts at all
     #[arg(long)]
     pub(crate) ignore_scripts: bool,
+    /// Packages and flags, as that package manager takes them; none for everything in package.json
+    #[arg(value_name = "PACKAGE", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+/// `3pm receipts`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(
+    after_help = "Examples:\n  3pm receipts                     everything on this machine\n  3pm receipts . ../other\n\n\
+                        Ends with 41 where a release was revoked since it was installed, 40 vetoed, 50 where other bytes\n\
+                        were signed, 10 where a member warns of it."
+)]
+pub(crate) struct ReceiptsArgs {
+    /// Projects; none for all in which 3pm installed
+    #[arg(value_name = "FOLDER")]
+    pub(crate) projects: Vec<std::path::PathBuf>,
 }
 
 /// `3pm verify`.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use alloy_primitives::Address;
 use clap::Subcommand;
+use trust::message::{MAX_CONFIG_DELAY_HOURS, MAX_RELEASE_DELAY_HOURS, RECOVERY_DAYS};
 use trust::{PackageName, Version};
 use url::Url;
 
@@ -30,7 +31,8 @@ pub(crate) struct ApproveSwitches {
     after_help = "Examples:\n  3pm register left-pad\n  3pm register left-pad --no-wait        says what to do, and ends\n  \
                         3pm register @acme/tool --member 0x… --member 0x… --threshold 2\n\n\
                         The claim is signed by the connected wallet alone. With --threshold above 1 the name is claimed\n\
-                        for that wallet, and the team is then proposed as a change that its members must sign."
+                        for that wallet, and the team is then proposed as a change that its members must sign.\n\
+                        Unless said otherwise nothing waits, and a recovery may start after 180 days of silence."
 )]
 pub(crate) struct RegisterArgs {
     /// The package
@@ -41,18 +43,8 @@ pub(crate) struct RegisterArgs {
     /// How many members must sign
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) threshold: u8,
-    /// Hours a release waits before it can be installed; a member can veto it meanwhile
-    #[arg(long, value_name = "HOURS", default_value_t = 0)]
-    pub(crate) release_delay: u16,
-    /// Hours a team change waits before it takes effect
-    #[arg(long, value_name = "HOURS", default_value_t = 0)]
-    pub(crate) config_delay: u16,
-    /// Days of silence after which a recovery may start
-    #[arg(long, value_name = "DAYS", default_value_t = 180)]
-    pub(crate) recovery_days: u16,
-    /// Who may start a recovery
-    #[arg(long, value_name = "0x…", value_parser = parse_address)]
-    pub(crate) guardian: Option<Address>,
+    #[command(flatten)]
+    pub(crate) settings: TeamSettings,
     /// How long to wait for the token to appear in the published package
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     pub(crate) timeout: u64,
@@ -89,6 +81,8 @@ pub(crate) enum TeamCommand {
     Remove(TeamRemoveArgs),
     /// Propose how many must sign
     Threshold(TeamThresholdArgs),
+    /// Propose other delays, recovery days or another guardian
+    Set(TeamSetArgs),
     /// Who the members are, and what change waits
     Status(TeamStatusArgs),
 }
@@ -109,6 +103,8 @@ pub(crate) struct TeamAddArgs {
     /// How many must sign from then on
     #[arg(long, value_name = "N")]
     pub(crate) threshold: Option<u8>,
+    #[command(flatten)]
+    pub(crate) settings: TeamSettings,
     #[command(flatten)]
     pub(crate) switches: ApproveSwitches,
 }
@@ -140,6 +136,41 @@ pub(crate) struct TeamThresholdArgs {
     /// How many must sign from then on
     #[arg(value_name = "N")]
     pub(crate) threshold: u8,
+    #[command(flatten)]
+    pub(crate) switches: ApproveSwitches,
+}
+
+/// What of a team's settings is to be otherwise; what is not given stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args)]
+pub(crate) struct TeamSettings {
+    /// Hours a release waits before it can be installed, 168 at most; a member can veto it meanwhile
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u16).range(..=i64::from(MAX_RELEASE_DELAY_HOURS)))]
+    pub(crate) release_delay: Option<u16>,
+    /// Hours a team change waits before it takes effect, 720 at most
+    #[arg(long, value_name = "HOURS", value_parser = clap::value_parser!(u16).range(..=i64::from(MAX_CONFIG_DELAY_HOURS)))]
+    pub(crate) config_delay: Option<u16>,
+    /// Days of silence after which a recovery may start, 30 to 365
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(i64::from(*RECOVERY_DAYS.start())..=i64::from(*RECOVERY_DAYS.end())))]
+    pub(crate) recovery_days: Option<u16>,
+    /// Who may start a recovery, and is no member
+    #[arg(long, value_name = "0x…|none", value_parser = parse_guardian)]
+    pub(crate) guardian: Option<Address>,
+}
+
+/// `3pm team set`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(
+    group = clap::ArgGroup::new("setting").required(true).multiple(true)
+        .args(["release_delay", "config_delay", "recovery_days", "guardian"]),
+    after_help = "Examples:\n  3pm team set left-pad --release-delay 24 --config-delay 48\n  \
+                  3pm team set left-pad --recovery-days 90 --guardian 0x…\n  3pm team set left-pad --guardian none\n\n\
+                  A change waits for the delay in force now, not for the one it sets."
+)]
+pub(crate) struct TeamSetArgs {
+    /// The package
+    pub(crate) package: PackageName,
+    #[command(flatten)]
+    pub(crate) settings: TeamSettings,
     #[command(flatten)]
     pub(crate) switches: ApproveSwitches,
 }
@@ -212,16 +243,20 @@ pub(crate) struct StatusArgs {
 #[derive(Debug, Clone, clap::Args)]
 #[command(
     after_help = "Examples:\n  3pm approve left-pad@1.3.1\n  3pm approve 0x…                   also for team changes\n  \
-                        3pm approve left-pad@1.3.1 --diff --no-submit\n\n\
+                        3pm approve left-pad@1.3.1 --dry-run --diff   look first: signs nothing, cuts no list\n  \
+                        3pm approve left-pad@1.3.1 --diff=lib/ --no-submit\n\n\
                         The tarball is downloaded and hashed here; what the coordinator says about it is not believed."
 )]
 pub(crate) struct ApproveArgs {
     /// A release, or an id
     #[arg(value_name = "PACKAGE@VERSION|ID")]
     pub(crate) target: Target,
-    /// Show the changed lines, not only the changed files
+    /// Show the changed lines too, of the files whose path begins with PATH
+    #[arg(long, value_name = "PATH", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(crate) diff: Option<String>,
+    /// Check and show everything, sign nothing; needs no wallet
     #[arg(long)]
-    pub(crate) diff: bool,
+    pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) switches: ApproveSwitches,
 }
@@ -250,6 +285,15 @@ fn parse_address(text: &str) -> Result<Address, String> {
         return Err("the checksum of the address does not hold: a digit is wrong".to_owned());
     }
     Ok(address)
+}
+
+/// An address, or `none`, which is the zero address on chain.
+fn parse_guardian(text: &str) -> Result<Address, String> {
+    if text == "none" {
+        Ok(Address::ZERO)
+    } else {
+        parse_address(text).map_err(|why| format!("{why}, or none"))
+    }
 }
 
 /// What a person may point at.

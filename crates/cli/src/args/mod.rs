@@ -9,23 +9,27 @@ mod policy;
 mod run_with;
 mod setup;
 mod shell;
+mod usage;
 mod world;
+
+use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
 pub(crate) use deployment::{DeployArgs, NetworkCommand};
 pub(crate) use doctor::DoctorArgs;
-pub(crate) use install::{InstallArgs, QuestionArgs, VerifyArgs};
+pub(crate) use install::{InstallArgs, QuestionArgs, ReceiptsArgs, VerifyArgs};
 pub(crate) use maintainer::{
     ApproveArgs, ApproveSwitches, PendingArgs, PublishArgs, RegisterArgs, RegisterTokenArgs, StatusArgs,
-    SubmitArgs, Target, TeamCommand,
+    SubmitArgs, Target, TeamCommand, TeamSettings,
 };
 pub(crate) use policy::{ApproveScriptsArgs, ExplainArgs, PolicyCommand};
 pub(crate) use run_with::{ExecArgs, ManagedArgs, ManagerName, RunWithArgs};
 pub(crate) use setup::{
-    CompletionsArgs, CoordinatorCommand, InitArgs, ServeArgs, WalletCommand, WalletConnectArgs,
+    CompletionsArgs, CoordinatorCommand, InitArgs, ServeArgs, SignerUrl, WalletCommand, WalletConnectArgs,
 };
 pub(crate) use shell::{HookArgs, InterceptArgs, ShellName, ShimsArgs, ShimsCommand};
+pub(crate) use usage::{asks_for_json, usage_failure};
 pub(crate) use world::{DemoArgs, DevArgs};
 
 use crate::output::Color;
@@ -85,6 +89,8 @@ pub(crate) enum Command {
     Install(InstallArgs),
     /// Check packages without installing anything
     Verify(VerifyArgs),
+    /// Look up again what was installed: who has what was taken back since
+    Receipts(ReceiptsArgs),
     /// Install exactly what the lockfile says, with the project's own package manager
     Ci(ManagedArgs),
     /// Add packages, with the project's own package manager
@@ -144,6 +150,28 @@ pub(crate) enum Command {
     /// Guards the children of a local world; started by `dev` and `demo`
     #[command(hide = true)]
     WorldGuard,
+}
+
+/// Commands whose last words are a package manager's.
+const HAND_ON: [&str; 4] = ["install", "ci", "add", "update"];
+
+/// The same words with those in front that every command takes, wherever they were typed: behind a package's name they
+/// would be the package manager's.
+pub(crate) fn own_first(words: Vec<OsString>) -> Vec<OsString> {
+    let is_ours = |word: &OsString| {
+        let text = word.to_str().unwrap_or_default();
+        ["--json", "--quiet", "-q", "--help", "-h"].contains(&text) || text.starts_with("--color=")
+    };
+    let Some(at) = words.iter().position(|word| HAND_ON.iter().any(|command| word == command)) else {
+        return words;
+    };
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    if end < at || words[1..at].iter().any(|word| !word.to_string_lossy().starts_with('-')) {
+        return words;
+    }
+    let (ours, rest): (Vec<_>, Vec<_>) = words[at + 1..end].iter().cloned().partition(is_ours);
+    let front = words[..=at].iter().cloned();
+    front.chain(ours).chain(rest).chain(words[end..].iter().cloned()).collect()
 }
 
 #[cfg(test)]

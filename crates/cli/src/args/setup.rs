@@ -78,14 +78,33 @@ pub(crate) enum WalletCommand {
 #[command(after_help = "Examples:\n  3pm wallet connect --rpc http://127.0.0.1:8545\n  \
                         3pm wallet connect --rpc http://127.0.0.1:1248 --address 0x…   when it holds several\n\n\
                         The signer is asked through eth_accounts, eth_signTypedData_v4 and eth_sendTransaction; a\n\
-                        development node, clef and Frame all answer these. The key stays there.")]
+                        development node, clef and Frame all answer these. The key stays there. A URL that holds a\n\
+                        password or another secret comes on standard input, because arguments are visible to every\n\
+                        user of the machine: 3pm wallet connect --rpc - < FILE")]
 pub(crate) struct WalletConnectArgs {
-    /// The signer's JSON-RPC
-    #[arg(long, value_name = "URL")]
-    pub(crate) rpc: Url,
+    /// The signer's JSON-RPC; - for standard input
+    #[arg(long, value_name = "URL|-")]
+    pub(crate) rpc: SignerUrl,
     /// Which of its accounts
     #[arg(long, value_name = "0x…")]
     pub(crate) address: Option<Address>,
+}
+
+/// Where a signer's URL comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum SignerUrl {
+    /// The arguments, which everybody on the machine can read.
+    Argument(Url),
+    /// Standard input, or a prompt that does not show it.
+    Input,
+}
+
+impl std::str::FromStr for SignerUrl {
+    type Err = url::ParseError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "-" { Ok(Self::Input) } else { text.parse().map(Self::Argument) }
+    }
 }
 
 /// `3pm coordinator`.

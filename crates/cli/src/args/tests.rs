@@ -95,3 +95,16 @@ fn waiting_has_a_limit_and_takes_no_word_of_its_neighbours() {
     assert_eq!(wait("3pm submit --wait left-pad@1.0.0"), Some(120));
     assert_eq!(wait("3pm submit left-pad@1.0.0 --wait=7"), Some(7));
 }
+
+#[test]
+fn what_every_command_takes_is_ours_wherever_it_stands() {
+    let check = |typed: &str, expected: &str| {
+        let words = typed.split(' ').map(OsString::from).collect();
+        assert_eq!(own_first(words).join(std::ffi::OsStr::new(" ")), *expected);
+    };
+    check("3pm add left-pad --json -D", "3pm add --json left-pad -D");
+    check("3pm --quiet install a --help", "3pm --quiet install --help a");
+    check("3pm ci -- --json", "3pm ci -- --json");
+    check("3pm exec install --json", "3pm exec install --json");
+    check("3pm verify add --json", "3pm verify add --json");
+}

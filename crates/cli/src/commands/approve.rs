@@ -3,20 +3,23 @@
 //!
 //! Start reading at `maintain::review` for the checks, and at `maintain::base` for what is compared with.
 
-use client::coordinator::api::{Change, Proposal, SignatureRequest};
+use alloy_primitives::Address;
+use client::coordinator::api::{Change, CollectedSignature, Proposal, SignatureRequest};
 use serde::Serialize;
 use serde_json::json;
 use trust::PackageName;
 use trust::text::printable;
+use wallet::Wallet;
 
 use crate::args::{ApproveArgs, Target};
+use crate::commands::team::render_differences;
 use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit;
 use crate::maintain::base::{Sources, nearest_trusted};
-use crate::maintain::change::{CheckedChange, Difference, MEMBERS, check_change, team_in_words};
-use crate::maintain::comparison::{Comparison, compare, size};
-use crate::maintain::find::{Found, UNREACHABLE, find, is_open};
+use crate::maintain::change::{CheckedChange, MEMBERS, cautions, check_change, team_in_words};
+use crate::maintain::comparison::{compare, size};
+use crate::maintain::find::{Found, UNREACHABLE, find};
 use crate::maintain::finish::{Ask, Desk, Progress, finish_change, finish_release};
 use crate::maintain::review::{OnChain, ReviewedRelease, check_release, review_release};
 use crate::maintain::signatures::{Gathered, verify_collected};
@@ -71,11 +74,7 @@ async fn approve_release(context: &Context, args: &ApproveArgs, proposal: Propos
             wait::words(proposal.state)
         )));
     }
-    let wallet = context.wallet().await?;
-    require_member(&name, &package.members, wallet.address())?;
-    if proposal.signatures.iter().any(|entry| entry.signer == wallet.address()) {
-        return Err(already_signed(&args.target));
-    }
+    let wallet = signer(context, args, &name, &package.members, &proposal.signatures).await?;
     let gathered =
         verify_collected(&chain, head, checked.id(), &package.members, &proposal.signatures).await?;
     require_proposer(&gathered, &args.target)?;
@@ -87,11 +86,17 @@ async fn approve_release(context: &Context, args: &ApproveArgs, proposal: Propos
     let npm = context.npm_of_user().await?;
     let sources = Sources { chain: &chain, head, npm: &npm, coordinator: &coordinator };
     let base = nearest_trusted(&sources, &name, package, reviewed.checked().version()).await?;
-    let comparison = compare(&base, reviewed.tarball(), &bytes, args.diff);
+    let comparison = compare(&base, reviewed.tarball(), &bytes, args.diff.as_deref());
     drop(progress);
 
     let checked = reviewed.checked();
-    context.output.page(|page| render_review(page, &reviewed, &proposal, &comparison, bytes.len() as u64));
+    let review = json!({ "release": proposal.release, "comparison": comparison });
+    context.output.page(|page| {
+        render_review(page, &reviewed, &proposal, bytes.len() as u64, comparison.files.len());
+        comparison.render(page, args.dry_run);
+        page.gap();
+    });
+    let Some(wallet) = wallet else { return Ok(only_reviewed(context, review)) };
     prompt::confirm(context, args.switches.yes, &format!("Sign {subject}?")).await?;
     let signature = {
         let _waiting = context.output.progress(&format!("waiting for the wallet to sign {}", checked.id()));
@@ -110,10 +115,7 @@ async fn approve_release(context: &Context, args: &ApproveArgs, proposal: Propos
     let desk = Desk { context, chain: &chain, head, coordinator: &coordinator, wallet: &*wallet };
     let progress =
         finish_release(desk, checked, &after, package, Some(&signature), args.switches, Ask::First).await?;
-    let report = Report {
-        progress: &progress,
-        review: json!({ "release": proposal.release, "comparison": comparison }),
-    };
+    let report = Report { progress: &progress, review };
     context.output.result(&report, |page| progress.render(page));
     Ok(exit::FINE)
 }
@@ -125,19 +127,17 @@ async fn approve_change(context: &Context, args: &ApproveArgs, change: Change) -
     let (head, package) = (&standing.head, &standing.package);
     let domain = chain::name_domain(chain.network());
     let checked = check_change(&args.target, &change, &domain, package, context.now())?;
-    if !is_open(change.state) {
+    if change.state.is_terminal() {
         return Err(Failure::not_possible(format!("the team change of {name} is closed at the coordinator")));
     }
-    let wallet = context.wallet().await?;
     let mut eligible = package.members.clone();
     eligible.extend(&checked.config().members);
-    require_member(&name, &eligible, wallet.address())?;
-    if change.signatures.iter().any(|entry| entry.signer == wallet.address()) {
-        return Err(already_signed(&args.target));
-    }
+    let wallet = signer(context, args, &name, &eligible, &change.signatures).await?;
     let gathered = verify_collected(&chain, head, checked.id(), &package.members, &change.signatures).await?;
     require_proposer(&gathered, &args.target)?;
+    let review = json!({ "differences": checked.differences() });
     context.output.page(|page| render_change(page, &checked));
+    let Some(wallet) = wallet else { return Ok(only_reviewed(context, review)) };
     prompt::confirm(context, args.switches.yes, &format!("Sign the team change of {name}?")).await?;
     let signature = {
         let _waiting = context.output.progress(&format!("waiting for the wallet to sign {}", checked.id()));
@@ -149,9 +149,35 @@ async fn approve_change(context: &Context, args: &ApproveArgs, change: Change) -
     let desk = Desk { context, chain: &chain, head, coordinator: &coordinator, wallet: &*wallet };
     let progress =
         finish_change(desk, &checked, &after, package, Some(&signature), args.switches, Ask::First).await?;
-    let report = Report { progress: &progress, review: json!({ "differences": checked.differences() }) };
+    let report = Report { progress: &progress, review };
     context.output.result(&report, |page| progress.render(page));
     Ok(exit::FINE)
+}
+
+/// The wallet that may sign and has not; none for a dry run.
+async fn signer(
+    context: &Context,
+    args: &ApproveArgs,
+    name: &PackageName,
+    eligible: &[Address],
+    signatures: &[CollectedSignature],
+) -> Result<Option<Box<dyn Wallet>>, Failure> {
+    if args.dry_run {
+        return Ok(None);
+    }
+    let wallet = context.wallet().await?;
+    require_member(name, eligible, wallet.address())?;
+    if signatures.iter().any(|entry| entry.signer == wallet.address()) {
+        return Err(already_signed(&args.target));
+    }
+    Ok(Some(wallet))
+}
+
+fn only_reviewed(context: &Context, review: serde_json::Value) -> exit::ExitCode {
+    context.output.result(&json!({ "signed": false, "review": review }), |page| {
+        page.aside("nothing was signed");
+    });
+    exit::FINE
 }
 
 /// Somebody of the team stands behind it: a coordinator can make up everything but that.
@@ -175,18 +201,12 @@ fn already_signed(target: &Target) -> Failure {
         .hint(format!("3pm status {target}, or 3pm submit {target} when enough have signed"))
 }
 
-fn render_review(
-    page: &mut Page,
-    reviewed: &ReviewedRelease,
-    proposal: &Proposal,
-    comparison: &Comparison,
-    bytes: u64,
-) {
+fn render_review(page: &mut Page, reviewed: &ReviewedRelease, proposal: &Proposal, bytes: u64, files: usize) {
     let checked = reviewed.checked();
     let release = checked.release();
     page.title(&format!("{}@{}", checked.name(), checked.version()));
     page.field("proposed by", proposal.proposer);
-    page.field("tarball", format!("{}, {} files", size(bytes), comparison.files.len()));
+    page.field("tarball", format!("{}, {} files", size(bytes), files));
     page.field("sha512", &release.integrity);
     page.field("sha256", release.contentHash);
     page.field("commit", commit_in_words(release.gitSha));
@@ -197,8 +217,6 @@ fn render_review(
     page.field("until", moment(u64::try_from(release.deadline).unwrap_or(u64::MAX)));
     page.field("digest", checked.id());
     page.aside("  both hashes and the digest were computed here, from the bytes");
-    page.gap();
-    comparison.render(page);
     page.gap();
 }
 
@@ -211,12 +229,10 @@ pub(crate) fn render_change(page: &mut Page, checked: &CheckedChange) {
     for member in checked.leaving() {
         page.warn(&format!("  leaves       {member}"));
     }
-    for Difference { what, now, then } in
-        checked.differences().iter().filter(|difference| difference.what != MEMBERS)
-    {
-        page.warn(&format!("  {what}"));
-        page.line(&format!("      now   {now}"));
-        page.line(&format!("      then  {then}"));
+    let settings = checked.differences().iter().filter(|difference| difference.what != MEMBERS);
+    render_differences(page, &settings.cloned().collect::<Vec<_>>());
+    for caution in cautions(checked.config()) {
+        page.warn(&format!("  {caution}"));
     }
     page.field("then", team_in_words(&checked.config().members, checked.config().threshold));
     page.field("until", moment(u64::try_from(checked.config().deadline).unwrap_or(u64::MAX)));

@@ -35,7 +35,7 @@ pub(crate) async fn run(context: &Context, command: CoordinatorCommand) -> Outco
 async fn serve(context: &Context, args: ServeArgs) -> Outcome {
     start_log(context);
     let network = context.network()?;
-    let chain = context.chain()?.network().clone();
+    let chain = context.chain_of_service()?;
     if !POLL_SECONDS.contains(&args.poll_seconds) {
         return Err(Failure::usage(format!("--poll-seconds is {}, expected 0.05 to 600", args.poll_seconds)));
     }
@@ -61,7 +61,7 @@ async fn serve(context: &Context, args: ServeArgs) -> Outcome {
     };
     let settings = Settings {
         data_dir: args.data,
-        network: chain,
+        chain,
         confirmations: network.confirmations,
         npm,
         registrar,

@@ -2,10 +2,10 @@
 //! code, is left alone, so a second run sends nothing. Writes no configuration; `3pm init` does.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alloy_primitives::{Address, B256, keccak256};
-use chain::deploy::{self, DEPLOYMENT_PROXY, NpmKey, Parameters, Step};
+use chain::deploy::{self, DEPLOYMENT_PROXY, NpmKey, Parameters, RegistryKey, Step};
 use chain::{Chain, Head};
 use serde::Serialize;
 
@@ -15,11 +15,14 @@ use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit;
 use crate::networks_file;
-use crate::output::Page;
+use crate::output::{Page, Progress};
 use crate::prompt;
 
 /// How long a transaction may take to get into a block.
 const RECEIPT_LIMIT: Duration = Duration::from_secs(120);
+
+/// How often it is looked whether earlier transactions got into a block.
+const EARLIER_PAUSE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,20 +31,10 @@ struct Report {
     registry_origin: String,
     registrar: Address,
     claim_window: u64,
-    npm_keys: Vec<Key>,
+    npm_keys: Vec<RegistryKey>,
     contracts: Vec<Placed>,
     #[serde(skip_serializing_if = "Option::is_none")]
     networks_file: Option<PathBuf>,
-}
-
-/// A registry's key, as it goes into the constructor.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Key {
-    x: B256,
-    y: B256,
-    valid_from: u64,
-    valid_to: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -88,11 +81,7 @@ pub(crate) async fn run(context: &Context, args: DeployArgs) -> Outcome {
         registry_origin: parameters.registry_origin,
         registrar: parameters.registrar,
         claim_window: parameters.claim_window,
-        npm_keys: parameters
-            .npm_keys
-            .iter()
-            .map(|key| Key { x: key.x, y: key.y, valid_from: key.validFrom, valid_to: key.validTo })
-            .collect(),
+        npm_keys: parameters.npm_keys.iter().map(Into::into).collect(),
         contracts: placed,
         networks_file: None,
     };
@@ -134,6 +123,10 @@ fn deployment(report: &Report) -> networks_file::Deployment {
         registry_origin: report.registry_origin.clone(),
         claim_window: report.claim_window,
         contracts: contracts.collect(),
+        made_with: Some(networks_file::MadeWith {
+            registrar: report.registrar,
+            npm_keys: report.npm_keys.clone(),
+        }),
     }
 }
 
@@ -174,6 +167,12 @@ async fn create(context: &Context, chain: &Chain, placed: &mut [Placed]) -> Resu
     let wallet = context.wallet().await?;
     for contract in placed.iter_mut().filter(|contract| contract.state == "missing") {
         let progress = context.output.progress(&format!("creating {}", contract.step.contract));
+        wait_for_earlier(chain, wallet.address(), &progress).await?;
+        let head = chain.head(context.now()).await?;
+        if is_present(chain, &head, &contract.step).await? {
+            contract.state = "present";
+            continue;
+        }
         let call = deploy::creation(&contract.step);
         let hash = wallet.send_transaction(chain.network().chain_id, &call).await?;
         progress.say(&format!("waiting for {hash}"));
@@ -190,6 +189,26 @@ async fn create(context: &Context, chain: &Chain, placed: &mut [Placed]) -> Resu
         contract.transaction = Some(hash);
     }
     Ok(())
+}
+
+/// What an interrupted run sent may still wait for a block: the same contract is not sent again beside it.
+async fn wait_for_earlier(chain: &Chain, account: Address, progress: &Progress) -> Result<(), Failure> {
+    let started = Instant::now();
+    loop {
+        let waiting = chain.waiting_transactions(account).await?;
+        if waiting == 0 {
+            return Ok(());
+        }
+        if started.elapsed() > RECEIPT_LIMIT {
+            return Err(Failure::new(
+                exit::WAITING,
+                format!("{waiting} earlier transactions of {account} are in no block yet"),
+            )
+            .hint("run the same command again once they are"));
+        }
+        progress.say(&format!("waiting for {waiting} earlier transactions of {account}"));
+        tokio::time::sleep(EARLIER_PAUSE).await;
+    }
 }
 
 fn render(report: &Report, page: &mut Page) {

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use alloy_primitives::Address;
 use chain::Reads;
-use client::http::public;
+use client::http::{public, public_endpoint};
 use serde::Serialize;
 use url::Url;
 
@@ -80,7 +80,7 @@ pub(crate) async fn run(context: &Context, mut args: InitArgs) -> Outcome {
         changed,
         network: network.name,
         chain_id: network.chain_id,
-        rpc_urls: network.rpc_urls.iter().map(public).collect(),
+        rpc_urls: network.rpc_urls.iter().map(public_endpoint).collect(),
         name_registry: network.name_registry,
         package_registry: network.package_registry,
         coordinator_url: network.coordinator_url.as_ref().map(public),

@@ -14,6 +14,7 @@ mod network;
 mod pending;
 mod policy;
 mod publish;
+mod receipts;
 mod register;
 mod register_token;
 mod shims;
@@ -54,9 +55,22 @@ async fn run_until_interrupted(context: &Context, command: Command) -> Outcome {
     if matches!(command, Command::Dev(_) | Command::Demo(_) | Command::Coordinator(_) | Command::WorldGuard) {
         return dispatch(context, command).await;
     }
+    let signs = matches!(
+        command,
+        Command::Register(_)
+            | Command::RegisterToken(_)
+            | Command::Team(_)
+            | Command::Publish(_)
+            | Command::Approve(_)
+            | Command::Submit(_)
+            | Command::Deploy(_)
+    );
     tokio::select! {
         outcome = dispatch(context, command) => outcome,
-        () = interrupted() => Err(Failure::new(exit::INTERRUPTED, "interrupted; nothing half done was left behind")),
+        () = interrupted() => {
+            let failure = Failure::new(exit::INTERRUPTED, "interrupted; nothing half done was left on this machine");
+            Err(if signs { failure.hint("what was signed or sent before stands: 3pm status PACKAGE") } else { failure })
+        }
     }
 }
 
@@ -76,6 +90,7 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Deploy(args) => deploy::run(context, args).await,
         Command::Network(command) => network::run(context, command).await,
         Command::Policy(command) => policy::run(context, command).await,
+        Command::Receipts(args) => receipts::run(context, args).await,
         Command::Doctor(_) => doctor::run(context).await,
         Command::Intercept(args) => intercept::run(context, args).await,
         Command::Shims(command) => shims::run(context, &command),

@@ -11,6 +11,7 @@ use crate::config::Contract;
 use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit;
+use crate::networks_file::{self, Deployment};
 use crate::output::Page;
 
 #[derive(Debug, Serialize)]
@@ -26,13 +27,16 @@ struct Report {
     /// `SignerFactory`, where there is one.
     signer_factory: Option<Contract>,
     pinned: bool,
+    /// What the registrar changed since the deployment, where a networks file says what that was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    since: Vec<String>,
     #[serde(flatten)]
     deployed: Deployed,
 }
 
 /// Checks the network in use.
 pub(crate) async fn run(context: &Context, command: NetworkCommand) -> Outcome {
-    let NetworkCommand::Check = command;
+    let NetworkCommand::Check { networks_file } = command;
     let configured = context.network()?;
     // What is pinned is compared here, by name; pinned reads would only say that something differs.
     let chain = context.unpinned_chain()?;
@@ -73,6 +77,23 @@ pub(crate) async fn run(context: &Context, command: NetworkCommand) -> Outcome {
             &deployed.registry_origin,
         ));
     }
+    let mut since = Vec::new();
+    if let Some(path) = networks_file {
+        let written = networks_file::deployment(&path, &network.name)?;
+        written.check_addresses()?;
+        for (contract, address) in
+            [("NameRegistry", network.name_registry), ("PackageRegistry", network.package_registry)]
+        {
+            if let Some(named) = written.contracts.get(contract).filter(|named| named.address != address) {
+                return Err(Failure::mismatch(
+                    format!("{contract} of config.json is another than that of {}", path.display()),
+                    named.address,
+                    address,
+                ));
+            }
+        }
+        since = changed_since(&written, &deployed);
+    }
     let report = Report {
         network: network.name.clone(),
         chain_id: network.chain_id,
@@ -82,10 +103,28 @@ pub(crate) async fn run(context: &Context, command: NetworkCommand) -> Outcome {
         safety_registry,
         signer_factory,
         pinned: configured.pin.is_some(),
+        since,
         deployed,
     };
     context.output.result(&report, |page| render(&report, page));
     Ok(exit::FINE)
+}
+
+/// The registrar may hand over, add keys and end them; each shows on chain, and none is an error.
+fn changed_since(written: &Deployment, now: &Deployed) -> Vec<String> {
+    let Some(then) = &written.made_with else { return vec![] };
+    let mut since = Vec::new();
+    if then.registrar != now.registrar {
+        since.push(format!("the registrar was {}, and handed over to {}", then.registrar, now.registrar));
+    }
+    for (index, key) in now.npm_keys.iter().enumerate() {
+        match then.npm_keys.get(index) {
+            None => since.push(format!("npm key {index} was added: {}", key.x)),
+            Some(known) if known != key => since.push(format!("npm key {index} was ended: {}", key.x)),
+            Some(_) => {}
+        }
+    }
+    since
 }
 
 fn same(what: &str, expected: B256, found: B256) -> Result<(), Failure> {
@@ -136,11 +175,63 @@ fn render(report: &Report, page: &mut Page) {
     page.field("registry", trust::text::printable(&deployed.registry_origin, 200));
     page.field("registrar", deployed.registrar);
     page.field("claims", format!("provisional for {} seconds", deployed.claim_window));
-    page.field("npm keys", deployed.npm_keys);
+    for (index, key) in deployed.npm_keys.iter().enumerate() {
+        page.field(&format!("npm key {index}"), format!("{} {}", key.x, key.y));
+        page.field("", format!("valid from {} to {} (Unix seconds)", key.valid_from, key.valid_to));
+    }
+    if deployed.npm_keys.is_empty() {
+        page.field("npm keys", "none: no claim by npm's own signature");
+    }
+    for change in &report.since {
+        page.warn(&format!("since the deployment: {change}"));
+    }
     if !report.pinned {
         page.next(&format!(
             "3pm init --network {} --claim-window {} pins this code",
             report.network, deployed.claim_window
         ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chain::deploy::RegistryKey;
+
+    use super::*;
+    use crate::networks_file::MadeWith;
+
+    #[test]
+    fn what_the_registrar_did_since_is_said() {
+        let key = |word: u8, valid_to| RegistryKey {
+            x: B256::repeat_byte(word),
+            y: B256::repeat_byte(word),
+            valid_from: 1,
+            valid_to,
+        };
+        let written = |made_with| Deployment {
+            chain_id: 1,
+            registry_origin: "http://registry.example/".to_owned(),
+            claim_window: 1,
+            contracts: std::collections::BTreeMap::new(),
+            made_with,
+        };
+        let then = MadeWith { registrar: Address::repeat_byte(1), npm_keys: vec![key(1, 9), key(2, 9)] };
+        let mut now = Deployed {
+            registrar: Address::repeat_byte(1),
+            registry_origin: String::new(),
+            claim_window: 1,
+            npm_keys: then.npm_keys.clone(),
+            name_registry_of_packages: Address::ZERO,
+            name_registry_code_hash: B256::ZERO,
+            package_registry_code_hash: B256::ZERO,
+        };
+        let told = written(Some(then));
+        assert_eq!(changed_since(&told, &now), Vec::<String>::new());
+        now.registrar = Address::repeat_byte(2);
+        now.npm_keys = vec![key(1, 0), key(2, 9), key(3, 9)];
+        let since = changed_since(&told, &now);
+        assert_eq!(since.len(), 3, "{since:?}");
+        assert!(since[1].starts_with("npm key 0 was ended") && since[2].starts_with("npm key 2 was added"));
+        assert_eq!(changed_since(&written(None), &now), Vec::<String>::new());
     }
 }

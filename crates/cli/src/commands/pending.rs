@@ -9,7 +9,7 @@ use crate::args::PendingArgs;
 use crate::context::Context;
 use crate::errors::{Explain as _, Outcome};
 use crate::exit;
-use crate::maintain::find::{UNREACHABLE, is_open};
+use crate::maintain::find::UNREACHABLE;
 use crate::maintain::wait;
 use crate::output::{Page, moment};
 
@@ -38,7 +38,7 @@ pub(crate) async fn run(context: &Context, args: PendingArgs) -> Outcome {
             .collect(),
         changes: changes
             .into_iter()
-            .filter(|change| is_open(change.state))
+            .filter(|change| !change.state.is_terminal())
             .filter(|change| unsigned(&change.signatures))
             .collect(),
     };

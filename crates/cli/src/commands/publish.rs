@@ -111,18 +111,18 @@ pub(crate) async fn run(context: &Context, args: PublishArgs) -> Outcome {
         deadline: u64::try_from(release.deadline).unwrap_or(u64::MAX),
         digest: request.digest,
         threshold: standing.package.threshold,
-        comparison: compare(&base, &packed.tarball, &packed.bytes, false),
+        comparison: compare(&base, &packed.tarball, &packed.bytes, None),
     };
     if args.dry_run {
         context.output.result(&json!({ "dryRun": true, "release": draft }), |page| {
-            render_draft(page, &draft);
+            render_draft(page, &draft, true);
             page.line("  dry run: nothing was signed, nothing was sent");
         });
         return Ok(exit::FINE);
     }
     let wallet = context.wallet().await?;
     require_member(name, &standing.package.members, wallet.address())?;
-    context.output.page(|page| render_draft(page, &draft));
+    context.output.page(|page| render_draft(page, &draft, false));
     prompt::confirm(context, args.switches.yes, &format!("Sign {name}@{version}?")).await?;
     // 8.
     let signature = {
@@ -251,7 +251,7 @@ fn deadline(now: u64, days: u64) -> u64 {
     now.saturating_add(days.saturating_mul(DAY)).saturating_sub(60)
 }
 
-fn render_draft(page: &mut Page, draft: &Draft) {
+fn render_draft(page: &mut Page, draft: &Draft, whole: bool) {
     page.title(&format!("{}@{}", draft.package, draft.version));
     page.field("tarball", format!("{}, {} files", size(draft.size), draft.comparison.files.len()));
     page.field("sha512", draft.hashes.integrity);
@@ -270,6 +270,6 @@ fn render_draft(page: &mut Page, draft: &Draft) {
     page.field("until", moment(draft.deadline));
     page.field("digest", draft.digest);
     page.gap();
-    draft.comparison.render(page);
+    draft.comparison.render(page, whole);
     page.gap();
 }

@@ -23,12 +23,12 @@ use trust::record::{PackageRecord, PackageState};
 use trust::signature::pack;
 use url::Url;
 
-use crate::args::{ApproveSwitches, RegisterArgs};
+use crate::args::{ApproveSwitches, RegisterArgs, TeamSettings};
 use crate::commands::team;
 use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit;
-use crate::maintain::change::{Wish, team_in_words};
+use crate::maintain::change::{Wish, cautions, require_apart, team_in_words};
 use crate::maintain::finish::Progress;
 use crate::maintain::standing::{self, Standing};
 use crate::maintain::submission::{self, is_in_force};
@@ -40,6 +40,9 @@ const FIELD: &str = "_3pm";
 
 /// How long a claim may be signed and sent, in seconds: it is done at once.
 const CLAIM_LIFETIME: u64 = 24 * 60 * 60;
+
+/// After how many days of silence a recovery may start, unless said otherwise.
+const DEFAULT_RECOVERY_DAYS: u16 = 180;
 
 /// Between two looks at the registry.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -66,6 +69,9 @@ struct Report<'a> {
     /// The team change that was proposed, with a threshold above 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     change: Option<&'a Progress>,
+    /// The command that proposes the team once the claim is final.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team_waits: Option<String>,
 }
 
 /// Claims the name.
@@ -96,6 +102,7 @@ pub(crate) async fn run(context: &Context, args: RegisterArgs) -> Outcome {
                 legacy_versions: None,
                 record: None,
                 change: None,
+                team_waits: None,
             };
             context.output.result(&report, |page| {
                 page.line(&seen.words(&name));
@@ -119,10 +126,11 @@ pub(crate) async fn run(context: &Context, args: RegisterArgs) -> Outcome {
         packageName: name.to_string(),
         members,
         threshold: 1,
-        releaseDelayHours: args.release_delay,
-        configDelayHours: if team.is_some() { 0 } else { args.config_delay },
-        recoveryDays: args.recovery_days,
-        guardian: args.guardian.unwrap_or(Address::ZERO),
+        releaseDelayHours: args.settings.release_delay.unwrap_or(0),
+        // A claim that makes changes wait would make the team wait too: the team's change sets it.
+        configDelayHours: args.settings.config_delay.filter(|_| team.is_none()).unwrap_or(0),
+        recoveryDays: args.settings.recovery_days.unwrap_or(DEFAULT_RECOVERY_DAYS),
+        guardian: args.settings.guardian.unwrap_or(Address::ZERO),
         legacyRoot: legacy::root(&versions),
         epoch: 0,
         deadline: U256::from(context.now().saturating_add(CLAIM_LIFETIME)),
@@ -176,7 +184,7 @@ pub(crate) async fn run(context: &Context, args: RegisterArgs) -> Outcome {
                     .await
                     .map(|(progress, _)| progress)
                     .while_doing(format!("{name} is claimed for you alone, but its team is not proposed"))
-                    .hint(format!("3pm team add {name} 0x… --threshold {}", args.threshold))?,
+                    .hint(team_command(&name, wish))?,
             )
         }
         _ => None,
@@ -189,9 +197,19 @@ pub(crate) async fn run(context: &Context, args: RegisterArgs) -> Outcome {
         legacy_versions: Some(versions.len()),
         record: Some(&record),
         change: change.as_ref(),
+        team_waits: team.as_ref().filter(|_| change.is_none()).map(|wish| team_command(&name, wish)),
     };
     context.output.result(&report, |page| render(page, &report, address));
     Ok(exit::FINE)
+}
+
+/// What proposes the team that was asked for, once the claim is final.
+fn team_command(name: &PackageName, wish: &Wish) -> String {
+    let members: Vec<String> = wish.add.iter().map(ToString::to_string).collect();
+    let threshold = wish.threshold.map(|threshold| format!(" --threshold {threshold}")).unwrap_or_default();
+    let delay =
+        wish.settings.config_delay.map(|hours| format!(" --config-delay {hours}")).unwrap_or_default();
+    format!("3pm team add {name} {}{threshold}{delay}", members.join(" "))
 }
 
 /// The members of the claim, and the team to be proposed after it.
@@ -204,14 +222,13 @@ fn plan(args: &RegisterArgs, address: Address) -> Result<(Vec<Address>, Option<W
             args.threshold
         )));
     }
+    let all = [vec![address], others.clone()].concat();
+    require_apart(&args.package, args.settings.guardian.unwrap_or(Address::ZERO), &all)?;
     if args.threshold == 1 {
-        return Ok(([vec![address], others].concat(), None));
+        return Ok((all, None));
     }
-    if args.config_delay > 0 {
-        return Err(Failure::usage("--config-delay would make the team wait that long before it is one")
-            .hint("register without it, and set it with a later change"));
-    }
-    let wish = Wish { add: others, remove: vec![], threshold: Some(args.threshold) };
+    let settings = TeamSettings { config_delay: args.settings.config_delay, ..TeamSettings::default() };
+    let wish = Wish { add: others, remove: vec![], threshold: Some(args.threshold), settings };
     Ok((vec![address], Some(wish)))
 }
 
@@ -229,6 +246,7 @@ fn already(context: &Context, name: &PackageName, standing: &Standing, address: 
         legacy_versions: None,
         record: Some(&standing.package),
         change: None,
+        team_waits: None,
     };
     context.output.result(&report, |page| {
         page.good(&format!("{name} is registered already, and you are a member"));
@@ -461,6 +479,9 @@ fn render_claim(
             "  any one of these members could release alone; raise the threshold with 3pm team threshold",
         );
     }
+    for caution in cautions(config) {
+        page.warn(&format!("  {caution}"));
+    }
     page.field("digest", digest);
     page.gap();
 }
@@ -487,7 +508,10 @@ fn render(page: &mut Page, report: &Report<'_>, address: Address) {
         change.render(page);
     }
     page.next(&format!("3pm register-token {name}, so that the coordinator can publish what the team signs"));
-    if report.change.is_none() {
+    if let Some(command) = &report.team_waits {
+        page.warn("  until the claim is final it is yours alone; the team is proposed then:");
+        page.next(command);
+    } else if report.change.is_none() {
         page.next(&format!("3pm team add {name} 0x… --threshold 2, so that no single wallet can release"));
     }
 }
@@ -522,13 +546,32 @@ mod tests {
         assert_eq!((members.len(), team), (2, None));
         let (members, team) = plan(&args(&["--member", &other, "--threshold", "2"]), me).unwrap();
         assert_eq!(members, [me]);
-        assert_eq!(
-            team.unwrap(),
-            Wish { add: vec![Address::repeat_byte(2)], remove: vec![], threshold: Some(2) }
-        );
+        let expected = Wish { add: vec![Address::repeat_byte(2)], threshold: Some(2), ..Wish::default() };
+        assert_eq!(team.unwrap(), expected);
         assert!(plan(&args(&["--threshold", "2"]), me).is_err());
         assert!(plan(&args(&["--member", &me.to_string(), "--threshold", "2"]), me).is_err());
         assert!(plan(&args(&["--threshold", "0"]), me).is_err());
-        assert!(plan(&args(&["--member", &other, "--threshold", "2", "--config-delay", "1"]), me).is_err());
+    }
+
+    #[test]
+    fn a_delay_of_team_changes_comes_with_the_team_and_not_before_it() {
+        let (me, other) = (Address::repeat_byte(1), Address::repeat_byte(2).to_string());
+        let line = ["--member", &other, "--threshold", "2", "--config-delay", "24", "--release-delay", "4"];
+        let (_, team) = plan(&args(&line), me).unwrap();
+        let team = team.unwrap();
+        assert_eq!((team.settings.config_delay, team.settings.release_delay), (Some(24), None));
+        assert_eq!(
+            team_command(&"left-pad".parse().unwrap(), &team),
+            format!("3pm team add left-pad {other} --threshold 2 --config-delay 24")
+        );
+    }
+
+    #[test]
+    fn nobody_is_claimed_to_be_member_and_guardian() {
+        let (me, other) = (Address::repeat_byte(1).to_string(), Address::repeat_byte(2).to_string());
+        for line in [&["--guardian", &me][..], &["--member", &other, "--guardian", &other]] {
+            let refused = plan(&args(line), Address::repeat_byte(1)).unwrap_err();
+            assert!(refused.sentence().contains("and its guardian"), "{}", refused.sentence());
+        }
     }
 }

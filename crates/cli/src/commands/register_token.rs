@@ -4,7 +4,7 @@
 
 use alloy_primitives::{B256, U256};
 use client::coordinator::CoordinatorClient;
-use client::coordinator::api::{MAX_HANDOVER_SECONDS, TokenRequest, TokenStatus};
+use client::coordinator::api::{MAX_HANDOVER_SECONDS, TokenAccess, TokenRequest, TokenStatus};
 use client::http::public;
 use client::npm::{NpmClient, PublishAccess};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -128,10 +128,8 @@ async fn check_token(
         .hint("make one that may publish it"));
     }
     match npm.check_publish_access(name, &user, token).await? {
-        PublishAccess::Yes => {}
-        PublishAccess::Unknown => context
-            .output
-            .warn(&format!("the registry does not say whether {} may publish {name}", printable(&user, 80))),
+        // What is not known is said with the result, of the token that is then stored.
+        PublishAccess::Yes | PublishAccess::Unknown => {}
         PublishAccess::No => {
             return Err(Failure::not_possible(format!(
                 "the token belongs to npm user {}, who may not publish {name}",
@@ -174,6 +172,9 @@ pub(crate) fn render_token(status: &TokenStatus, now: u64, page: &mut Page) {
     }
     if let Some(by) = status.handed_over_by {
         page.field("handed over", format!("by {by}"));
+    }
+    if status.publish_access == Some(TokenAccess::Unknown) {
+        page.warn("  not known whether this token may publish: the first release will tell");
     }
     match status.expires_at {
         Some(at) if at <= now.saturating_add(EXPIRY_WARNING) => {

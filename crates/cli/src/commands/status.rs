@@ -1,8 +1,8 @@
 //! `3pm status`: where a package, a release, a proposal or a team change stands. What the chain says and what
 //! the coordinator says are shown apart, and where they contradict each other that is said and ends with an
-//! exit code. Judges no bytes; that is `3pm verify`.
+//! exit code. It reports: a release that ended badly is an answer, exit code 0. Judges no bytes; that is `3pm verify`.
 
-use client::coordinator::api::{Change, Proposal, ProposalState, TokenStatus};
+use client::coordinator::api::{Change, ChangeState, Proposal, ProposalState, TokenStatus};
 use serde::Serialize;
 use trust::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
 use trust::text::printable;
@@ -10,11 +10,12 @@ use trust::{PackageName, Version};
 
 use crate::args::{StatusArgs, Target};
 use crate::commands::register_token::render_token;
-use crate::commands::team::render_team;
+use crate::commands::team::{render_differences, render_team};
 use crate::context::Context;
 use crate::errors::{Failure, Outcome};
 use crate::exit;
-use crate::maintain::find::{Found, find, is_open};
+use crate::maintain::change::differences;
+use crate::maintain::find::{Found, find};
 use crate::maintain::{standing, wait};
 use crate::output::{Page, moment};
 
@@ -148,7 +149,9 @@ async fn ask_coordinator(
         return;
     }
     match coordinator.changes(Some(name), None, true).await {
-        Ok(changes) => report.changes.extend(changes.into_iter().filter(|change| is_open(change.state))),
+        Ok(changes) => {
+            report.changes.extend(changes.into_iter().filter(|change| !change.state.is_terminal()))
+        }
         Err(error) => report.problems.push(Failure::from(error).sentence()),
     }
     match coordinator.token_status(name).await {
@@ -197,7 +200,7 @@ fn render(page: &mut Page, report: &Report, you: Option<alloy_primitives::Addres
         ));
     }
     for change in &report.changes {
-        render_change(page, change);
+        render_change(page, change, report.record.as_ref());
     }
 }
 
@@ -248,28 +251,47 @@ fn render_proposal(page: &mut Page, proposal: &Proposal) {
         page.field("", entry.signer);
     }
     if let Some(npm) = &proposal.npm {
-        page.field("npm", format!("{} under {}", moment(npm.published_at), printable(&npm.tag, 80)));
+        page.field("npm", format!("{} {}", moment(npm.published_at), wait::under(npm)));
     }
     for remark in proposal.attention.iter().chain(&proposal.reason) {
         page.warn(&format!("  {}", printable(remark, 300)));
     }
-    if proposal.state.is_terminal() {
-        return;
-    }
     match proposal.state {
+        ProposalState::Hijacked => {
+            page.next("change the npm password and tokens; npm's support takes a version down");
+            page.next("3pm publish, of a higher version: npm never takes other bytes under this one");
+        }
+        ProposalState::Failed => page.next(
+            "npm publish FILE.tgz by whoever has the signed tarball, or 3pm publish of a higher version",
+        ),
         ProposalState::Proposed => page.next(&format!("3pm approve {target}")),
         ProposalState::Signed => page.next(&format!("3pm submit {target}")),
         _ => {}
     }
 }
 
-fn render_change(page: &mut Page, change: &Change) {
+fn render_change(page: &mut Page, change: &Change, record: Option<&PackageRecord>) {
     page.gap();
-    page.line(&format!("  team change of {}", printable(&change.config.package_name, 214)));
+    let name = printable(&change.config.package_name, 214);
+    page.line(&format!("  team change of {name}  {}", words_of_change(change.state)));
     page.field("id", change.id);
     page.field("would be", format!("{} of {} members", change.config.threshold, change.config.members.len()));
+    if let Some(record) = record.filter(|_| !change.state.is_terminal()) {
+        render_differences(page, &differences(record, &change.config.clone().into()));
+    }
     page.field("signatures", change.signatures.len());
-    if is_open(change.state) {
+    if !change.state.is_terminal() {
         page.next(&format!("3pm approve {}", change.id));
+    }
+}
+
+fn words_of_change(state: ChangeState) -> &'static str {
+    match state {
+        ChangeState::Proposed => "waits for signatures",
+        ChangeState::Signed => "signed, not submitted",
+        ChangeState::Submitted => "on chain, waits out its delay",
+        ChangeState::Effective => "in force",
+        ChangeState::Expired => "expired",
+        ChangeState::Superseded => "superseded: another change was faster",
     }
 }

@@ -6,26 +6,30 @@ use client::coordinator::api::{Change, ChangeRequest};
 use serde::Serialize;
 use serde_json::json;
 use trust::PackageName;
+use trust::message::Config;
 use trust::record::PackageRecord;
+use trust::text::printable;
 
 use super::approve::render_change;
 use crate::args::{ApproveSwitches, Target, TeamCommand};
 use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit;
-use crate::maintain::change::{CheckedChange, Wish, check_change, next_config};
-use crate::maintain::find::{UNREACHABLE, is_open};
+use crate::maintain::change::{
+    CheckedChange, Difference, Wish, check_change, differences, guardian_in_words, next_config,
+};
+use crate::maintain::find::UNREACHABLE;
 use crate::maintain::finish::{Ask, Desk, Progress, finish_change};
 use crate::maintain::standing::{self, require_member};
 use crate::output::{Page, moment};
 use crate::prompt;
 
-/// `add`, `remove`, `threshold` or `status`.
+/// `add`, `remove`, `threshold`, `set` or `status`.
 pub(crate) async fn run(context: &Context, command: TeamCommand) -> Outcome {
     let (package, wish, switches) = match command {
         TeamCommand::Add(args) => (
             args.package,
-            Wish { add: args.members, threshold: args.threshold, ..Wish::default() },
+            Wish { add: args.members, threshold: args.threshold, settings: args.settings, ..Wish::default() },
             args.switches,
         ),
         TeamCommand::Remove(args) => (
@@ -35,6 +39,9 @@ pub(crate) async fn run(context: &Context, command: TeamCommand) -> Outcome {
         ),
         TeamCommand::Threshold(args) => {
             (args.package, Wish { threshold: Some(args.threshold), ..Wish::default() }, args.switches)
+        }
+        TeamCommand::Set(args) => {
+            (args.package, Wish { settings: args.settings, ..Wish::default() }, args.switches)
         }
         TeamCommand::Status(args) => return status(context, &args.package).await,
     };
@@ -59,7 +66,7 @@ pub(crate) async fn propose(
     let wallet = context.wallet().await?;
     let eligible: Vec<Address> = standing.package.members.iter().chain(&config.members).copied().collect();
     require_member(name, &eligible, wallet.address())?;
-    refuse_another(&coordinator, name).await?;
+    refuse_another(&coordinator, name, config.epoch).await?;
 
     // The same checks a co-signer will make, on what is about to be proposed.
     let domain = chain::name_domain(chain.network());
@@ -91,20 +98,26 @@ pub(crate) async fn propose(
     Ok((progress, checked))
 }
 
-/// Two changes at once would be for the same epoch, and one of them would be lost.
+/// Two changes at once would be for the same epoch, and one of them would be lost. One of an earlier epoch is over, also
+/// where the coordinator has not seen that yet.
 async fn refuse_another(
     coordinator: &client::coordinator::CoordinatorClient,
     name: &PackageName,
+    epoch: u32,
 ) -> Result<(), Failure> {
     let open = coordinator.changes(Some(name), None, true).await.hint(UNREACHABLE)?;
-    match open.iter().find(|change| is_open(change.state) && change.config.package_name == name.as_str()) {
+    let is_another = |change: &&Change| {
+        let config = &change.config;
+        !change.state.is_terminal() && config.package_name == name.as_str() && config.epoch >= epoch
+    };
+    match open.iter().find(is_another) {
         None => Ok(()),
         Some(change) => Err(Failure::not_possible(format!("another team change of {name} waits already"))
             .hint(format!("3pm status {}, 3pm approve {}", change.id, change.id))),
     }
 }
 
-fn draft(package: &PackageRecord, config: &trust::message::Config, id: alloy_primitives::B256) -> Change {
+fn draft(package: &PackageRecord, config: &Config, id: alloy_primitives::B256) -> Change {
     Change {
         id,
         kind: "config".to_owned(),
@@ -115,7 +128,6 @@ fn draft(package: &PackageRecord, config: &trust::message::Config, id: alloy_pri
         signatures: vec![],
         created_at: 0,
         updated_at: 0,
-        transaction_hash: None,
     }
 }
 
@@ -139,7 +151,7 @@ async fn status(context: &Context, name: &PackageName) -> Outcome {
     let changes = match context.coordinator() {
         Err(_) => None,
         Ok(coordinator) => match coordinator.changes(Some(name), None, true).await {
-            Ok(changes) => Some(changes.into_iter().filter(|change| is_open(change.state)).collect()),
+            Ok(changes) => Some(changes.into_iter().filter(|change| !change.state.is_terminal()).collect()),
             Err(error) => {
                 context.output.warn(&format!("changes that wait are not known: {error}"));
                 None
@@ -158,15 +170,21 @@ fn render(report: &Report<'_>, page: &mut Page) {
     render_team(page, record, report.you);
     for change in report.changes.iter().flatten() {
         page.warn(&format!("  a change waits: {}", change.id));
-        page.field(
-            "would be",
-            format!("{} of {} members", change.config.threshold, change.config.members.len()),
-        );
+        render_differences(page, &differences(record, &Config::from(change.config.clone())));
         page.field("signatures", change.signatures.len());
         page.next(&format!("3pm approve {}", change.id));
     }
     if matches!(record.state, trust::record::PackageState::None) {
         page.next(&format!("3pm register {}", report.package));
+    }
+}
+
+/// Each setting now and then.
+pub(crate) fn render_differences(page: &mut Page, differences: &[Difference]) {
+    for Difference { what, now, then } in differences {
+        page.warn(&format!("  {what}"));
+        page.line(&format!("      now   {}", printable(now, 1_000)));
+        page.line(&format!("      then  {}", printable(then, 1_000)));
     }
 }
 
@@ -180,15 +198,10 @@ pub(crate) fn render_team(page: &mut Page, record: &PackageRecord, you: Option<A
         page.field("member", format!("{member}{}", if you == Some(*member) { " (you)" } else { "" }));
     }
     page.field("revision", record.epoch);
-    if record.release_delay_hours > 0 {
-        page.field("releases", format!("wait {} h", record.release_delay_hours));
-    }
-    if record.config_delay_hours > 0 {
-        page.field("changes", format!("wait {} h", record.config_delay_hours));
-    }
-    if !record.guardian.is_zero() {
-        page.field("guardian", record.guardian);
-    }
+    page.field("releases", format!("wait {} h", record.release_delay_hours));
+    page.field("changes", format!("wait {} h", record.config_delay_hours));
+    page.field("recovery", format!("after {} days of silence", record.recovery_days));
+    page.field("guardian", guardian_in_words(record.guardian));
     if !record.pending_change.is_zero() {
         let what = if record.recovery_pending { "a recovery" } else { "a team change" };
         page.warn(&format!(

@@ -2,15 +2,18 @@
 //! is kept is where to ask.
 
 use alloy_primitives::Address;
-use client::http::public;
+use client::http::public_endpoint;
+use secrecy::ExposeSecret as _;
 use serde::Serialize;
+use url::Url;
 use wallet::{RpcWallet, Session, Wallet as _};
 
-use crate::args::{WalletCommand, WalletConnectArgs};
+use crate::args::{SignerUrl, WalletCommand, WalletConnectArgs};
 use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit;
 use crate::output::Page;
+use crate::prompt;
 
 /// What is known about the wallet.
 #[derive(Debug, Default, Serialize)]
@@ -41,15 +44,39 @@ pub(crate) async fn run(context: &Context, command: WalletCommand) -> Outcome {
 }
 
 async fn connect(context: &Context, args: WalletConnectArgs) -> Outcome {
-    if !matches!(args.rpc.scheme(), "http" | "https") {
-        return Err(Failure::usage(format!("{} is not an http or https URL", public(&args.rpc))));
+    let rpc = signer_url(args.rpc).await?;
+    if !matches!(rpc.scheme(), "http" | "https") {
+        return Err(Failure::usage(format!("{} is not an http or https URL", public_endpoint(&rpc))));
     }
-    let wallet = RpcWallet::connect(context.http()?.clone(), args.rpc.clone(), args.address)
+    let wallet = RpcWallet::connect(context.http()?.clone(), rpc.clone(), args.address)
         .await
-        .while_doing(format!("the signer at {} cannot be connected", public(&args.rpc)))
+        .while_doing(format!("the signer at {} cannot be connected", public_endpoint(&rpc)))
         .hint("check that it runs and that its account is unlocked")?;
-    Session::Rpc { url: args.rpc, address: wallet.address() }.store(&context.home()?)?;
+    Session::Rpc { url: rpc, address: wallet.address() }.store(&context.home()?)?;
     status(context).await
+}
+
+/// A password or a query among the arguments is refused: it would have been seen.
+async fn signer_url(given: SignerUrl) -> Result<Url, Failure> {
+    match given {
+        SignerUrl::Argument(url) if is_secret(&url) => Err(Failure::usage(format!(
+            "the URL of the signer at {} holds a password or a query, and arguments are visible to every user of the machine",
+            public_endpoint(&url)
+        ))
+        .hint("3pm wallet connect --rpc - asks for it, or takes it from standard input")),
+        SignerUrl::Argument(url) => Ok(url),
+        SignerUrl::Input => {
+            let text = prompt::read_secret("URL of the signer (not shown): ").await?;
+            // What cannot be read is not repeated.
+            text.expose_secret().parse().map_err(|error| {
+                Failure::usage(format!("what came on standard input is no URL: {error}"))
+            })
+        }
+    }
+}
+
+fn is_secret(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some() || url.query().is_some()
 }
 
 fn disconnect(context: &Context) -> Outcome {
@@ -71,7 +98,7 @@ async fn status(context: &Context) -> Outcome {
     };
     let mut report = Report { connected: true, address: Some(session.address()), ..Report::default() };
     let Session::Rpc { url, address } = session;
-    report.signer = Some(public(&url));
+    report.signer = Some(public_endpoint(&url));
     let _progress = context.output.progress("asking the signer");
     match RpcWallet::connect(context.http()?.clone(), url, Some(address)).await {
         Ok(wallet) => {

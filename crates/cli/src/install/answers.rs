@@ -127,7 +127,7 @@ impl Answers {
         let mut there: Vec<_> =
             std::fs::read_dir(&self.folder)?.flatten().map(|entry| entry.path()).collect();
         if there.len() >= MAX_ANSWERS {
-            there.sort_by_key(|path| path.metadata().and_then(|found| found.modified()).ok());
+            there.sort_by_cached_key(|path| path.metadata().and_then(|found| found.modified()).ok());
             for old in &there[..=there.len() - MAX_ANSWERS] {
                 std::fs::remove_file(old)?;
             }

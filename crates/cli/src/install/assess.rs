@@ -27,11 +27,13 @@ use trust::policy::Released;
 use trust::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
 use trust::text::printable;
 use trust::verdict::{Arrival, LegacyEvidence, Verdict, judge};
-use trust::{ContentHash, PackageName, TarballHashes, Version};
+use trust::{ContentHash, Integrity, PackageName, TarballHashes, Version};
+use url::Url;
 
 use super::entries::{Origin, Problem, Source, Tarball};
 use super::evidence::{Evidence, LegacySource};
 use super::manifests::{Inside, bin_files, comparable, read_inside};
+use super::tarballs::Tarballs;
 use super::unpacked::{Files, files_on_disk, fixed_first_line};
 use crate::freshness::{Answers, Freshness, NoAnswers, Since, StoreError};
 use crate::output::moment;
@@ -51,6 +53,8 @@ pub(crate) struct TrustNetwork {
     pub(crate) freshness: Freshness,
     /// Who serves the lists of versions from before a claim; not believed, and not needed without one.
     pub(crate) coordinator: Option<Arc<LegacySource>>,
+    /// Tarballs of signed releases that earlier runs fetched.
+    pub(crate) tarballs: Tarballs,
 }
 
 /// One thing to find out about.
@@ -217,7 +221,9 @@ pub(crate) async fn assess(
             _ => None,
         })
         .collect();
-    let tarballs = fetch_tarballs(&subjects, &bundling, npm, &records, &packuments).await;
+    let store = network.map(|network| &network.tarballs);
+    let sources = Fetching { npm, packuments: &packuments, store };
+    let tarballs = fetch_tarballs(&subjects, &bundling, &records, &sources).await;
     let evidence = match network {
         Some(network) => fetch_evidence(&subjects, network.coordinator.as_deref(), &records).await,
         None => BTreeMap::new(),
@@ -398,9 +404,8 @@ async fn fetch_packuments(
 async fn fetch_tarballs(
     subjects: &[Subject],
     bundling: &BTreeSet<&str>,
-    npm: &NpmClient,
     records: &Records,
-    packuments: &BTreeMap<PackageName, Result<Option<Packument>, NpmError>>,
+    sources: &Fetching<'_>,
 ) -> BTreeMap<(PackageName, String, String), Result<Arc<Fetched>, String>> {
     let mut wanted = BTreeMap::new();
     for subject in subjects {
@@ -413,7 +418,7 @@ async fn fetch_tarballs(
     }
     stream::iter(wanted)
         .map(|(key, (subject, tarball))| async move {
-            let fetched = fetch_tarball(subject, tarball, npm, packuments).await;
+            let fetched = fetch_tarball(subject, tarball, sources).await;
             (key, fetched.map(Arc::new))
         })
         .buffer_unordered(PARALLEL)
@@ -442,12 +447,39 @@ impl Records {
     }
 }
 
+/// Where tarballs come from.
+struct Fetching<'a> {
+    npm: &'a NpmClient,
+    packuments: &'a BTreeMap<PackageName, Result<Option<Packument>, NpmError>>,
+    store: Option<&'a Tarballs>,
+}
+
 async fn fetch_tarball(
+    subject: &Subject,
+    tarball: &Tarball,
+    sources: &Fetching<'_>,
+) -> Result<Fetched, String> {
+    let Fetching { npm, packuments, store } = sources;
+    let bytes = match store.and_then(|store| store.read(&tarball.integrity)) {
+        Some(bytes) => bytes,
+        None => {
+            let url = find_url(subject, tarball, npm, packuments).await?;
+            let bytes = npm.fetch_tarball(&url).await.map_err(|error| chain_of(&error))?;
+            if let Some(Err(error)) = store.map(|store| store.keep(&Integrity::of(&bytes), &bytes)) {
+                tracing::warn!(%error, "the tarball of {} was not kept", tarball.name);
+            }
+            bytes
+        }
+    };
+    tokio::task::spawn_blocking(move || read(&bytes)).await.map_err(|error| error.to_string())
+}
+
+async fn find_url(
     subject: &Subject,
     tarball: &Tarball,
     npm: &NpmClient,
     packuments: &BTreeMap<PackageName, Result<Option<Packument>, NpmError>>,
-) -> Result<Fetched, String> {
+) -> Result<Url, String> {
     let url = match &tarball.url {
         Some(url) => url.clone(),
         None => {
@@ -466,8 +498,7 @@ async fn fetch_tarball(
             found.ok_or_else(unknown)?.tarball
         }
     };
-    let bytes = npm.fetch_tarball(&url).await.map_err(|error| chain_of(&error))?;
-    tokio::task::spawn_blocking(move || read(&bytes)).await.map_err(|error| error.to_string())
+    Ok(url)
 }
 
 /// Hashes both ways and reads within `scan`'s limits.
@@ -637,12 +668,14 @@ impl View<'_> {
         };
         let packument = match self.packuments.get(&tarball.name) {
             Some(Ok(packument)) => packument.as_ref(),
+            // Its manifest is the one in its bytes, and what lies on disk is compared with those.
+            Some(Err(NpmError::Offline { .. })) | None => None,
             Some(Err(error)) => return Outcome::Undecided(chain_of(error)),
-            None => None,
         };
         let announced =
             packument.and_then(|packument| packument.version(&version.to_string()).ok().flatten());
-        if announced.is_none() {
+        let was_asked = !matches!(self.packuments.get(&tarball.name), Some(Err(_)));
+        if announced.is_none() && was_asked {
             notes.push("the registry no longer lists this version".to_owned());
         }
         let mut outcome = Outcome::Undecided(format!("{}@{version} was not judged", tarball.name));

@@ -14,10 +14,15 @@ pub(crate) fn proxy_for<'a>(config: &NpmConfig, more: impl IntoIterator<Item = &
         config.registries().cloned().chain(more.into_iter().cloned()).map(only_origin).collect();
     registries.sort();
     registries.dedup();
+    proxy::Settings { registries, ..settings_for(config) }
+}
+
+/// The same, reaching nothing yet: the user's own proxy and authorities.
+pub(crate) fn settings_for(config: &NpmConfig) -> proxy::Settings {
+    let upstream = config.proxy();
     proxy::Settings {
-        registries,
-        upstream_proxy: crate::run_with::upstream_proxy(),
-        upstream_no_proxy: crate::run_with::upstream_no_proxy(),
+        upstream_proxy: upstream.map(|proxy| proxy.url.clone()),
+        upstream_no_proxy: upstream.and_then(|proxy| proxy.exceptions.clone()),
         extra_roots: config.ca_pem().unwrap_or_default().to_vec(),
         ..proxy::Settings::default()
     }

@@ -29,6 +29,9 @@ pub(crate) struct Locked {
 /// A tarball by name, version and hash.
 pub(crate) type Known = (String, String, Integrity);
 
+/// The hashes that a lockfile has for a release, by name and version.
+pub(crate) type Pins = BTreeMap<(String, String), BTreeSet<Integrity>>;
+
 impl Locked {
     /// Checks a lockfile's text beside the project's manifest. Asks nobody.
     pub(crate) fn check(
@@ -72,6 +75,20 @@ impl Locked {
                 })
             })
             .collect()
+    }
+
+    /// What its tarballs hash to.
+    pub(crate) fn pins(&self) -> Pins {
+        let mut pins = Pins::new();
+        for entry in self.lockfile.entries.values() {
+            if let (Some(Ok(Source::Tarball(tarball))), Some(version)) =
+                (self.checked.get(&entry.location), &entry.version)
+            {
+                let key = (tarball.name.to_string(), clean(version).to_owned());
+                pins.entry(key).or_default().insert(tarball.integrity);
+            }
+        }
+        pins
     }
 
     /// Those that are refused whatever anybody signed.

@@ -7,7 +7,7 @@
 pub(crate) mod ages;
 pub(crate) mod answers;
 pub(crate) mod assess;
-mod behind;
+pub(crate) mod behind;
 pub(crate) mod decision;
 pub(crate) mod entries;
 pub(crate) mod errors;
@@ -25,6 +25,7 @@ pub(crate) mod report;
 pub(crate) mod resolve;
 pub(crate) mod scripted;
 pub(crate) mod settings;
+pub(crate) mod tarballs;
 pub(crate) mod transaction;
 pub(crate) mod unpacked;
 pub(crate) mod verify;
@@ -43,6 +44,7 @@ use self::errors::FlowError;
 use self::evidence::LegacySource;
 use self::npm::NpmRunError;
 use self::report::Report;
+use self::tarballs::Tarballs;
 use self::transaction::TransactionError;
 use crate::args::VerifyArgs;
 use crate::context::Context;
@@ -96,7 +98,8 @@ pub(crate) fn surroundings(context: &Context) -> Result<Surroundings, Failure> {
                 .map(|url| Arc::new(LegacySource::new(CoordinatorClient::new(http.clone(), url))));
             let chain = Arc::new(context.chain()?);
             let freshness = Freshness::new(context.home()?, Offline::of(&policy));
-            Some((network.name.clone(), TrustNetwork { chain, freshness, coordinator }))
+            let tarballs = Tarballs::in_home(&context.home()?);
+            Some((network.name.clone(), TrustNetwork { chain, freshness, coordinator, tarballs }))
         }
     };
     Ok(Surroundings {

@@ -15,7 +15,7 @@ use trust::{Integrity, PackageName, Version};
 
 use super::assess::Subject;
 use super::entries::{Origin, Problem, Source, Tarball};
-use super::locked::{Known, clean};
+use super::locked::{Known, Pins, clean};
 use super::lockfile::MAX_LOCKFILE_BYTES;
 use super::project::read_bounded;
 use crate::run_with::manager::Kind;
@@ -89,6 +89,18 @@ pub(crate) fn open(pinned: BTreeSet<Pinned>, known: &BTreeSet<Known>) -> Vec<Pin
         }
     };
     pinned.into_iter().filter(|one| !is_known(one)).collect()
+}
+
+/// What they hash to, where that stands there.
+pub(crate) fn pins(kind: Kind, root: &Path) -> Pins {
+    let mut pins = Pins::new();
+    for one in read(kind, root).1 {
+        if let Some(hash) = one.hash() {
+            let key = (one.name.to_string(), clean(&one.version.to_string()).to_owned());
+            pins.entry(key).or_default().insert(hash);
+        }
+    }
+    pins
 }
 
 /// Reads what lies in a project, with the name of the file.

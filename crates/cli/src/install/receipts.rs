@@ -96,10 +96,35 @@ pub(crate) fn keep(home: &Path, report: &Report, now: u64) -> std::io::Result<Op
 
 /// The receipt of a project; none where nothing was installed with 3pm.
 pub(crate) fn read(home: &Path, project: &Path) -> Result<Option<Kept>, ReceiptError> {
-    let path = path_of(home, project);
+    read_one(path_of(home, project))
+}
+
+fn read_one(path: PathBuf) -> Result<Option<Kept>, ReceiptError> {
     let bytes = read_bounded(&path, MAX_BYTES).map_err(ReceiptError::Unreadable)?;
     let read = |bytes: Vec<u8>| serde_json::from_slice(&bytes);
     bytes.map(read).transpose().map_err(|source| ReceiptError::Malformed { path, source })
+}
+
+/// Every receipt, and why one cannot be read.
+pub(crate) fn all(home: &Path) -> std::io::Result<(Vec<Kept>, Vec<ReceiptError>)> {
+    let files = match std::fs::read_dir(home.join("receipts")) {
+        Ok(files) => files,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((vec![], vec![])),
+        Err(error) => return Err(error),
+    };
+    let (mut kept, mut damaged) = (Vec::new(), Vec::new());
+    for file in files {
+        let path = file?.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        match read_one(path) {
+            Ok(one) => kept.extend(one),
+            Err(error) => damaged.push(error),
+        }
+    }
+    kept.sort_by(|a: &Kept, b: &Kept| a.project.cmp(&b.project));
+    Ok((kept, damaged))
 }
 
 /// Where the receipt of a project lies.

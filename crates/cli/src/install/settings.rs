@@ -9,9 +9,11 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use client::http::UserProxy;
 use serde::Serialize;
 use serde_json::Value;
 use trust::text::printable;
+use url::Url;
 
 use super::npm::no_shell;
 
@@ -84,6 +86,23 @@ impl Settings {
     /// What is in force in the project.
     pub(crate) fn in_project(&self) -> serde_json::Map<String, Value> {
         self.project.clone().into_iter().collect()
+    }
+
+    /// The user's own proxy, as npm and curl read it: a project's is never asked.
+    pub(crate) fn user_proxy(&self) -> Option<UserProxy> {
+        let text = |value: &str| Some(value.to_owned()).filter(|value| !value.is_empty());
+        let set = |name: &str| self.user.get(name).and_then(Value::as_str).and_then(text);
+        let variable =
+            |names: &[&str]| names.iter().find_map(|name| text(&std::env::var(name).unwrap_or_default()));
+        let of_environment = || variable(&["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"]);
+        let url = set("https-proxy").or_else(|| set("proxy")).or_else(of_environment)?;
+        let url = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+        let hosts = match self.user.get("noproxy") {
+            Some(Value::Array(hosts)) => hosts.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","),
+            other => other.and_then(Value::as_str).unwrap_or_default().to_owned(),
+        };
+        let exceptions = text(&hosts).or_else(|| variable(&["no_proxy", "NO_PROXY"]));
+        Some(UserProxy { url, exceptions })
     }
 
     /// Whether the user wants no scripts; a project may want fewer than its user, never more.

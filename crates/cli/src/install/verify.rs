@@ -12,6 +12,7 @@ use super::Surroundings;
 use super::ages;
 use super::answers::{Answers, NpmSays, ask_npm};
 use super::assess::{AssessError, Assessment, Subject, assess};
+use super::decision::{OnWarning, agreed_to_other_sources};
 use super::errors::FlowError;
 use super::locked::Locked;
 use super::npm::Npm;
@@ -19,6 +20,7 @@ use super::project::{Mirror, Project};
 use super::report::{End, Report};
 use super::resolve::Resolver;
 use super::settings::Settings;
+use crate::run_with::registries::Own;
 
 /// How long the registry may take to show that it is there at all. npm itself would try for over a
 /// minute before it says so.
@@ -51,8 +53,13 @@ pub(crate) async fn verify_packages(
     let project = Project::find(&npm, &around.folder).await?;
     let (says, client) = prepare(&npm, &project, around, now).await?;
     let mirror = Mirror::make_empty(&project)?;
-    let resolver =
-        Resolver { npm: &npm, settings: &says.settings, client: &client, allows_git: false, now: now() };
+    let resolver = Resolver {
+        npm: &npm,
+        settings: &says.settings,
+        client: &client,
+        allows_others: agreed_to_other_sources(OnWarning::Ask, &around.policy),
+        now: now(),
+    };
     resolver.resolve(&mirror, packages).await?;
     let (_, text) = mirror.changes()?;
     let manifest = mirror.as_project().read_manifest()?;
@@ -96,28 +103,34 @@ async fn prepare(
     now: &dyn Fn() -> u64,
 ) -> Result<(NpmSays, NpmClient), FlowError> {
     let chain = async {
-        if let Some((_, network)) = &around.network {
-            network.freshness.look(&network.chain, now()).await.map_err(AssessError::from)?;
-        }
-        Ok::<_, FlowError>(())
+        let Some((_, network)) = &around.network else { return Ok(false) };
+        let answers = network.freshness.look(&network.chain, now()).await.map_err(AssessError::from)?;
+        Ok::<_, FlowError>(answers.head().is_none())
     };
     let answers = Answers::of(&around.home, now());
     let registry = async {
         let says = ask_npm(npm, &project.root, &answers).await?;
-        let client = client_for(around, project, &says)?;
-        reach(&client).await?;
-        Ok((says, client))
+        let client = client_for(around, project, &says, Own::default())?;
+        let reached = reach(&client).await;
+        Ok((says, client, reached))
     };
-    Ok(tokio::try_join!(registry, chain)?.0)
+    let ((says, client, reached), is_offline) = tokio::try_join!(registry, chain)?;
+    match reached {
+        Ok(()) => Ok((says, client)),
+        Err(_) if is_offline => Ok((says, client.offline())),
+        Err(error) => Err(error),
+    }
 }
 
-/// A client for the registries that npm names.
+/// A client for the registries that npm names, or the package manager itself.
 pub(crate) fn client_for(
     around: &Surroundings,
     project: &Project,
     says: &NpmSays,
+    own: Own,
 ) -> Result<NpmClient, FlowError> {
     let config = NpmConfig::from_listing(&project.root, &says.settings.in_project())?;
+    let config = own.over(config).with_proxy(says.settings.user_proxy());
     NpmClient::new(&around.http, config).map_err(FlowError::Registry)
 }
 

@@ -5,19 +5,23 @@
 //! 1. What came is what was asked for.
 //! 2. The id is the digest of the configuration, computed here.
 //! 3. It follows the team on chain: claim final, epoch + 1, members and threshold now.
-//! 4. The new team can exist: 1 to 16 distinct members, none of them zero, a threshold they can meet.
+//! 4. The contract can take it: 1 to 16 distinct members, none of them zero, a threshold they can meet, delays and
+//!    recovery days within its limits.
 //! 5. Its deadline is ahead and within 30 days of this clock.
 
 use alloy_primitives::{Address, B256, U256};
 use client::coordinator::api::Change;
 use serde::Serialize;
 use trust::PackageName;
-use trust::message::{Config, Domain, SigningRequest, signing_request, verify_deadline};
+use trust::message::{
+    Config, Domain, MAX_CONFIG_DELAY_HOURS, MAX_RELEASE_DELAY_HOURS, RECOVERY_DAYS, SigningRequest,
+    signing_request, verify_deadline,
+};
 use trust::record::PackageRecord;
 use trust::signature::MAX_MEMBERS;
 
 use super::standing::require_final;
-use crate::args::Target;
+use crate::args::{Target, TeamSettings};
 use crate::errors::{Explain as _, Failure};
 
 /// How long a proposed change may be signed, in seconds: a week, as releases.
@@ -35,6 +39,8 @@ pub(crate) struct Wish {
     pub(crate) remove: Vec<Address>,
     /// How many must sign.
     pub(crate) threshold: Option<u8>,
+    /// Delays, recovery, guardian.
+    pub(crate) settings: TeamSettings,
 }
 
 /// One setting that a change would set otherwise.
@@ -67,6 +73,41 @@ pub(crate) fn next_config(
     now: u64,
 ) -> Result<Config, Failure> {
     require_final(name, package)?;
+    let members = next_members(name, package, wish)?;
+    let threshold = wish.threshold.unwrap_or(package.threshold);
+    if wish.threshold.is_none() && usize::from(threshold) > members.len() {
+        return Err(Failure::usage(format!(
+            "{name} needs {threshold} signatures, and {} members would be left",
+            members.len()
+        ))
+        .hint("say how many must sign from then on: --threshold N"));
+    }
+    let settings = &wish.settings;
+    let config = Config {
+        packageName: name.to_string(),
+        members,
+        threshold,
+        releaseDelayHours: settings.release_delay.unwrap_or(package.release_delay_hours),
+        configDelayHours: settings.config_delay.unwrap_or(package.config_delay_hours),
+        recoveryDays: settings.recovery_days.unwrap_or(package.recovery_days),
+        guardian: settings.guardian.unwrap_or(package.guardian),
+        legacyRoot: package.legacy_root,
+        epoch: package.epoch.saturating_add(1),
+        deadline: U256::from(now.saturating_add(CHANGE_LIFETIME)),
+    };
+    check_limits(&config)?;
+    // Whoever is both already may stay so; this change must not make it so.
+    if settings.guardian.is_some() || wish.add.contains(&config.guardian) {
+        require_apart(name, config.guardian, &config.members)?;
+    }
+    if differences(package, &config).is_empty() {
+        return Err(Failure::not_possible(format!("{name} is set up like that already"))
+            .hint(format!("3pm team status {name}")));
+    }
+    Ok(config)
+}
+
+fn next_members(name: &PackageName, package: &PackageRecord, wish: &Wish) -> Result<Vec<Address>, Failure> {
     let mut members = package.members.clone();
     for member in &wish.add {
         if members.contains(member) {
@@ -81,30 +122,20 @@ pub(crate) fn next_config(
         }
         members.retain(|kept| kept != member);
     }
-    let threshold = wish.threshold.unwrap_or(package.threshold);
-    if wish.threshold.is_none() && usize::from(threshold) > members.len() {
-        return Err(Failure::usage(format!(
-            "{name} needs {threshold} signatures, and {} members would be left",
-            members.len()
-        ))
-        .hint("say how many must sign from then on: --threshold N"));
+    Ok(members)
+}
+
+/// A guardian that is also a member could start a recovery with what it signed as a member.
+pub(crate) fn require_apart(
+    name: &PackageName,
+    guardian: Address,
+    members: &[Address],
+) -> Result<(), Failure> {
+    if guardian.is_zero() || !members.contains(&guardian) {
+        return Ok(());
     }
-    check_team(&members, threshold)?;
-    if members == package.members && threshold == package.threshold {
-        return Err(Failure::not_possible(format!("{name} is set up like that already")));
-    }
-    Ok(Config {
-        packageName: name.to_string(),
-        members,
-        threshold,
-        releaseDelayHours: package.release_delay_hours,
-        configDelayHours: package.config_delay_hours,
-        recoveryDays: package.recovery_days,
-        guardian: package.guardian,
-        legacyRoot: package.legacy_root,
-        epoch: package.epoch.saturating_add(1),
-        deadline: U256::from(now.saturating_add(CHANGE_LIFETIME)),
-    })
+    Err(Failure::not_possible(format!("{guardian} would be a member of {name} and its guardian"))
+        .hint("let a guardian be nothing else: its signature as a member could start a recovery"))
 }
 
 /// The steps at the head of this file.
@@ -157,7 +188,7 @@ pub(crate) fn check_change(
         ));
     }
     // 4.
-    check_team(&config.members, config.threshold)?;
+    check_limits(&config)?;
     // 5.
     verify_deadline(config.deadline, now).map_err(|error| {
         Failure::not_possible(error).while_doing(format!("the team change of {name} cannot be signed"))
@@ -167,6 +198,23 @@ pub(crate) fn check_change(
 }
 
 /// Step 4.
+fn check_limits(config: &Config) -> Result<(), Failure> {
+    check_team(&config.members, config.threshold)?;
+    let limits = [
+        ("release delay", config.releaseDelayHours, 0..=MAX_RELEASE_DELAY_HOURS, "hours"),
+        ("team change delay", config.configDelayHours, 0..=MAX_CONFIG_DELAY_HOURS, "hours"),
+        ("silence before a recovery", config.recoveryDays, RECOVERY_DAYS, "days"),
+    ];
+    match limits.iter().find(|(_, found, range, _)| !range.contains(found)) {
+        None => Ok(()),
+        Some((what, found, range, unit)) => Err(Failure::not_possible(format!(
+            "the {what} must be {} to {} {unit}, not {found}",
+            range.start(),
+            range.end()
+        ))),
+    }
+}
+
 fn check_team(members: &[Address], threshold: u8) -> Result<(), Failure> {
     if members.is_empty() || members.len() > MAX_MEMBERS {
         return Err(Failure::not_possible(format!(
@@ -190,7 +238,7 @@ fn check_team(members: &[Address], threshold: u8) -> Result<(), Failure> {
 }
 
 /// Every setting that differs, the quiet ones included: a change of members could carry another guardian.
-fn differences(package: &PackageRecord, config: &Config) -> Vec<Difference> {
+pub(crate) fn differences(package: &PackageRecord, config: &Config) -> Vec<Difference> {
     let mut found = Vec::new();
     let mut compare = |what, now: String, then: String| {
         if now != then {
@@ -205,9 +253,26 @@ fn differences(package: &PackageRecord, config: &Config) -> Vec<Difference> {
     compare("team change delay", hours(package.config_delay_hours), hours(config.configDelayHours));
     let days = |days: u16| format!("{days} days");
     compare("recovery after", days(package.recovery_days), days(config.recoveryDays));
-    compare("guardian", package.guardian.to_string(), config.guardian.to_string());
+    compare("guardian", guardian_in_words(package.guardian), guardian_in_words(config.guardian));
     compare("versions from before the claim", package.legacy_root.to_string(), config.legacyRoot.to_string());
     found
+}
+
+/// What is allowed, and weakens what it seems to protect.
+pub(crate) fn cautions(config: &Config) -> Vec<&'static str> {
+    let mut found = Vec::new();
+    if config.members.contains(&config.guardian) {
+        found.push("the guardian is a member: what it signs as one could start a recovery");
+    }
+    if config.releaseDelayHours > config.configDelayHours {
+        found.push("team changes wait less than releases: stolen keys would change the team first, then nobody can veto");
+    }
+    found
+}
+
+/// The address, or that there is none.
+pub(crate) fn guardian_in_words(guardian: Address) -> String {
+    if guardian.is_zero() { "none".to_owned() } else { guardian.to_string() }
 }
 
 /// `2 of 0x…, 0x…`.

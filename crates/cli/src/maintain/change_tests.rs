@@ -5,8 +5,8 @@ use client::coordinator::api::{Change, ChangeState};
 use trust::message::{Config, Domain, signing_request};
 use trust::record::{PackageRecord, PackageState};
 
-use super::change::{CheckedChange, Wish, check_change, next_config};
-use crate::args::Target;
+use super::change::{CheckedChange, Wish, cautions, check_change, next_config};
+use crate::args::{Target, TeamSettings};
 use crate::errors::Failure;
 use crate::exit;
 
@@ -56,7 +56,6 @@ fn change(config: Config) -> Change {
         signatures: vec![],
         created_at: NOW,
         updated_at: NOW,
-        transaction_hash: None,
     }
 }
 
@@ -102,6 +101,50 @@ fn a_team_that_could_not_act_is_refused_before_anybody_signs() {
     refused(threshold(0), exit::NOT_POSSIBLE, "threshold must be 1 to 2");
     refused(threshold(3), exit::NOT_POSSIBLE, "threshold must be 1 to 2");
     refused(threshold(2), exit::NOT_POSSIBLE, "set up like that already");
+}
+
+fn set(settings: TeamSettings) -> Result<Config, Failure> {
+    next(&Wish { settings, ..Wish::default() })
+}
+
+#[test]
+fn each_setting_changes_alone() {
+    let none = TeamSettings::default;
+    for (settings, expected) in [
+        (TeamSettings { release_delay: Some(168), ..none() }, (168, 5, 180, member(7))),
+        (TeamSettings { config_delay: Some(0), ..none() }, (4, 0, 180, member(7))),
+        (TeamSettings { recovery_days: Some(30), ..none() }, (4, 5, 30, member(7))),
+        (TeamSettings { guardian: Some(member(6)), ..none() }, (4, 5, 180, member(6))),
+        (TeamSettings { guardian: Some(Address::ZERO), ..none() }, (4, 5, 180, Address::ZERO)),
+    ] {
+        let config = set(settings).unwrap();
+        assert_eq!(
+            (config.releaseDelayHours, config.configDelayHours, config.recoveryDays, config.guardian),
+            expected
+        );
+        assert_eq!((config.members.as_slice(), config.threshold), (&package().members[..], 2));
+        let checked = check(&change(config)).unwrap();
+        assert_eq!(checked.differences().len(), 1, "{:?}", checked.differences());
+    }
+    let same = TeamSettings { release_delay: Some(4), guardian: Some(member(7)), ..none() };
+    refused(set(same), exit::NOT_POSSIBLE, "left-pad is set up like that already");
+}
+
+#[test]
+fn a_guardian_becomes_no_member_and_a_member_no_guardian() {
+    let guardian = TeamSettings { guardian: Some(member(2)), ..TeamSettings::default() };
+    refused(set(guardian.clone()), exit::NOT_POSSIBLE, "and its guardian");
+    refused(next(&Wish { add: vec![member(7)], ..Wish::default() }), exit::NOT_POSSIBLE, "and its guardian");
+    // Who leaves in the same change is a member no more.
+    let wish = Wish { remove: vec![member(2)], threshold: Some(1), settings: guardian, ..Wish::default() };
+    assert_eq!(next(&wish).unwrap().guardian, member(2));
+}
+
+#[test]
+fn what_weakens_a_team_is_said_to_whoever_signs_it() {
+    assert!(cautions(&honest()).is_empty());
+    let both = Config { guardian: member(1), configDelayHours: 3, ..honest() };
+    assert_eq!(cautions(check(&change(both)).unwrap().config()).len(), 2);
 }
 
 #[test]
@@ -153,6 +196,15 @@ fn step_4_a_team_that_could_not_act() {
     refused(with(vec![], 0), exit::NOT_POSSIBLE, "1 to 16 members");
     refused(with(vec![member(1)], 2), exit::NOT_POSSIBLE, "threshold must be");
     refused(with(vec![Address::ZERO], 1), exit::NOT_POSSIBLE, "zero address");
+}
+
+#[test]
+fn step_4_settings_that_the_contract_does_not_take() {
+    let with = |config: Config, part| refused(check(&change(config)), exit::NOT_POSSIBLE, part);
+    with(Config { releaseDelayHours: 169, ..honest() }, "must be 0 to 168 hours, not 169");
+    with(Config { configDelayHours: 721, ..honest() }, "must be 0 to 720 hours, not 721");
+    with(Config { recoveryDays: 29, ..honest() }, "must be 30 to 365 days, not 29");
+    with(Config { recoveryDays: 366, ..honest() }, "must be 30 to 365 days, not 366");
 }
 
 #[test]

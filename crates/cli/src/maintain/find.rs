@@ -3,7 +3,7 @@
 
 use alloy_primitives::B256;
 use client::coordinator::CoordinatorClient;
-use client::coordinator::api::{Change, ChangeState, Proposal};
+use client::coordinator::api::{Change, Proposal};
 use trust::PackageName;
 
 use crate::args::Target;
@@ -61,16 +61,11 @@ async fn open_of(coordinator: &CoordinatorClient, name: &PackageName) -> Result<
     let proposals = coordinator.proposals(Some(name), None, true).await.hint(UNREACHABLE)?;
     let changes = coordinator.changes(Some(name), None, true).await.hint(UNREACHABLE)?;
     let proposals = proposals.into_iter().filter(|proposal| !proposal.state.is_terminal());
-    let changes = changes.into_iter().filter(|change| is_open(change.state));
+    let changes = changes.into_iter().filter(|change| !change.state.is_terminal());
     Ok(proposals
         .map(|proposal| Found::Release(Box::new(proposal)))
         .chain(changes.map(|change| Found::Change(Box::new(change))))
         .collect())
-}
-
-/// Whether anything can still happen to a change.
-pub(crate) fn is_open(state: ChangeState) -> bool {
-    matches!(state, ChangeState::Proposed | ChangeState::Signed | ChangeState::Submitted)
 }
 
 fn only(target: &Target, mut found: Vec<Found>) -> Result<Found, Failure> {

@@ -86,8 +86,9 @@ pub(crate) async fn commit_of(folder: &Path) -> Commit {
     if git_sha_word(&commit).is_none() {
         return Commit::None;
     }
-    // What git does not answer is not taken for clean.
-    match git(folder, &["status", "--porcelain", "--untracked-files=all", "--", "."]).await {
+    // All of the checkout, also where the package is a folder of it: its build may take anything there. What git does not
+    // answer is not taken for clean.
+    match git(folder, &["status", "--porcelain", "--untracked-files=all"]).await {
         Some(text) if text.trim().is_empty() => Commit::Clean { commit },
         Some(text) => Commit::Dirty { commit, changes: text.lines().count() },
         None => Commit::None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alloy_primitives::B256;
 use client::coordinator::CoordinatorClient;
-use client::coordinator::api::{Proposal, ProposalState};
+use client::coordinator::api::{NpmPublication, Proposal, ProposalState};
 use serde::Serialize;
 use trust::text::printable;
 
@@ -24,9 +24,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) struct Waited {
     /// As the coordinator says.
     pub(crate) state: ProposalState,
-    /// The dist-tag, when it is on npm.
+    /// How it got to npm, when it is there.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) tag: Option<String>,
+    pub(crate) npm: Option<NpmPublication>,
     /// What somebody has to do, or why it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) remark: Option<String>,
@@ -72,7 +72,7 @@ impl Waited {
         let remark = proposal.reason.as_ref().or(proposal.attention.as_ref());
         Self {
             state: proposal.state,
-            tag: proposal.npm.as_ref().map(|npm| printable(&npm.tag, 80)),
+            npm: proposal.npm.clone(),
             remark: remark.map(|text| printable(text, 300)),
         }
     }
@@ -96,9 +96,16 @@ impl Waited {
 
     /// For people.
     pub(crate) fn render(&self, page: &mut Page) {
-        let tag = self.tag.as_ref().map(|tag| format!(" under {tag}")).unwrap_or_default();
+        let tag = self.npm.as_ref().map(|npm| format!(" {}", under(npm))).unwrap_or_default();
         page.field("npm", format!("{}{tag}", self.words()));
     }
+}
+
+/// Under which dist-tag it is on npm.
+pub(crate) fn under(npm: &NpmPublication) -> String {
+    npm.tag
+        .as_ref()
+        .map_or_else(|| "without a dist-tag".to_owned(), |tag| format!("under {}", printable(tag, 80)))
 }
 
 /// A state in a word or two.

@@ -1,7 +1,7 @@
 //! What lies on disk, held against who asks for it. A lockfile or a registry's document says what a package manager
 //! lays where; neither is in anybody's bytes. The manifests are, and they were compared. Reads no file.
 //!
-//! - Something that lies there asks for each package, and declares each command.
+//! - The project asks for each package, or one that is itself asked for; something that lies there declares each command.
 //! - Who asks for a package gets one of that name, unless he or the project itself names another one for it. So
 //!   what an unsigned package says of a name counts for that package alone.
 
@@ -16,8 +16,8 @@ use super::tree::{TreeError, without_version};
 /// Everybody who asks, and what lies where.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
-    /// Every package that is asked for.
-    pub(crate) packages: BTreeSet<String>,
+    /// What the project itself asks for.
+    roots: BTreeSet<String>,
     /// Every command that is declared.
     pub(crate) commands: BTreeSet<String>,
     /// One declares a whole folder of commands.
@@ -26,6 +26,8 @@ pub(crate) struct Asked {
     askers: BTreeMap<PathBuf, BTreeMap<String, String>>,
     /// By folder, the package that lies there; none where it is the project's own or comes from no registry.
     located: BTreeMap<PathBuf, Option<String>>,
+    /// By place, the folder that a link there leads to.
+    links: BTreeMap<PathBuf, PathBuf>,
 }
 
 /// A package in another's place.
@@ -46,9 +48,11 @@ impl Asked {
         let specs = self.askers.entry(folder.to_owned()).or_default();
         for field in fields.iter().filter(|field| is_own || **field != "devDependencies") {
             for (name, spec) in manifest.get(*field).and_then(Value::as_object).into_iter().flatten() {
-                self.packages.insert(name.clone());
                 specs.entry(name.clone()).or_insert_with(|| spec.as_str().unwrap_or_default().to_owned());
             }
+        }
+        if is_own {
+            self.roots.extend(specs.iter().flat_map(|(name, spec)| names_of(name, spec)));
         }
         match manifest.get("bin") {
             Some(Value::Object(commands)) => {
@@ -65,6 +69,32 @@ impl Asked {
         self.any_command |= manifest.pointer("/directories/bin").is_some();
     }
 
+    /// The project asks for these as well.
+    pub(crate) fn add_roots(&mut self, names: impl IntoIterator<Item = String>) {
+        self.roots.extend(names);
+    }
+
+    /// Every name that the project asks for, or a package that is asked for itself. One that nobody but itself and its
+    /// like ask for is none of them. `present`: the names that packages lie under, and where.
+    pub(crate) fn reached(&self, present: &[(String, PathBuf)]) -> BTreeSet<String> {
+        let mut places: BTreeMap<&str, Vec<&Path>> = BTreeMap::new();
+        for (name, location) in present {
+            places.entry(name).or_default().push(location);
+        }
+        let mut reached = self.roots.clone();
+        let mut waiting: Vec<String> = reached.iter().cloned().collect();
+        while let Some(name) = waiting.pop() {
+            let askers = places.get(name.as_str()).into_iter().flatten();
+            let specs = askers.filter_map(|location| self.askers.get(*location)).flatten();
+            for asked in specs.flat_map(|(name, spec)| names_of(name, spec)) {
+                if reached.insert(asked.clone()) {
+                    waiting.push(asked);
+                }
+            }
+        }
+        reached
+    }
+
     /// What lies in a folder.
     pub(crate) fn lies(&mut self, folder: PathBuf, package: Option<String>) {
         self.located.insert(folder, package);
@@ -77,7 +107,8 @@ impl Asked {
             let Some(package) = self.located.get(&target) else {
                 return Err(TreeError::Astray { location, target });
             };
-            followed.push((location, package.clone()));
+            followed.push((location.clone(), package.clone()));
+            self.links.insert(location, target);
         }
         self.located.extend(followed);
         Ok(())
@@ -107,13 +138,44 @@ impl Asked {
         all.map(|(asker, name, found)| Misplaced { asker: asker.clone(), name, found }).collect()
     }
 
-    /// The package that `name` means in the folder `from`: the nearest `node_modules` upwards.
+    /// From where else than a registry the package called `name` at `location` was asked for, where all say so who get
+    /// that one. What a package says of a name counts for nobody else.
+    pub(crate) fn elsewhere(&self, name: &str, location: &Path) -> Option<&str> {
+        let mut said = None;
+        for (asker, specs) in &self.askers {
+            let Some(spec) = specs.get(name) else { continue };
+            let place = self.place_of(asker, name);
+            let place = place.as_ref().map(|place| self.links.get(place).unwrap_or(place));
+            // Where a table stands for folders, all who ask for that name are taken to get it.
+            if place.is_some_and(|place| place != location) {
+                continue;
+            }
+            if !is_elsewhere(spec) {
+                return None;
+            }
+            said = Some(spec.as_str());
+        }
+        said
+    }
+
+    /// The package that `name` means in the folder `from`.
     fn resolve(&self, from: &Path, name: &str) -> Option<String> {
+        self.located.get(&self.place_of(from, name)?).cloned().flatten()
+    }
+
+    /// Where it lies: in the nearest `node_modules` upwards.
+    fn place_of(&self, from: &Path, name: &str) -> Option<PathBuf> {
         let folders =
             from.ancestors().filter(|folder| folder.file_name().is_none_or(|last| last != "node_modules"));
         let mut places = folders.map(|folder| folder.join("node_modules").join(name));
-        places.find_map(|place| self.located.get(&place)).cloned().flatten()
+        places.find(|place| self.located.contains_key(place))
     }
+}
+
+/// The name that a package is asked for by, and the one that it has where that is another.
+fn names_of(name: &str, spec: &str) -> impl Iterator<Item = String> {
+    let target = spec.strip_prefix("npm:").map(|target| without_version(target).to_owned());
+    std::iter::once(name.to_owned()).chain(target)
 }
 
 #[cfg(test)]
@@ -132,11 +194,33 @@ mod tests {
             false,
         );
         add(json!({"name": "@s/f", "bin": "f.js", "peerDependencies": {"g": "*"}}), false);
-        assert_eq!(asked.packages, ["a", "c", "g"].map(str::to_owned).into());
+        assert_eq!(asked.reached(&[]), ["a"].map(str::to_owned).into());
         assert_eq!(asked.commands, ["app", "e", "f"].map(str::to_owned).into());
         assert!(!asked.any_command);
         asked.add(Path::new(""), &json!({"directories": {"bin": "./tools"}}), false);
         assert!(asked.any_command);
+    }
+
+    #[test]
+    fn who_is_asked_for_by_himself_alone_is_not_asked_for() {
+        let mut asked = Asked::default();
+        let mut present = Vec::new();
+        asked.add(Path::new(""), &json!({"dependencies": {"a": "1", "mine": "npm:c@1"}}), true);
+        for (name, asks) in [
+            ("a", json!({"b": "1"})),
+            ("b", json!({"a": "1"})),
+            ("c", json!({"d": "npm:e@1"})),
+            ("e", json!({})),
+            ("evil", json!({"evil": "*"})),
+            ("odd", json!({"even": "*"})),
+            ("even", json!({"odd": "*"})),
+        ] {
+            let location = Path::new("node_modules").join(name);
+            asked.add(&location, &json!({ "dependencies": asks }), false);
+            present.push((name.to_owned(), location));
+        }
+        let reached = asked.reached(&present);
+        assert_eq!(reached, ["a", "b", "c", "d", "e", "mine"].map(str::to_owned).into());
     }
 
     /// The project asks for `a`, which asks for `b`; `other` lies where `b` is looked for.
@@ -173,6 +257,22 @@ mod tests {
         check("node_modules/a", "node_modules/b", json!({"dependencies": {"b": "npm:other@1"}}), &[]);
         check("node_modules/a", "node_modules/b", json!({"dependencies": {"b": "file:../x"}}), &[]);
         check("node_modules/a", "node_modules/b", json!({"devDependencies": {"b": "1"}}), &[]);
+    }
+
+    #[test]
+    fn what_a_package_says_of_a_name_counts_for_nobody_else() {
+        let own = Path::new("node_modules/p/node_modules/b");
+        let (shared, p) = (Path::new("node_modules/b"), Path::new("node_modules/p"));
+        let mut asked = Asked::default();
+        asked.add(p, &json!({"dependencies": {"b": "file:x"}}), false);
+        asked.lies(p.into(), Some("p".to_owned()));
+        asked.lies(shared.into(), Some("b".to_owned()));
+        assert_eq!(asked.elsewhere("b", shared), Some("file:x"));
+        // The same folder is meant by somebody who wants it from the registry.
+        asked.add(Path::new("node_modules/q"), &json!({"dependencies": {"b": "^1"}}), false);
+        assert_eq!(asked.elsewhere("b", shared), None);
+        asked.lies(own.into(), Some("b".to_owned()));
+        assert_eq!((asked.elsewhere("b", shared), asked.elsewhere("b", own)), (None, Some("file:x")));
     }
 
     #[test]

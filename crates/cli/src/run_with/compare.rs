@@ -4,11 +4,12 @@
 //!
 //! The steps, each with a test that breaks only it:
 //! 1. A folder holds the package it is named after, unless a dependent asks for another one there (`npm:`).
-//! 2. There is a checked tarball of that name and version: from this run, from an earlier one, or fetched now.
+//! 2. There is a checked tarball of that name and version, with the hash that the lockfile has for it: from this run,
+//!    from an earlier one, or fetched now.
 //! 3. All of its files are there, with its bytes, and no others.
-//! 4. What comes from no registry is named, for the policy to decide about.
-//! 5. Something that lies there asks for each package, and declares each command: what a registry's document
-//!    added to a manifest is in nobody's bytes.
+//! 4. What comes from no registry, or was changed by a patch of the project, is named, for the policy to decide about.
+//! 5. The project asks for each package, or one that is itself asked for, and something declares each command: what a
+//!    registry's document added to a manifest is in nobody's bytes.
 //! 6. Who asks for a package gets one of that name, through a link or a table as well.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,18 +20,20 @@ use alloy_primitives::B256;
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+use trust::policy::Policy;
 use trust::text::printable;
 use trust::{Integrity, PackageName};
 
 use super::asked::{Asked, Misplaced};
+use super::changes::{self, Patches};
 use super::gate::{Arrived, Gatekeeper};
 use super::lists::Lists;
 use super::plug;
 use super::tree::{self, Package, Place, Tree, TreeError, aliases, list, without_version};
 use crate::install::assess::{Finding, Outcome, Subject, chain_of};
 use crate::install::entries::{Problem, Source};
-use crate::install::locked::clean;
-use crate::install::scripted::{Scripted, decide, install_scripts};
+use crate::install::locked::{Pins, clean};
+use crate::install::scripted::{Scripted, decide, install_scripts, install_scripts_in};
 use crate::install::unpacked::{Files, Receipt};
 
 /// Tarballs fetched at once.
@@ -69,6 +72,13 @@ pub(crate) struct Compared {
     pub(crate) links: Vec<PathBuf>,
 }
 
+/// Where tarballs are looked for that did not come in this run.
+struct Known<'a> {
+    gate: &'a Gatekeeper,
+    lists: &'a Lists,
+    pins: &'a Pins,
+}
+
 /// A tarball that was checked, in this run or before.
 #[derive(Debug, Clone)]
 struct Candidate {
@@ -76,28 +86,25 @@ struct Candidate {
     files: Arc<Files>,
 }
 
-/// Compares a whole tree.
+/// Compares a whole tree. `pins` has the hashes of its lockfile: of a release that is there, no other tarball counts.
 pub(crate) async fn compare_tree(
     root: &Path,
     tree: Tree,
     gate: &Gatekeeper,
     lists: &Lists,
+    pins: &Pins,
 ) -> Result<Compared, TreeError> {
     let mut compared = Compared::default();
     let mut candidates: BTreeMap<Key, Vec<Candidate>> = BTreeMap::new();
     for arrived in gate.arrived() {
-        add(&mut candidates, &arrived);
+        add(&mut candidates, &arrived, pins);
     }
-    let mut sources = sources_elsewhere(tree.own.iter(), &OF_THE_PROJECT);
+    let own_sources = sources_elsewhere(tree.own.iter(), &OF_THE_PROJECT);
     let mut names = aliases(tree.own.iter());
-    for (place, target) in &tree.outside {
-        if target.is_absolute() {
-            let what = format!("a link to {}", printable(&target.display().to_string(), 200));
-            compared.findings.push(elsewhere(place, &what));
-        }
-    }
-    for (place, what) in &tree.changed {
-        compared.findings.push(elsewhere(place, what));
+    for (place, target) in tree.outside.iter().filter(|(_, target)| target.is_absolute()) {
+        let what = format!("a link to {}", printable(&target.display().to_string(), 200));
+        compared.findings.push(elsewhere(place, &what));
+        compared.scripted.extend(scripted_outside(place, target, &gate.sources().policy));
     }
     let mut asked = Asked::default();
     for folder in &tree.own_folders {
@@ -110,22 +117,23 @@ pub(crate) async fn compare_tree(
         asked.lies(place.clone(), None);
     }
     let own_names = names.clone();
-    let own_sources = sources.clone();
-    let replacements = tree::replacements_in_settings(root);
+    let replacements = changes::replacements_in_settings(root);
+    let patches = Patches::read(root);
     let (mut commands, mut links) = (tree.commands, tree.linked);
-    let mut present: Vec<(Option<String>, PathBuf)> = Vec::new();
+    let mut present: Vec<(String, PathBuf)> = Vec::new();
+    let mut other: Vec<(Package, String)> = Vec::new();
     let mut level = tree.packages;
     while !level.is_empty() {
         for package in &level {
             asked.add(&package.location, &package.manifest, false);
-            asked.lies(package.location.clone(), Some(identity(&package.manifest).0));
-            present.push((package.folder.clone(), package.location.clone()));
+            let name = identity(&package.manifest).0;
+            present.push((package.folder.clone().unwrap_or_else(|| name.clone()), package.location.clone()));
+            asked.lies(package.location.clone(), Some(name));
         }
-        sources.extend(sources_elsewhere(level.iter().map(|package| &package.manifest), &OF_A_PACKAGE));
         for (folder, targets) in aliases(level.iter().map(|package| &package.manifest)) {
             names.entry(folder).or_default().extend(targets);
         }
-        find_missing(&level, &sources, &mut candidates, gate, lists).await;
+        find_missing(&level, &own_sources, &mut candidates, &Known { gate, lists, pins }).await;
         let (inside, results) = {
             let (root, candidates) = (root.to_owned(), candidates.clone());
             let work = tokio::task::spawn_blocking(move || {
@@ -149,7 +157,10 @@ pub(crate) async fn compare_tree(
             for bundled in result.iter().flat_map(|found| bundled_in(&package, &found.files)) {
                 asked.lies(bundled, None);
             }
-            settle(&package, result, &sources, &names, &mut compared);
+            match result {
+                Ok(found) => settle(&package, &found, &names, &mut compared),
+                Err(reason) => other.push((package, reason)),
+            }
         }
         commands.extend(inside.commands);
         links.extend(inside.linked);
@@ -163,12 +174,12 @@ pub(crate) async fn compare_tree(
         level = inside.packages;
     }
     // 5.
-    asked.packages.extend(names.values().flatten().cloned());
-    asked.packages.extend(replacements.iter().cloned());
-    for (folder, location) in present {
-        if folder.is_some_and(|folder| !asked.packages.contains(&folder)) {
-            compared.findings.push(elsewhere(&location, "nothing that lies here asks for it"));
-        }
+    asked.add_roots(own_names.values().flatten().chain(&replacements).cloned());
+    asked.add_roots(changes::names_in_settings(root, tree.own.first().unwrap_or(&Value::Null)));
+    let reached = asked.reached(&present);
+    for (name, location) in present.iter().filter(|(name, _)| !reached.contains(name)) {
+        let what = "neither the project nor a package that it leads to asks for it";
+        compared.findings.push(named_elsewhere(name, location, what));
     }
     for (place, command) in commands {
         if !asked.commands.contains(&command) && !asked.any_command {
@@ -179,6 +190,20 @@ pub(crate) async fn compare_tree(
     // 6.
     compared.links.extend(links.iter().map(|(place, _)| place.clone()));
     asked.follow(links)?;
+    // 4.
+    for (package, reason) in other {
+        let (identified, version) = identity(&package.manifest);
+        let name = package.folder.as_deref().unwrap_or(&identified);
+        let said = own_sources.get(name).map(String::as_str);
+        let said = said.or_else(|| asked.elsewhere(name, &package.location));
+        compared.findings.push(match said.or_else(|| patches.of(&identified, &version)) {
+            Some(spec) => named_elsewhere(name, &package.location, &printable(spec, 200)),
+            None => {
+                let expected = format!("the files of the checked tarball of {identified}@{version}");
+                wrong(&package, "files on disk", &expected, &reason)
+            }
+        });
+    }
     let replaced = |name: &str, found: &str| {
         own_names.get(name).is_some_and(|names| names.contains(found))
             || own_sources.contains_key(name)
@@ -187,6 +212,20 @@ pub(crate) async fn compare_tree(
     let misplaced = asked.misplaced(&tree.renamed, replaced);
     compared.findings.extend(misplaced.into_iter().map(in_anothers_place));
     Ok(compared)
+}
+
+/// The same for a folder outside of the project, which is linked and not compared.
+fn scripted_outside(place: &Path, target: &Path, policy: &Policy) -> Option<Scripted> {
+    let manifest = tree::read_manifest(target, Path::new("")).ok()?;
+    let mut scripts = install_scripts_in(target, &manifest);
+    // npm runs this one as well.
+    let prepare = manifest.pointer("/scripts/prepare").and_then(Value::as_str);
+    scripts.extend(prepare.map(|text| format!("prepare: {}", printable(text, 200))));
+    let (name, version) = identity(&manifest);
+    let decided_by = decide(policy, None, &name, None);
+    let location = place.to_owned();
+    let scripted = Scripted { name, version: Some(version), location, integrity: None, scripts, decided_by };
+    (!scripted.scripts.is_empty()).then_some(scripted)
 }
 
 /// Its install scripts, where it has some, and whether they may run.
@@ -205,39 +244,27 @@ fn scripted(package: &Package, found: Option<&Candidate>, gate: &Gatekeeper) -> 
     Some(Scripted { name, version, location, integrity, scripts, decided_by })
 }
 
-/// What one package's comparison means.
+/// What it means that a package is the one that was checked.
 fn settle(
     package: &Package,
-    result: Result<Candidate, String>,
-    sources: &BTreeMap<String, String>,
+    found: &Candidate,
     names: &BTreeMap<String, BTreeSet<String>>,
     compared: &mut Compared,
 ) {
     let (name, version) = identity(&package.manifest);
-    match result {
-        Ok(found) => {
-            compared.receipt.compared += 1;
-            compared.present.insert((name.clone(), version.clone()), found.integrity);
-            // 1.
-            let asked_for = package.folder.as_ref().is_none_or(|folder| {
-                *folder == name || names.get(folder).is_some_and(|names| names.contains(&name))
-            });
-            if !asked_for {
-                let expected = format!(
-                    "the package {}: nothing asks for another one there",
-                    package.folder.as_deref().unwrap_or_default()
-                );
-                compared.findings.push(wrong(package, "identity", &expected, &format!("{name}@{version}")));
-            }
-        }
-        // 4.
-        Err(reason) => match package.folder.as_ref().and_then(|folder| sources.get(folder)) {
-            Some(spec) => compared.findings.push(elsewhere(&package.location, spec)),
-            None => {
-                let expected = format!("the files of the checked tarball of {name}@{version}");
-                compared.findings.push(wrong(package, "files on disk", &expected, &reason));
-            }
-        },
+    compared.receipt.compared += 1;
+    compared.present.insert((name.clone(), version.clone()), found.integrity);
+    // 1.
+    let asked_for = package
+        .folder
+        .as_ref()
+        .is_none_or(|folder| *folder == name || names.get(folder).is_some_and(|names| names.contains(&name)));
+    if !asked_for {
+        let expected = format!(
+            "the package {}: nothing asks for another one there",
+            package.folder.as_deref().unwrap_or_default()
+        );
+        compared.findings.push(wrong(package, "identity", &expected, &format!("{name}@{version}")));
     }
 }
 
@@ -246,8 +273,7 @@ async fn find_missing(
     packages: &[Package],
     sources: &BTreeMap<String, String>,
     candidates: &mut BTreeMap<Key, Vec<Candidate>>,
-    gate: &Gatekeeper,
-    lists: &Lists,
+    known: &Known<'_>,
 ) {
     let mut missing: BTreeSet<Key> = BTreeSet::new();
     for package in packages {
@@ -258,10 +284,14 @@ async fn find_missing(
         }
     }
     let names: BTreeSet<PackageName> = missing.iter().filter_map(|(name, _)| name.parse().ok()).collect();
-    stream::iter(&names).map(|name| gate.is_enrolled(name)).buffer_unordered(ASKED_AT_ONCE).count().await;
+    stream::iter(&names)
+        .map(|name| known.gate.is_enrolled(name))
+        .buffer_unordered(ASKED_AT_ONCE)
+        .count()
+        .await;
     let found: Vec<(Key, Vec<Candidate>)> = stream::iter(missing)
         .map(|key| async move {
-            let found = find_one(&key, gate, lists).await;
+            let found = find_one(&key, known).await;
             (key, found)
         })
         .buffer_unordered(PARALLEL)
@@ -270,11 +300,13 @@ async fn find_missing(
     candidates.extend(found);
 }
 
-async fn find_one(key: &Key, gate: &Gatekeeper, lists: &Lists) -> Vec<Candidate> {
+async fn find_one(key: &Key, known: &Known<'_>) -> Vec<Candidate> {
+    let Known { gate, lists, pins } = known;
     let Ok(name) = key.0.parse::<PackageName>() else { return vec![] };
     // Bytes that an earlier run saw are as good as new ones where nobody signs; what is signed is judged anew.
     if !gate.is_enrolled(&name).await {
-        let known = lists.read(&name, &key.1);
+        let mut known = lists.read(&name, &key.1);
+        known.retain(|(integrity, _)| is_pinned(pins, key, integrity));
         if !known.is_empty() {
             let mut candidates = Vec::with_capacity(known.len());
             for (integrity, files) in known {
@@ -286,6 +318,9 @@ async fn find_one(key: &Key, gate: &Gatekeeper, lists: &Lists) -> Vec<Candidate>
     }
     let npm = &gate.sources().npm;
     let fetched = async {
+        if let Some((url, bytes)) = gate.at_hand(&name, &key.1, pins.get(key)).await {
+            return Ok(gate.judge(&url, bytes).await);
+        }
         let packument = npm.fetch_packument(&name).await.map_err(|error| chain_of(&error))?;
         let described = packument.and_then(|packument| packument.version(&key.1).ok().flatten());
         let url = described.ok_or("the registry does not know this version")?.tarball;
@@ -294,18 +329,25 @@ async fn find_one(key: &Key, gate: &Gatekeeper, lists: &Lists) -> Vec<Candidate>
     };
     let mut candidates = BTreeMap::new();
     if let Ok(arrived) = fetched.await {
-        add(&mut candidates, &arrived);
+        add(&mut candidates, &arrived, pins);
     }
     candidates.remove(key).unwrap_or_default()
 }
 
-fn add(candidates: &mut BTreeMap<Key, Vec<Candidate>>, arrived: &Arrived) {
+fn add(candidates: &mut BTreeMap<Key, Vec<Candidate>>, arrived: &Arrived, pins: &Pins) {
     let subject = &arrived.finding.subject;
     if let (Some(files), Some(version)) = (&arrived.files, &subject.version) {
         let candidate = Candidate { integrity: arrived.integrity, files: Arc::clone(files) };
         let key = (subject.name.clone(), clean(version).to_owned());
-        candidates.entry(key).or_default().push(candidate);
+        if is_pinned(pins, &key, &candidate.integrity) {
+            candidates.entry(key).or_default().push(candidate);
+        }
     }
+}
+
+/// Whether the lockfile has this hash for a release, or none.
+fn is_pinned(pins: &Pins, key: &Key, integrity: &Integrity) -> bool {
+    pins.get(key).is_none_or(|hashes| hashes.contains(integrity))
 }
 
 /// Step 3 for many, on as many threads as there are processors.
@@ -340,7 +382,7 @@ fn compare_one(
 ) -> Result<Candidate, String> {
     let key = identity(&package.manifest);
     let known = candidates.get(&key).map_or(&[][..], Vec::as_slice);
-    let mut reason = "no tarball of that name and version was checked".to_owned();
+    let mut reason = "no tarball of that name and version, with the lockfile's hash, was checked".to_owned();
     for candidate in known {
         let compared = match &package.place {
             Place::Folder => compare_files(&root.join(&package.location), &candidate.files, None),
@@ -588,10 +630,17 @@ fn in_anothers_place(misplaced: Misplaced) -> Finding {
     Finding::new(subject, Outcome::Refused(problem))
 }
 
-fn elsewhere(location: &Path, what: &str) -> Finding {
+/// From no registry, or from nobody knows where.
+fn named_elsewhere(name: &str, location: &Path, what: &str) -> Finding {
     let source = Ok(Source::File { path: what.to_owned() });
-    let subject = subject(location, printable(&location.display().to_string(), 300), None, source);
+    let subject = subject(location, printable(name, 214), None, source);
     Finding::new(subject, Outcome::Elsewhere(what.to_owned()))
+}
+
+/// The same, called what its folder is called.
+fn elsewhere(location: &Path, what: &str) -> Finding {
+    let shown = location.to_string_lossy();
+    named_elsewhere(shown.rsplit_once("node_modules/").map_or(&*shown, |(_, name)| name), location, what)
 }
 
 fn wrong(package: &Package, what: &str, expected: &str, received: &str) -> Finding {

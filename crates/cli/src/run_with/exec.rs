@@ -10,6 +10,8 @@ use tokio::process::Command;
 use trust::text::printable;
 
 use super::flow::{self, Order};
+use super::manager::Kind;
+use super::root;
 use crate::args::ExecArgs;
 use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
@@ -75,10 +77,15 @@ pub(crate) async fn run(context: &Context, args: ExecArgs) -> Outcome {
     code
 }
 
-/// The command in the nearest `node_modules/.bin`.
+/// The command in the nearest `node_modules/.bin` of the project that this folder belongs to. What lies further up is
+/// somebody else's.
 fn installed_here(here: &Path, command: &str) -> Option<PathBuf> {
-    let commands = here.ancestors().map(|place| place.join("node_modules/.bin").join(command));
-    is_plain(command).then(|| commands.into_iter().find(|program| program.exists())).flatten()
+    let kinds = [Kind::Npm, Kind::Pnpm, Kind::YarnClassic];
+    let roots = kinds.map(|kind| root::find(kind, here, false).ok().flatten());
+    let uppermost = roots.into_iter().flatten().min_by_key(|root| root.components().count())?;
+    let places = here.ancestors().take_while(|place| place.starts_with(&uppermost));
+    let mut commands = places.map(|place| place.join("node_modules/.bin").join(command));
+    is_plain(command).then(|| commands.find(|program| program.exists())).flatten()
 }
 
 /// A name, and no path.
@@ -128,4 +135,29 @@ async fn execute(
     let mut child = Group(command.spawn().while_doing(format!("{} cannot be started", program.display()))?);
     let status = child.0.wait().await?;
     Ok(status.code().map_or(exit::INTERRUPTED, ExitCode::of_program))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_the_projects_own_or_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let project = folder.path().join("project");
+        let inner = project.join("packages/a/src");
+        std::fs::create_dir_all(&inner).unwrap();
+        let put = |place: &Path, command: &str| {
+            std::fs::create_dir_all(place.join("node_modules/.bin")).unwrap();
+            std::fs::write(place.join("node_modules/.bin").join(command), "").unwrap();
+        };
+        put(folder.path(), "above");
+        put(&project, "own");
+        assert_eq!(installed_here(&inner, "own"), None, "there is no project");
+        std::fs::write(project.join("package.json"), r#"{"workspaces": ["packages/*"]}"#).unwrap();
+        std::fs::write(project.join("packages/a/package.json"), "{}").unwrap();
+        assert_eq!(installed_here(&inner, "own"), Some(project.join("node_modules/.bin/own")));
+        assert_eq!(installed_here(&inner, "above"), None);
+        assert_eq!(installed_here(&inner, "../own"), None);
+    }
 }

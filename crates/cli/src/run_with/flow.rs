@@ -17,6 +17,7 @@
 //! Does not render, and does not read the command line.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -41,12 +42,14 @@ use super::npm_scripts::{self, Scripts};
 use super::orphan::Book;
 use super::places;
 use super::process::{self, ProcessError, Words};
+use super::registries::Own;
 use super::root;
 use super::scripts;
 use super::tree::{Tree, TreeError, module_folders, own_folders, read_tree};
 use crate::install::Surroundings;
 use crate::install::answers::{Answers, NpmSays, Question, ask_npm};
 use crate::install::assess::{AssessError, Assessment, Finding, Subject};
+use crate::install::behind::settings_for;
 use crate::install::decision::{Call, OnWarning, agreed_to_other_sources, settle};
 use crate::install::entries::{same_host, shown_host};
 use crate::install::errors::FlowError;
@@ -61,8 +64,10 @@ use crate::install::report::{End, Report};
 use crate::install::resolve::Resolver;
 use crate::install::scripted::{Scripted, Scripting};
 use crate::install::settings::{Phase, Settings};
+use crate::install::tarballs::Tarballs;
 use crate::install::transaction::{Transaction, TransactionError, YARN_CACHE};
 use crate::install::verify::{client_for, find_out, reach};
+use crate::output::Progress;
 use crate::shell::decide::Refusal;
 
 /// How long an install may take.
@@ -247,9 +252,10 @@ pub(crate) async fn run(
     let tree = read_tree(&root)?;
     laid(&tree)?;
     let own = tree.own.clone();
-    let compared = compare_tree(&root, tree, &gate, &lists).await?;
-    let Compared { mut receipt, mut findings, present, scripted, .. } = compared;
     let locked = read_locked(&gate)?;
+    let pins = locked.as_ref().map_or_else(|| pinned::pins(kind, &root), Locked::pins);
+    let compared = compare_tree(&root, tree, &gate, &lists, &pins).await?;
+    let Compared { mut receipt, mut findings, present, scripted, .. } = compared;
     findings.extend(run.judge_rest(locked.as_ref(), &gate).await?);
     receipt.left_out = locked.as_ref().map(|locked| locked.left_out(&root)).unwrap_or_default();
     drop(progress);
@@ -267,6 +273,13 @@ pub(crate) async fn run(
     report.root = Some(root.clone());
     report.end = End::Installed { receipt, scripts };
     Ok(report)
+}
+
+/// Whom a run may reach.
+struct Reach {
+    registries: Vec<Url>,
+    /// Documents are asked for as a whole, also where the package manager has them.
+    whole: bool,
 }
 
 /// Everything that stays the same from beginning to end.
@@ -290,7 +303,8 @@ impl Run<'_> {
         ask: &impl AsyncFn(&Report) -> bool,
     ) -> Result<Option<Report>, RunError> {
         let Self { order, around, root, .. } = self;
-        if order.arguments != ["install"] || !root.join("node_modules").is_dir() {
+        let is_offline = gate.sources().npm.is_offline();
+        if order.arguments != ["install"] || !root.join("node_modules").is_dir() || is_offline {
             return Ok(None);
         }
         let project = Project { root: (*root).to_owned(), folder: around.folder.clone() };
@@ -304,7 +318,7 @@ impl Run<'_> {
             npm: &npm,
             settings: &says.settings,
             client: &gate.sources().npm,
-            allows_git: agreed_to_other_sources(order.on_warning, &around.policy),
+            allows_others: agreed_to_other_sources(order.on_warning, &around.policy),
             now: self.now,
         };
         // Whatever is wrong comes up again where it can be said, and the project put back.
@@ -316,7 +330,9 @@ impl Run<'_> {
         let Ok(tree) = read_tree(root) else { return Ok(None) };
         let own = tree.own.clone();
         let lists = Lists::in_home(&around.home);
-        let Ok(compared) = compare_tree(root, tree, gate, &lists).await else { return Ok(None) };
+        let Ok(compared) = compare_tree(root, tree, gate, &lists, &locked.pins()).await else {
+            return Ok(None);
+        };
         let Compared { mut receipt, mut findings, present, scripted, commands, links } = compared;
         receipt.left_out = locked.left_out(root);
         let is_link = |at: &PathBuf| {
@@ -376,26 +392,33 @@ impl Run<'_> {
     async fn fetch(
         &self,
         gate: &Arc<Gatekeeper>,
-        mut registries: Vec<Url>,
+        registries: Vec<Url>,
         settings: Option<&Settings>,
         locked: Option<&Locked>,
         aside: &Transaction,
     ) -> Result<(), RunError> {
         let git = without_git(self.manager, self.order, self.around)?;
-        let (mut ended, mut requests) =
-            self.fetch_from(gate, registries.clone(), settings, locked, git.as_ref(), aside).await?;
+        let mut reach = Reach { registries, whole: false };
+        let again =
+            async |reach: &Reach| self.fetch_from(gate, reach, settings, locked, git.as_ref(), aside).await;
+        let (mut ended, mut requests) = again(&reach).await?;
         let is_denied = || matches!(self.report(gate, Vec::new(), None).call(), Call::Deny | Call::Undecided);
         if !ended.status.success() && !is_denied() {
-            let elsewhere = self.find_elsewhere(gate, &registries, locked, &requests).await?;
+            let mut elsewhere = self.find_elsewhere(gate, &reach.registries, locked, &requests).await?;
+            if elsewhere.is_empty() && requests.iter().any(|request| request.kind == proxy::Kind::Foreign) {
+                // A document that came out of a cache did not pass by: only it says what lies there.
+                reach.whole = true;
+                (ended, requests) = again(&reach).await?;
+                elsewhere = self.find_elsewhere(gate, &reach.registries, locked, &requests).await?;
+            }
             if !elsewhere.is_empty() {
                 let hosts: Vec<String> = elsewhere.iter().map(shown_host).collect();
                 let hosts = trust::text::printable(&hosts.join(", "), 300);
                 self.around
                     .output
                     .note(&format!("the registry has tarballs on {hosts}; once more, with that"));
-                registries.extend(elsewhere);
-                (ended, requests) =
-                    self.fetch_from(gate, registries, settings, locked, git.as_ref(), aside).await?;
+                reach.registries.extend(elsewhere);
+                (ended, requests) = again(&reach).await?;
             }
         }
         if let Some(asked) = git.as_ref().and_then(NoGit::asked) {
@@ -430,8 +453,9 @@ impl Run<'_> {
         let known = gate.announced_places().into_iter();
         let places: BTreeSet<Placed> = known
             .chain(locked.iter().flat_map(|locked| locked.places_elsewhere()))
-            .filter(|placed| !registries.iter().any(|registry| same_host(registry, &placed.host)))
             .filter(|placed| refused.iter().any(|url| is_at(url, &placed.host)))
+            .chain(requests.iter().filter_map(|request| gate.sent_elsewhere(request)))
+            .filter(|placed| !registries.iter().any(|registry| same_host(registry, &placed.host)))
             .collect();
         let agreed = agreed_to_other_sources(self.order.on_warning, &self.around.policy);
         for placed in &places {
@@ -449,7 +473,7 @@ impl Run<'_> {
     async fn fetch_from(
         &self,
         gate: &Arc<Gatekeeper>,
-        registries: Vec<Url>,
+        reach: &Reach,
         npm: Option<&Settings>,
         locked: Option<&Locked>,
         git: Option<&NoGit>,
@@ -457,19 +481,19 @@ impl Run<'_> {
     ) -> Result<(process::Ended, Vec<Passed>), RunError> {
         let kind = self.manager.kind;
         let settings = proxy::Settings {
-            registries,
-            upstream_proxy: upstream_proxy(),
-            upstream_no_proxy: upstream_no_proxy(),
-            extra_roots: gate.sources().npm.config().ca_pem().unwrap_or_default().to_vec(),
-            ..proxy::Settings::default()
+            registries: reach.registries.clone(),
+            whole: reach.whole,
+            ..settings_for(gate.sources().npm.config())
         };
-        let foresight = (kind == Kind::Npm).then(|| Arc::new(foresee(gate, self.root, self.now)));
+        let is_offline = gate.sources().npm.is_offline();
+        let foresees = kind == Kind::Npm && !is_offline;
+        let foresight = foresees.then(|| Arc::new(foresee(gate, self.root, self.now)));
         let door = Door { gate: Arc::clone(gate), foresight: foresight.clone() };
         let running = proxy::start(settings, Arc::new(door)).await?;
         if let Some(foresight) = foresight {
             foresight.begin(running.early());
         }
-        if let Some(locked) = locked {
+        if let Some(locked) = locked.filter(|_| !is_offline) {
             let config = gate.sources().npm.config();
             let cache = config.cache();
             let missing = locked
@@ -492,15 +516,26 @@ impl Run<'_> {
         variables.extend(places.variables.clone());
         variables.extend(match git {
             Some(nothing) => nothing.variables(),
-            None => git::own_way(upstream_proxy().as_ref()),
+            None => git::own_way(gate.sources().npm.config().proxy()),
         });
         let (program, folder) = (&self.manager.program, &self.around.folder);
+        let (variable, flag) = match (is_offline, reach.whole) {
+            (true, _) => kind.without_network(),
+            (false, true) => kind.asking_anew(),
+            (false, false) => (None, None),
+        };
+        variables.extend(variable.map(|(name, value)| (name, value.into())));
         let go = async |user: &[OsString]| {
-            let arguments = told(user);
+            let mut arguments = told(user);
+            arguments.extend(flag.map(OsString::from));
             process::run(program, &arguments, folder, &variables, self.words(), RUN_LIMIT, self.book).await
         };
+        // A package manager whose words are kept shows nothing of how far it is.
+        let progress = (self.words() == Words::Kept)
+            .then(|| self.around.output.progress(&format!("{} fetches packages", self.order.command)));
         let mut ended = tokio::select! {
             ended = go(&self.order.arguments) => ended?,
+            never = tell_how_far(progress.as_ref(), gate) => match never {},
             host = asks_again(&running), if kind == Kind::Pnpm => {
                 let words = vec![format!("it was ended: {host} is refused, and it would go on asking")];
                 process::Ended { status: std::process::ExitStatus::from_raw(1 << 8), words }
@@ -649,6 +684,16 @@ async fn asks_again(running: &Running) -> String {
     }
 }
 
+/// Says how many tarballs were checked, for as long as it is let.
+async fn tell_how_far(progress: Option<&Progress>, gate: &Gatekeeper) -> Infallible {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        if let Some(progress) = progress {
+            progress.say(&format!("fetching packages: {} checked", gate.count_arrived()));
+        }
+    }
+}
+
 /// Whether a request, as the proxy notes it, went to a host.
 fn is_at(request: &str, host: &Url) -> bool {
     let url =
@@ -658,6 +703,9 @@ fn is_at(request: &str, host: &Url) -> bool {
 
 /// What the tarballs that lie there hold, for the next time that they come out of a cache.
 fn keep_lists(gate: &Gatekeeper, present: &BTreeMap<(String, String), Integrity>, lists: &Lists) {
+    if let Err(error) = gate.sources().tarballs.prune() {
+        tracing::warn!(%error, "signed tarballs were not cleared away");
+    }
     for arrived in gate.arrived() {
         let (Some(files), Ok(name)) = (&arrived.files, arrived.finding.subject.name.parse()) else {
             continue;
@@ -765,21 +813,34 @@ async fn prepare(
             Kind::Npm => Npm::at(manager.program.clone()),
             _ => Npm::find(root).map_err(FlowError::from)?,
         };
-        let says = ask_npm(&npm, root, answers).await.map_err(FlowError::from)?;
+        let says = async { ask_npm(&npm, root, answers).await.map_err(FlowError::from) };
         let project = Project { root: root.to_owned(), folder: around.folder.clone() };
-        let client = client_for(around, &project, &says)?;
-        reach(&client).await?;
-        Ok((says, client))
+        let own = async { Ok(Own::of(manager, root, answers).await) };
+        let (says, own) = tokio::try_join!(says, own)?;
+        let client = client_for(around, &project, &says, own)?;
+        let reached = reach(&client).await;
+        Ok((says, client, reached))
     };
-    let own = async { Ok(own_registry(manager, root, answers).await) };
-    let (lookup, (says, npm), own) = tokio::try_join!(lookup, npm, own)?;
+    let (lookup, (says, npm, reached)) = tokio::try_join!(lookup, npm)?;
+    let is_offline = lookup.as_ref().is_some_and(|lookup| lookup.answers.head().is_none());
+    let npm = match reached {
+        Ok(()) => npm,
+        Err(_) if is_offline => {
+            around
+                .output
+                .note("neither the chain nor the registry answers: only what caches hold is installed");
+            npm.offline()
+        }
+        Err(error) => return Err(error.into()),
+    };
     let builtin = says.builtin.clone();
-    let mut registries: Vec<Url> = npm.config().registries().cloned().chain(own).chain(builtin).collect();
+    let mut registries: Vec<Url> = npm.config().registries().cloned().chain(builtin).collect();
     registries.sort();
     registries.dedup();
     let sources = Sources {
         lookup,
         npm,
+        tarballs: Tarballs::in_home(&around.home),
         coordinator: around.network.as_ref().and_then(|(_, network)| network.coordinator.clone()),
         policy: Arc::clone(&around.policy),
     };
@@ -804,31 +865,4 @@ fn git_was_asked(manager: &Manager, order: &Order, around: &Surroundings, asked:
         return RunError::ProjectCode { what };
     }
     FlowError::Source(asked).into()
-}
-
-/// The registry that the package manager itself would ask, where that is not npm's.
-async fn own_registry(manager: &Manager, root: &Path, answers: &Answers) -> Option<Url> {
-    let arguments: &[&str] = match manager.kind {
-        Kind::Npm | Kind::Bun => return None,
-        Kind::Pnpm | Kind::YarnClassic => &["config", "get", "registry"],
-        Kind::Yarn => &["config", "get", "npmRegistryServer"],
-    };
-    let quiet = manager.kind.own_program();
-    let question = Question { program: &manager.program, words: arguments, folder: Some(root) };
-    let ask = process::ask(&manager.program, arguments, root, &quiet, QUESTION_LIMIT);
-    let answer = answers.to(question, ask).await.ok()?;
-    Url::parse(answer.lines().last()?.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
-}
-
-/// The user's own proxy, as curl and npm read it.
-pub(crate) fn upstream_proxy() -> Option<Url> {
-    let names = ["https_proxy", "HTTPS_PROXY", "npm_config_https_proxy", "http_proxy", "HTTP_PROXY"];
-    let value = names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
-    Url::parse(&value).ok().filter(|url| url.scheme() == "http" || url.scheme() == "https")
-}
-
-/// The hosts that the user reaches without it.
-pub(crate) fn upstream_no_proxy() -> Option<String> {
-    let names = ["no_proxy", "NO_PROXY", "npm_config_noproxy"];
-    names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
 }

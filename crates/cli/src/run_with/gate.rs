@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use client::npm::NpmClient;
-use proxy::{Asked, Gate, Ruling};
+use proxy::{Asked, Gate, Passed, Ruling};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -33,6 +33,7 @@ use crate::install::entries::{Origin, Problem, Source, Tarball, same_host, shown
 use crate::install::evidence::LegacySource;
 use crate::install::foresight::Foresight;
 use crate::install::locked::{Known, Locked, clean};
+use crate::install::tarballs::Tarballs;
 use crate::install::unpacked::Files;
 
 /// Documents of one name that are kept: the short form, the long form, and as many again that differ.
@@ -82,6 +83,8 @@ pub(crate) struct Sources {
     pub(crate) lookup: Option<Lookup>,
     /// Registries, as npm is configured.
     pub(crate) npm: NpmClient,
+    /// Tarballs of signed releases that earlier runs fetched.
+    pub(crate) tarballs: Tarballs,
     /// For versions from before a claim.
     pub(crate) coordinator: Option<Arc<LegacySource>>,
     /// What is wanted done about verdicts.
@@ -128,6 +131,35 @@ struct Manifests<'a> {
     #[serde(borrow, default)]
     versions: Option<HashMap<String, &'a RawValue>>,
     version: Option<String>,
+    /// Versions that npm looks into beside the others.
+    #[serde(borrow, default, rename = "policyRestrictions")]
+    restricted: Option<Restricted<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Restricted<'a> {
+    #[serde(borrow, default)]
+    versions: Option<HashMap<String, &'a RawValue>>,
+}
+
+impl Manifests<'_> {
+    /// Every manifest under which a package manager may take the tarball of `version` at `path`: under its own number,
+    /// under another that leads to it, and the other way round.
+    fn leading_to(&self, version: &str, path: &str) -> Vec<Value> {
+        let restricted = self.restricted.iter().filter_map(|restricted| restricted.versions.as_ref());
+        let entries = self.versions.iter().chain(restricted).flatten();
+        let leads = |key: &str, raw: &RawValue| {
+            let described = serde_json::from_str::<Described>(raw.get()).ok();
+            let said = described.as_ref().and_then(|described| described.version.as_deref());
+            let tarball =
+                described.as_ref().and_then(|described| described.dist.as_ref()?.tarball.as_deref());
+            clean(key) == clean(version)
+                || said.is_some_and(|said| clean(said) == clean(version))
+                || tarball.and_then(|url| Url::parse(url).ok()).is_some_and(|url| url.path() == path)
+        };
+        let leading = entries.filter(|(key, raw)| leads(key, raw));
+        leading.filter_map(|(_, raw)| serde_json::from_str(raw.get()).ok()).collect()
+    }
 }
 
 impl Gatekeeper {
@@ -178,6 +210,15 @@ impl Gatekeeper {
         places.collect()
     }
 
+    /// The tarball that a registry of this run has on another host, as its redirect says.
+    pub(crate) fn sent_elsewhere(&self, request: &Passed) -> Option<Placed> {
+        let host = origin_of(request.sent_to.as_ref()?)?;
+        let url = Url::parse(&request.url).ok()?;
+        let announced = self.announced_at(&url).into_iter().next().map(|one| (one.name, one.version));
+        let (name, version) = announced.or_else(|| package_of_path(url.path()))?;
+        Some(Placed { name, version, host })
+    }
+
     /// Whether a release is on record and stands: then its bytes are the signed ones, wherever they come from.
     pub(crate) async fn is_signed(&self, placed: &Placed) -> bool {
         let (Some(lookup), Ok(name), Ok(version)) =
@@ -202,6 +243,11 @@ impl Gatekeeper {
         lock(&self.arrived).values().cloned().collect()
     }
 
+    /// How many came.
+    pub(crate) fn count_arrived(&self) -> usize {
+        lock(&self.arrived).len()
+    }
+
     /// What was found about one tarball.
     pub(crate) fn arrived_as(&self, name: &str, version: &str, integrity: Integrity) -> Option<Arrived> {
         let key = (name.to_owned(), version.to_owned(), integrity);
@@ -210,6 +256,7 @@ impl Gatekeeper {
 
     /// Judges a tarball that `url` gave, and remembers it.
     pub(crate) async fn judge(&self, url: &Url, bytes: Bytes) -> Arrived {
+        let whole = bytes.clone();
         let fetched = match tokio::task::spawn_blocking(move || assess::read(&bytes)).await {
             Ok(fetched) => Arc::new(fetched),
             Err(error) => {
@@ -223,7 +270,34 @@ impl Gatekeeper {
             }
         };
         let arrived = self.judge_read(url, fetched).await;
+        if matches!(arrived.finding.outcome, Outcome::Judged(Verdict::Verified(_) | Verdict::Flagged { .. }))
+        {
+            let (tarballs, integrity) = (self.sources.tarballs.clone(), arrived.integrity);
+            let kept = tokio::task::spawn_blocking(move || tarballs.keep(&integrity, &whole)).await;
+            if let Ok(Err(error)) = kept {
+                tracing::warn!(%error, "a signed tarball was not kept");
+            }
+        }
         self.keep(arrived)
+    }
+
+    /// The signed tarball of a release, or the one with one of `hashes`, where an earlier run kept it; with the address
+    /// that it stands at.
+    pub(crate) async fn at_hand(
+        &self,
+        name: &PackageName,
+        version: &str,
+        hashes: Option<&BTreeSet<Integrity>>,
+    ) -> Option<(Url, Bytes)> {
+        let strict: Version = version.parse().ok()?;
+        let record = self.sources.lookup.as_ref()?.release(name, &strict).await.ok()?;
+        let hashes: Vec<Integrity> =
+            hashes.into_iter().flatten().copied().chain([record.integrity]).collect();
+        let tarballs = self.sources.tarballs.clone();
+        let read = move || hashes.iter().find_map(|integrity| tarballs.read(integrity));
+        let bytes = tokio::task::spawn_blocking(read).await.ok()??;
+        let file = format!("{name}/-/{}-{version}.tgz", name.as_str().rsplit('/').next()?);
+        Some((self.sources.npm.config().registry_for(name).url.join(&file).ok()?, bytes))
     }
 
     /// Whether somebody signs releases of this name; also when that is not known.
@@ -314,7 +388,7 @@ impl Gatekeeper {
                 url: Some(url.clone()),
             })),
         };
-        let mut finding = self.find(subject, &name, &version, Arc::clone(&fetched)).await;
+        let mut finding = self.find(subject, &name, &version, url.path(), Arc::clone(&fetched)).await;
         // 4.
         let other = announced.iter().filter_map(|one| one.integrity).find(|expected| *expected != integrity);
         if let Some(expected) = other.filter(|_| self.call(&finding) != Call::Deny) {
@@ -332,6 +406,7 @@ impl Gatekeeper {
         subject: Subject,
         name: &PackageName,
         version: &str,
+        path: &str,
         fetched: Arc<Fetched>,
     ) -> Finding {
         let undecided = |subject: Subject, reason: String| Finding::new(subject, Outcome::Undecided(reason));
@@ -350,7 +425,7 @@ impl Gatekeeper {
                         Err(reason) => return undecided(subject, reason),
                     }
                 }
-                manifests = self.manifests(name, version);
+                manifests = self.manifests(name, version, path);
                 let expected =
                     lock(&self.expected).get(&(name.to_string(), clean(version).to_owned())).cloned();
                 manifests.extend(expected.into_iter().flatten().map(Some));
@@ -391,19 +466,20 @@ impl Gatekeeper {
         call(finding, &self.sources.policy)
     }
 
-    /// What documents of this run say about a version; a document that says nothing of it is none.
-    fn manifests(&self, name: &PackageName, version: &str) -> Vec<Option<Value>> {
+    /// What documents of this run say about a version, or about the tarball at `path`; a document that says nothing of it
+    /// is none.
+    fn manifests(&self, name: &PackageName, version: &str, path: &str) -> Vec<Option<Value>> {
         let documents = lock(&self.documents).get(name).cloned().unwrap_or_default();
         let mut found: Vec<Option<Value>> = Vec::new();
         for bytes in &documents {
             let Ok(manifests) = serde_json::from_slice::<Manifests<'_>>(bytes) else { continue };
-            let manifest = match manifests.versions {
-                Some(versions) => versions.get(version).and_then(|raw| serde_json::from_str(raw.get()).ok()),
-                None if manifests.version.as_deref() == Some(version) => serde_json::from_slice(bytes).ok(),
-                None => None,
-            };
-            if manifest.is_some() && !found.contains(&manifest) {
-                found.push(manifest);
+            let of_one = manifests.versions.is_none() && manifests.version.as_deref() == Some(version);
+            let whole = of_one.then(|| serde_json::from_slice(bytes).ok()).flatten();
+            for manifest in manifests.leading_to(version, path).into_iter().chain(whole) {
+                let manifest = Some(manifest);
+                if !found.contains(&manifest) {
+                    found.push(manifest);
+                }
             }
         }
         found

@@ -7,8 +7,8 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
+use client::http::UserProxy;
 use trust::text::printable;
-use url::Url;
 
 /// The file beside the program with what it was asked, one argument a line.
 const ASKED: &str = "asked";
@@ -71,8 +71,8 @@ impl NoGit {
 
 /// What lets git go its own way once somebody agreed: as the user set it up, not through a proxy whose authority it
 /// does not know.
-pub(crate) fn own_way(upstream_proxy: Option<&Url>) -> Vec<(&'static str, OsString)> {
-    let around = upstream_proxy.map(Url::as_str).unwrap_or_default();
+pub(crate) fn own_way(proxy: Option<&UserProxy>) -> Vec<(&'static str, OsString)> {
+    let around = proxy.map(|proxy| proxy.url.as_str()).unwrap_or_default();
     let setting = format!("'http.proxy={around}'");
     let all = match std::env::var_os(PARAMETERS).filter(|known| !known.is_empty()) {
         Some(mut known) => {
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn once_somebody_agreed_no_proxy_of_ours_is_in_its_way() {
-        let ask = |upstream: Option<&Url>| {
+        let ask = |upstream: Option<&UserProxy>| {
             let git = Command::new("git")
                 .args(["config", "--get", "http.proxy"])
                 .env("https_proxy", "http://127.0.0.1:1")
@@ -121,7 +121,8 @@ mod tests {
             String::from_utf8(git.unwrap().stdout).unwrap()
         };
         assert_eq!(ask(None), "\n");
-        assert_eq!(ask(Some(&"http://proxy.example:3128".parse().unwrap())), "http://proxy.example:3128/\n");
+        let url = "http://proxy.example:3128".parse().unwrap();
+        assert_eq!(ask(Some(&UserProxy { url, exceptions: None })), "http://proxy.example:3128/\n");
     }
 
     #[test]

@@ -104,7 +104,7 @@ pub(crate) fn check(
     if kind == Kind::YarnClassic && root.join(".pnp.js").is_file() {
         return Err(super::places::no_plug_and_play());
     }
-    let is_empty = tree.packages.is_empty() && tree.changed.is_empty();
+    let is_empty = tree.packages.is_empty();
     let is_lockfile_only = arguments.iter().any(|argument| LOCKFILE_ONLY.iter().any(|word| argument == word));
     if is_empty && !is_lockfile_only {
         // Some are fetched to see that they do not belong on this machine.

@@ -135,6 +135,28 @@ impl Kind {
             .then(|| "--mode has to be --mode=skip-build or --mode=update-lockfile".to_owned())
     }
 
+    /// What it is told so that it asks for what its cache has: in its environment, and as a flag.
+    pub(crate) fn asking_anew(self) -> (Option<(&'static str, &'static str)>, Option<&'static str>) {
+        match self {
+            Self::Npm => (Some(("npm_config_prefer_online", "true")), None),
+            Self::Bun => (None, Some("--no-cache")),
+            // These ask every time.
+            Self::Pnpm | Self::YarnClassic | Self::Yarn => (None, None),
+        }
+    }
+
+    /// What it is told where there is no network: in its environment, and as a flag. bun asks nobody where its lockfile
+    /// and its cache have all.
+    pub(crate) fn without_network(self) -> (Option<(&'static str, &'static str)>, Option<&'static str>) {
+        match self {
+            Self::Npm => (Some(("npm_config_offline", "true")), None),
+            // yarn 1 has everything it needs in a mirror of its own, or says what it lacks.
+            Self::Pnpm | Self::YarnClassic => (None, Some("--offline")),
+            Self::Yarn => (Some(("YARN_ENABLE_NETWORK", "0")), None),
+            Self::Bun => (None, None),
+        }
+    }
+
     /// What completes a project after a command that is for a part of it, where more lay there before: its folders
     /// were set aside, `again` says of each whether this command made it anew.
     pub(crate) fn completing(self, user: &[OsString], again: &[bool]) -> Option<Vec<OsString>> {

@@ -2,6 +2,7 @@
 //! compared, and a project ends as it was or complete. Start reading at `flow`. This file ties it to the command line; it makes no verdict and no decision.
 
 mod asked;
+mod changes;
 mod code;
 mod commands;
 mod compare;
@@ -18,6 +19,7 @@ mod orphan;
 mod places;
 mod plug;
 mod process;
+pub(crate) mod registries;
 mod root;
 mod scripts;
 mod tree;
@@ -26,7 +28,6 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use flow::{Order, RunError};
-pub(crate) use flow::{upstream_no_proxy, upstream_proxy};
 
 use crate::args::{InstallArgs, ManagedArgs, ManagerName, QuestionArgs, RunWithArgs};
 use crate::context::Context;
@@ -75,12 +76,7 @@ fn wants_no_scripts(arguments: &[OsString]) -> bool {
 
 /// What the package manager is told, in the folder that the user's words name.
 fn told(args: &RunWithArgs) -> Result<Vec<OsString>, Failure> {
-    let client = match args.manager {
-        ManagerName::Npm => Client::Npm,
-        ManagerName::Pnpm => Client::Pnpm,
-        ManagerName::Yarn => Client::Yarn,
-        ManagerName::Bun => Client::Bun,
-    };
+    let client = client_of(args.manager);
     let here = Here::current().while_doing("the current folder cannot be found")?;
     let read = places::read_words(client, args.arguments.clone(), &here);
     let read = read.map_err(|refusal| failure(RunError::Unchecked(refusal)))?;
@@ -88,6 +84,15 @@ fn told(args: &RunWithArgs) -> Result<Vec<OsString>, Failure> {
         std::env::set_current_dir(folder).while_doing(format!("{} cannot be entered", folder.display()))?;
     }
     Ok(read.arguments)
+}
+
+fn client_of(manager: ManagerName) -> Client {
+    match manager {
+        ManagerName::Npm => Client::Npm,
+        ManagerName::Pnpm => Client::Pnpm,
+        ManagerName::Yarn => Client::Yarn,
+        ManagerName::Bun => Client::Bun,
+    }
 }
 
 /// What one of the short commands wants of the project's package manager.
@@ -134,20 +139,37 @@ pub(crate) async fn run_managed(context: &Context, intent: Intent, args: Managed
 /// `3pm install`, in the words of the project's package manager.
 pub(crate) async fn run_install(context: &Context, args: InstallArgs) -> Outcome {
     let manager = manager_of(&std::env::current_dir()?);
-    let mut arguments: Vec<OsString> = Vec::new();
-    let adds = manager != ManagerName::Npm && !args.packages.is_empty();
-    arguments.push(if adds { "add" } else { "install" }.into());
-    if args.save_dev && !args.packages.is_empty() {
-        arguments.push(if manager == ManagerName::Bun { "--dev" } else { "-D" }.into());
-    }
-    if manager == ManagerName::Npm && !args.packages.is_empty() {
-        arguments.push("--".into());
-    }
-    arguments.extend(args.packages.iter().map(OsString::from));
-    let InstallArgs { question, dry_run, ignore_scripts, .. } = args;
-    let args =
-        RunWithArgs { manager, question, dry_run, ignore_scripts, allow_project_code: false, arguments };
+    let mut own = own_flags(args.arguments);
+    own.question.yes |= args.question.yes;
+    own.question.deny |= args.question.deny;
+    let arguments = install_words(manager, args.save_dev, own.rest);
+    let args = RunWithArgs {
+        manager,
+        question: own.question,
+        dry_run: args.dry_run || own.dry_run,
+        ignore_scripts: args.ignore_scripts || own.ignore_scripts,
+        allow_project_code: false,
+        arguments,
+    };
     run(context, args).await
+}
+
+/// What `install` with these words is for a package manager: npm's adds packages, the others' takes none.
+fn install_words(manager: ManagerName, save_dev: bool, rest: Vec<OsString>) -> Vec<OsString> {
+    let line: Vec<OsString> = std::iter::once("install".into()).chain(rest).collect();
+    let names_packages = client_of(manager).words(&line).len() > 1;
+    let (adds, dev) = match manager {
+        ManagerName::Npm => ("install", "--save-dev"),
+        ManagerName::Pnpm => ("add", "--save-dev"),
+        ManagerName::Yarn | ManagerName::Bun => ("add", "--dev"),
+    };
+    let is_dev = |word: &OsString| word == "-D" || word == "--save-dev" || word == "--dev";
+    let save_dev = save_dev || line.iter().take_while(|word| *word != "--").any(is_dev);
+    let first = if names_packages { adds } else { "install" };
+    let mut words: Vec<OsString> = vec![first.into()];
+    words.extend((save_dev && names_packages).then(|| dev.into()));
+    words.extend(line.into_iter().skip(1).filter(|word| !is_dev(word)));
+    words
 }
 
 fn words_for<const N: usize, const M: usize, const L: usize>(
@@ -243,6 +265,21 @@ mod tests {
         }
         std::fs::write(inner.join("bun.lock"), "").unwrap();
         assert_eq!(manager_of(&inner), ManagerName::Bun);
+    }
+
+    #[test]
+    fn install_is_said_in_the_words_of_each_package_manager() {
+        let check = |manager, save_dev, rest: &[&str], expected: &str| {
+            let words = install_words(manager, save_dev, rest.iter().map(Into::into).collect());
+            assert_eq!(words.join(std::ffi::OsStr::new(" ")), *expected, "{rest:?}");
+        };
+        check(ManagerName::Npm, false, &[], "install");
+        check(ManagerName::Npm, false, &["--omit", "dev"], "install --omit dev");
+        check(ManagerName::Npm, true, &["a", "--save-exact"], "install --save-dev a --save-exact");
+        check(ManagerName::Pnpm, false, &["--frozen-lockfile"], "install --frozen-lockfile");
+        check(ManagerName::Pnpm, false, &["a", "-D"], "add --save-dev a");
+        check(ManagerName::Yarn, true, &["a"], "add --dev a");
+        check(ManagerName::Bun, true, &[], "install");
     }
 
     #[test]

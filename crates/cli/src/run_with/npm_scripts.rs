@@ -61,7 +61,10 @@ impl Scripts {
             let list = if is_optional { &mut scripts.optional } else { &mut scripts.needed };
             list.push(location);
         }
-        // Linked folders are the project's own and run theirs, `prepare` included, as with `npm ci`.
+        let is_held = |location: &str| {
+            scripted.iter().any(|package| package.location == Path::new(location) && !package.may_run())
+        };
+        // Linked folders of the project are its own and run theirs, `prepare` included, as with `npm ci`.
         for (location, source) in locked.iter().flat_map(|locked| &locked.checked) {
             let is_own = matches!(source, Ok(Source::Own | Source::Outside { .. }));
             let folder = root.join(location);
@@ -70,7 +73,9 @@ impl Scripts {
                 || !install_scripts_in(&folder, &manifest).is_empty() || declares(&manifest, "prepare");
             if let Some(entry) = entry(location).filter(|entry| is_own && entry.link && has_some()) {
                 let list = if entry.optional { &mut scripts.optional } else { &mut scripts.needed };
-                list.push(location.clone());
+                if !is_held(location) && !list.contains(location) {
+                    list.push(location.clone());
+                }
             }
         }
         scripts.own = LIFE_CYCLE.into_iter().filter(|name| declares(project, name)).collect();

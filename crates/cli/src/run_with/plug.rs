@@ -47,16 +47,11 @@ pub(crate) fn read_table(root: &Path, tree: &mut Tree) -> Result<(), TreeError> 
                 }
             }
             // The project itself and its workspaces.
-            let (Some(id), Some(folder)) = (id, name[0].as_str()) else { continue };
+            let (Some(_), Some(folder)) = (id, name[0].as_str()) else { continue };
             if described["linkType"] == "SOFT" {
                 if !place.starts_with(root) {
                     tree.outside.insert(PathBuf::from(printable(folder, 214)), place);
                 }
-                continue;
-            }
-            if id.contains("patch:") {
-                let what = format!("{}, changed by a patch: {}", printable(folder, 214), printable(id, 200));
-                tree.changed.push((place, what));
                 continue;
             }
             // What is for another platform stands in the table and lies nowhere.

@@ -80,8 +80,6 @@ pub(crate) struct Tree {
     pub(crate) outside: BTreeMap<PathBuf, PathBuf>,
     /// Commands that are linked, by name, with where.
     pub(crate) commands: Vec<(PathBuf, String)>,
-    /// Packages that are deliberately not as they were published, with what changed them.
-    pub(crate) changed: Vec<(PathBuf, String)>,
     /// The project's own package.json files, its workspaces' included.
     pub(crate) own: Vec<Value>,
     /// The folders of the project that have one.
@@ -415,20 +413,6 @@ fn collect_aliases(value: &Value, depth: usize, aliases: &mut BTreeMap<String, B
             None => collect_aliases(value, depth + 1, aliases),
         }
     }
-}
-
-/// The packages that settings of the project name in another's place, `npm:other@…`: pnpm's overrides and
-/// everybody's catalogs. Where they stand in those files does not matter; they are the project's own words.
-pub(crate) fn replacements_in_settings(root: &Path) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for file in ["pnpm-workspace.yaml", ".yarnrc.yml"] {
-        let Ok(Some(bytes)) = read_bounded(&root.join(file), MAX_MANIFEST_BYTES) else { continue };
-        let text = String::from_utf8_lossy(&bytes);
-        let targets = text.split(|c: char| c.is_whitespace() || "\"'{},".contains(c));
-        let targets = targets.filter_map(|word| word.strip_prefix("npm:"));
-        found.extend(targets.map(|target| without_version(target).to_owned()));
-    }
-    found
 }
 
 /// `name` of `name@range`; the first character may be the scope's.

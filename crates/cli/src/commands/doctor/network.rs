@@ -2,7 +2,7 @@
 //! this machine's clock agrees with them. Reads; judges no package.
 
 use chain::{Chain, ChainError};
-use client::http::public;
+use client::http::{public, public_endpoint};
 use futures_util::future::FutureExt as _;
 
 use super::{Check, Finding, limited};
@@ -33,7 +33,7 @@ pub(super) fn checks(context: &Context) -> Vec<Check<'_>> {
         }
     };
     for url in &network.rpc_urls {
-        let name = format!("rpc {}", public(url));
+        let name = format!("rpc {}", public_endpoint(url));
         checks.push(limited(AREA, name.clone(), async move {
             let one = Network { rpc_urls: vec![url.clone()], ..network.clone() };
             vec![endpoint(context, &one, name).await]

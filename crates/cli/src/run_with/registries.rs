@@ -1,0 +1,262 @@
+//! Where a package manager looks for packages when that is not where npm does: yarn 4 and bun have settings of their
+//! own for registries, scopes and credentials, pnpm and yarn 1 for the registry. What they say is put in the place of
+//! npm's, so that 3pm asks where the package manager asks.
+//!
+//! Sources: yarn's and bun's documentation of `npmScopes`, `npmRegistries` and `[install.scopes]`; which of bun's files and
+//! variables wins was tried with bun 1.4. Credentials are read where somebody wrote some, and kept nowhere.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use client::npm::{Credential, NpmConfig};
+use serde_json::Value;
+use url::Url;
+
+use super::flow::QUESTION_LIMIT;
+use super::manager::{Kind, Manager};
+use super::process;
+use crate::install::answers::{Answers, Question};
+use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
+
+/// What yarn 4's settings for a scope or a registry are called. Where no file and no variable mentions one, yarn need
+/// not be asked.
+const OF_YARN: [&str; 4] = ["npmScopes", "npmRegistries", "npmAuthToken", "npmAuthIdent"];
+
+/// What it says in the place of npm's configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Own {
+    registry: Option<Url>,
+    scopes: BTreeMap<String, Url>,
+    credentials: Vec<(Url, Credential)>,
+    /// It does not read npm's.
+    alone: bool,
+}
+
+impl Own {
+    /// Asks the package manager, and reads its files where it cannot be asked.
+    pub(crate) async fn of(manager: &Manager, root: &Path, answers: &Answers) -> Self {
+        match manager.kind {
+            Kind::Npm => Self::default(),
+            Kind::Pnpm | Kind::YarnClassic => {
+                let registry = ask(manager, root, answers, &["config", "get", "registry"]).await;
+                Self { registry: registry.as_deref().and_then(url), ..Self::default() }
+            }
+            Kind::Yarn => Self::of_yarn(manager, root, answers).await,
+            Kind::Bun => Self::of_bun(root),
+        }
+    }
+
+    /// npm's configuration with this in its place.
+    pub(crate) fn over(self, npm: NpmConfig) -> NpmConfig {
+        let npm = if self.alone { npm.without_registries() } else { npm };
+        npm.with_registries(self.registry, self.scopes, self.credentials)
+    }
+
+    async fn of_yarn(manager: &Manager, root: &Path, answers: &Answers) -> Self {
+        let registry = ask(manager, root, answers, &["config", "get", "npmRegistryServer"]).await;
+        let registry = registry.as_deref().and_then(url);
+        let mut own = Self { alone: registry.is_some(), registry, ..Self::default() };
+        if !is_mentioned(root) {
+            return own;
+        }
+        // With credentials, so nothing of it is kept.
+        let said = async |name: &str| {
+            let words = ["config", "get", name, "--json", "--no-redacted"];
+            let quiet = manager.kind.own_program();
+            let answer = process::ask(&manager.program, &words, root, &quiet, QUESTION_LIMIT).await.ok()?;
+            serde_json::from_str::<Value>(&answer).ok()
+        };
+        let [scopes, registries, token, ident] = OF_YARN;
+        let (scopes, registries, token, ident) =
+            tokio::join!(said(scopes), said(registries), said(token), said(ident));
+        own.add_yarn(
+            &scopes.unwrap_or_default(),
+            &registries.unwrap_or_default(),
+            &serde_json::json!({"npmAuthToken": token, "npmAuthIdent": ident}),
+        );
+        own
+    }
+
+    fn add_yarn(&mut self, scopes: &Value, registries: &Value, above: &Value) {
+        let credential = |settings: &Value| {
+            let text = |name: &str| settings.get(name).and_then(Value::as_str).map(str::to_owned);
+            let ident = |ident: String| match ident.contains(':') {
+                true => STANDARD.encode(ident),
+                false => ident,
+            };
+            text("npmAuthToken")
+                .map(|token| Credential::Token(token.into()))
+                .or_else(|| text("npmAuthIdent").map(|text| Credential::Basic(ident(text).into())))
+        };
+        let add = |own: &mut Self, url: &Url, settings: &Value| {
+            own.credentials.extend(credential(settings).map(|credential| (url.clone(), credential)));
+        };
+        if let Some(registry) = self.registry.clone() {
+            add(self, &registry, above);
+        }
+        for (place, settings) in registries.as_object().into_iter().flatten() {
+            if let Some(url) = url(place).or_else(|| url(&format!("https:{place}"))) {
+                add(self, &url, settings);
+            }
+        }
+        for (scope, settings) in scopes.as_object().into_iter().flatten() {
+            let registry = settings.get("npmRegistryServer").and_then(Value::as_str).and_then(url);
+            if let Some(registry) = registry {
+                add(self, &registry, settings);
+                self.scopes.insert(format!("@{scope}"), registry);
+            }
+        }
+    }
+
+    /// bun cannot be asked. A variable comes before the project's file, and that before the user's.
+    fn of_bun(root: &Path) -> Self {
+        let mut own = Self::default();
+        let home = std::env::home_dir().map(|home| home.join(".bunfig.toml"));
+        let config =
+            std::env::var_os("XDG_CONFIG_HOME").map(|folder| PathBuf::from(folder).join(".bunfig.toml"));
+        for file in config.or(home).into_iter().chain([root.join("bunfig.toml")]) {
+            let text = read_bounded(&file, MAX_MANIFEST_BYTES).ok().flatten().unwrap_or_default();
+            if let Ok(settings) = toml::from_str::<Value>(&String::from_utf8_lossy(&text)) {
+                own.add_bun(&settings["install"], &|name| std::env::var(name).ok());
+            }
+        }
+        let of_npm = ["NPM_CONFIG_REGISTRY", "npm_config_registry"];
+        if let Some(registry) = variable("BUN_CONFIG_REGISTRY").as_deref().and_then(url) {
+            own.registry = Some(registry);
+        } else if of_npm.into_iter().any(|name| variable(name).is_some()) {
+            own.registry = None;
+        }
+        own
+    }
+
+    fn add_bun(&mut self, install: &Value, environment: &dyn Fn(&str) -> Option<String>) {
+        let expand = |text: &str| match text.strip_prefix('$') {
+            Some(name) => environment(name.trim_matches(['{', '}'])).unwrap_or_default(),
+            None => text.to_owned(),
+        };
+        let read = |settings: &Value| -> Option<(Url, Option<Credential>)> {
+            let field = |name: &str| settings.get(name).and_then(Value::as_str).map(expand);
+            let mut place = url(&settings.as_str().map(expand).or_else(|| field("url"))?)?;
+            let user = Some(place.username().to_owned()).filter(|user| !user.is_empty());
+            let pair = field("username").or(user);
+            let word = field("password").or_else(|| place.password().map(str::to_owned));
+            let basic = pair.zip(word).map(|(user, word)| STANDARD.encode(format!("{user}:{word}")));
+            let _ = (place.set_username(""), place.set_password(None));
+            let token = field("token").filter(|token| !token.is_empty());
+            let token = token.map(|token| Credential::Token(token.into()));
+            Some((place, token.or_else(|| basic.map(|basic| Credential::Basic(basic.into())))))
+        };
+        if let Some((registry, credential)) = read(&install["registry"]) {
+            self.credentials.extend(credential.map(|credential| (registry.clone(), credential)));
+            self.registry = Some(registry);
+        }
+        for (scope, settings) in install["scopes"].as_object().into_iter().flatten() {
+            let Some((registry, credential)) = read(settings) else { continue };
+            self.credentials.extend(credential.map(|credential| (registry.clone(), credential)));
+            self.scopes.insert(format!("@{}", scope.trim_start_matches('@')), registry);
+        }
+    }
+}
+
+async fn ask(manager: &Manager, root: &Path, answers: &Answers, words: &[&str]) -> Option<String> {
+    let quiet = manager.kind.own_program();
+    let question = Question { program: &manager.program, words, folder: Some(root) };
+    let ask = process::ask(&manager.program, words, root, &quiet, QUESTION_LIMIT);
+    let answer = answers.to(question, ask).await.ok()?;
+    answer.lines().last().map(str::to_owned)
+}
+
+/// Whether a setting of yarn's that leads elsewhere stands anywhere.
+fn is_mentioned(root: &Path) -> bool {
+    let home = std::env::home_dir();
+    let files = root.ancestors().chain(home.as_deref()).map(|folder| folder.join(".yarnrc.yml"));
+    let in_files =
+        files.filter_map(|file| read_bounded(&file, MAX_MANIFEST_BYTES).ok().flatten()).any(|bytes| {
+            let text = String::from_utf8_lossy(&bytes);
+            OF_YARN.iter().any(|name| text.contains(name))
+        });
+    let is_one = |name: &OsString| name.to_string_lossy().to_ascii_uppercase().starts_with("YARN_NPM_AUTH");
+    in_files || std::env::vars_os().any(|(name, _)| is_one(&name))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A registry's address, with a slash at the end.
+fn url(text: &str) -> Option<Url> {
+    let mut url = Url::parse(text.trim()).ok()?;
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+    use serde_json::json;
+
+    use super::*;
+
+    fn config(own: Own) -> NpmConfig {
+        own.over(NpmConfig::for_registry("https://registry.example/".parse().unwrap(), None))
+    }
+
+    fn check(config: &NpmConfig, name: &str, registry: &str, sent: Option<&str>) {
+        let found = config.registry_for(&name.parse().unwrap()).url;
+        assert_eq!(found.as_str(), registry, "{name}");
+        let authorization = config.authorization_for(&found.join("x").unwrap());
+        let authorization = authorization.map(|found| found.into_header_value().expose_secret().to_owned());
+        assert_eq!(authorization.as_deref(), sent, "{name}");
+    }
+
+    #[test]
+    fn yarn_has_registries_scopes_and_credentials_of_its_own() {
+        let mut own = Own { registry: url("https://own.example"), alone: true, ..Own::default() };
+        own.add_yarn(
+            &json!({"acme": {"npmRegistryServer": "https://npm.acme.example/x", "npmAuthToken": "tok"},
+                "plain": {"npmRegistryServer": "https://plain.example", "npmAuthToken": null},
+                "odd": {"npmRegistryServer": 7}}),
+            &json!({"//plain.example": {"npmAuthIdent": "user:word"}}),
+            &json!({"npmAuthToken": null, "npmAuthIdent": "abc="}),
+        );
+        let config = config(own);
+        check(&config, "left-pad", "https://own.example/", Some("Basic abc="));
+        check(&config, "@acme/a", "https://npm.acme.example/x/", Some("Bearer tok"));
+        check(&config, "@plain/a", "https://plain.example/", Some("Basic dXNlcjp3b3Jk"));
+        check(&config, "@odd/a", "https://own.example/", Some("Basic abc="));
+    }
+
+    #[test]
+    fn bun_has_them_in_its_file() {
+        let text = r#"
+            [install]
+            registry = { url = "https://own.example", username = "user", password = "$WORD" }
+            [install.scopes]
+            acme = { url = "https://npm.acme.example/x", token = "$TOKEN" }
+            "@plain" = "https://plain.example"
+            user = "https://user:word@user.example/"
+        "#;
+        let mut own = Own::default();
+        let settings: Value = toml::from_str(text).unwrap();
+        own.add_bun(&settings["install"], &|name| match name {
+            "WORD" => Some("word".to_owned()),
+            "TOKEN" => Some("tok".to_owned()),
+            _ => None,
+        });
+        let config = config(own);
+        check(&config, "left-pad", "https://own.example/", Some("Basic dXNlcjp3b3Jk"));
+        check(&config, "@acme/a", "https://npm.acme.example/x/", Some("Bearer tok"));
+        check(&config, "@plain/a", "https://plain.example/", None);
+        check(&config, "@user/a", "https://user.example/", Some("Basic dXNlcjp3b3Jk"));
+    }
+
+    #[test]
+    fn who_says_nothing_has_npms() {
+        check(&config(Own::default()), "left-pad", "https://registry.example/", None);
+    }
+}
