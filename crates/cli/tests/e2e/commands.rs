@@ -40,6 +40,39 @@ fn a_wallet_is_connected_asked_and_forgotten() {
 }
 
 #[test]
+fn a_signers_url_with_a_secret_comes_on_standard_input_only() {
+    let world = World::shared();
+    let home = world.new_folder("secret-wallet-home");
+    let config = std::fs::read(world.folder().join("people/user/config.json")).expect("a configuration");
+    std::fs::write(home.join("config.json"), config).expect("written");
+    let user = world.person("user").with("THREEPM_HOME", home.display().to_string());
+    let address = world.person("mallory").address;
+    let host = world.rpc().trim_start_matches("http://");
+    for url in [
+        format!("http://carla:hunter2@{host}"),
+        format!("http://:hunter2@{host}"),
+        format!("http://hunter2@{host}"),
+        format!("http://{host}?key=hunter2"),
+    ] {
+        let ended = user.threepm(["wallet", "connect", "--rpc", &url, "--address", &address]).refused();
+        let ended = ended.ended_with(2).says(&["visible to every user", "next: 3pm wallet connect --rpc -"]);
+        assert!(!ended.stdout.contains("hunter2") && !ended.stderr.contains("hunter2"), "{ended}");
+        assert_eq!(user.threepm(["wallet", "status", "--json"]).succeeded().json()["connected"], false);
+        // The same on standard input is connected, kept for its owner alone, and never shown.
+        let connect = ["wallet", "connect", "--rpc", "-", "--address", &address];
+        let ended = user.threepm_with_input(connect, &format!("{url}\n")).succeeded();
+        let ended = ended.says(&["the wallet is connected and answers"]);
+        assert!(!ended.stdout.contains("hunter2") && !ended.stderr.contains("hunter2"), "{ended}");
+        let kept = std::fs::read_to_string(home.join("sessions/wallet.json")).expect("a session");
+        assert!(kept.contains("hunter2"), "{kept}");
+        user.threepm(["wallet", "disconnect"]).succeeded();
+    }
+    let nonsense = user.threepm_with_input(["wallet", "connect", "--rpc", "-"], "hunter2 no URL\n");
+    let nonsense = nonsense.refused().ended_with(2).says(&["is no URL"]);
+    assert!(!nonsense.stderr.contains("hunter2"), "{nonsense}");
+}
+
+#[test]
 fn a_threshold_is_changed_by_as_many_as_it_asks_for() {
     let world = World::shared();
     let package = world.protected("threshold");
@@ -54,6 +87,34 @@ fn a_threshold_is_changed_by_as_many_as_it_asks_for() {
     bob.threepm(["approve", &id, "--yes", "--no-submit"]).succeeded();
     world.person("carol").threepm(["approve", &id, "--yes", "--submit"]).succeeded();
     bob.threepm(["team", "status", name]).succeeded().says(&["3 of 3 members"]);
+}
+
+#[test]
+fn a_command_line_that_cannot_be_used_is_json_where_json_was_asked_for() {
+    let world = World::shared();
+    let user = world.person("user");
+    let rows: [(&[&str], &str); 7] = [
+        (&["--json"], "no command was given"),
+        (&["status", "--json"], "the following required arguments were not provided"),
+        (&["--json", "status", "left-pad@latest"], "SemVer"),
+        (&["team", "set", "left-pad", "--release-delay", "169", "--json"], "169 is not in 0..=168"),
+        (&["register", "left-pad", "--frobnicate", "--json"], "unexpected argument '--frobnicate'"),
+        (&["pubish", "--json"], "unrecognized subcommand 'pubish'"),
+        (&["team", "--json"], "no command was given"),
+    ];
+    for (line, says) in rows {
+        let ended = user.threepm(line).ended_with(2).refused();
+        let error = &ended.json()["error"];
+        assert!(error["message"].as_str().is_some_and(|message| message.contains(says)), "{ended}");
+        assert_eq!(error["exitCode"], 2, "{ended}");
+        assert!(error["causes"].is_array() && error["hints"].is_array(), "{ended}");
+    }
+    let hints = user.threepm(["pubish", "--json"]).json()["error"]["hints"].to_string();
+    assert!(hints.contains("publish"), "{hints}");
+    // Behind `--` it is somebody else's word, and help is no error.
+    let theirs = user.threepm(["run-with", "--frobnicate", "pnpm", "--", "ls", "--json"]);
+    assert_eq!(theirs.ended_with(2).refused().stdout, "");
+    assert!(user.threepm(["status", "--json", "--help"]).succeeded().stdout.starts_with("Where"));
 }
 
 #[test]

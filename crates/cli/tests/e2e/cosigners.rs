@@ -128,6 +128,37 @@ fn a_closed_proposal_takes_no_more_signatures() {
 }
 
 #[test]
+fn a_dry_run_shows_all_there_is_before_anybody_signs() {
+    let world = World::shared();
+    let package = world.protected("reviewed");
+    let tarball = archive::package_of_many(&package.name, "1.1.0", "node lib/z.js", 100);
+    let release = raw::release(&package.name, "1.1.0", &tarball, 50);
+    let answer = raw::propose(world, world.coordinator(), &world.person("alice"), &release, tarball);
+    assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+    let (id, bob) = (raw::id(world, &release), world.person("bob"));
+
+    let asked = bob.threepm(["approve", &id]).ended_with(3);
+    assert!(!asked.stdout.contains("lib/z.js"), "cut where a question follows: {asked}");
+    asked.says(&["more; all of them with --dry-run", "postinstall script", "node lib/z.js"]);
+    // A stranger may look.
+    let mallory = world.person("mallory");
+    let looked = mallory.threepm(["approve", &id, "--dry-run"]).succeeded();
+    looked.says(&["a/099.js", "lib/z.js", "nothing was signed"]);
+    mallory.threepm(["approve", &id, "--dry-run", "--diff"]).succeeded().says(&["more changed files"]);
+    let lines = mallory.threepm(["approve", &id, "--dry-run", "--diff=lib/"]).succeeded();
+    assert!(!lines.stdout.contains("more changed files"), "{lines}");
+    lines.says(&["module.exports = 'last';"]);
+    let review = mallory.threepm(["approve", &id, "--dry-run", "--json"]).succeeded().json();
+    assert_eq!(review["signed"], false, "{review}");
+    let files = review["review"]["comparison"]["files"].as_array().expect("files");
+    assert!(files.iter().any(|file| file["path"] == "lib/z.js"), "{review}");
+
+    let proposal = raw::send(world.coordinator(), "GET", &format!("v1/proposals/{id}"), None);
+    let proposal: Value = serde_json::from_slice(&proposal.body).unwrap();
+    assert_eq!(proposal["signatures"].as_array().map(Vec::len), Some(1), "{proposal}");
+}
+
+#[test]
 fn an_expired_proposal_takes_no_more_signatures() {
     let world = World::shared();
     let package = world.protected("expired");

@@ -2,6 +2,7 @@
 //! never seen.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use alloy_primitives::{B256, U256};
 use base64::Engine as _;
@@ -15,6 +16,7 @@ use crate::harness::coordinator::Coordinator;
 use crate::harness::people::Person;
 use crate::harness::proxy::{self, Response};
 use crate::harness::raw::{self, refused};
+use crate::harness::tripwire::{MOST_REQUESTS, Tripwire};
 use crate::harness::world::World;
 
 /// A good hand-over to the coordinator at `base`.
@@ -42,6 +44,18 @@ fn post(
     signer: &Person,
     signature: &str,
 ) -> Response {
+    try_post(base, name, token, handover, signer, signature).expect("an answer")
+}
+
+/// The same to somebody who may die of it.
+fn try_post(
+    base: &str,
+    name: &str,
+    token: &str,
+    handover: &TokenHandover,
+    signer: &Person,
+    signature: &str,
+) -> Option<Response> {
     let body = json!({
         "token": token,
         "handover": {
@@ -54,7 +68,7 @@ fn post(
         "signer": signer.address,
         "signature": signature,
     });
-    raw::send(base, "POST", &format!("v1/packages/{name}/token"), Some(&body))
+    raw::try_send(base, "POST", &format!("v1/packages/{name}/token"), Some(&body))
 }
 
 fn status(base: &str, name: &str) -> Value {
@@ -145,11 +159,13 @@ fn a_token_that_cannot_publish_the_package_is_refused_by_both_ends() {
         (mallory.npm_token(), false, "npm user mallory, who may not publish cannot-publish"),
     ] {
         // Verdaccio says neither who may publish nor what a token may do: here it does, as npm's registry.
-        let shown = token.chars().take(6).collect::<String>();
+        let shown = as_npm_shows(&token);
         let registry = proxy::start(world.registry(), move |request, upstream| {
             let mut answer = upstream.ask(request)?;
             let says = match request.path.as_str() {
-                "/-/npm/v1/tokens" => json!({"objects": [{"token": shown, "readonly": is_read_only}]}),
+                "/-/npm/v1/tokens?perPage=1000" => {
+                    json!({"objects": [{"token": shown, "readonly": is_read_only}]})
+                }
                 "/-/package/cannot-publish/collaborators" => json!({"alice": "read-write"}),
                 _ => return Some(answer),
             };
@@ -171,6 +187,137 @@ fn a_token_that_cannot_publish_the_package_is_refused_by_both_ends() {
         ended.refused().ended_with(4).says(&[says, "next:"]);
         assert_eq!(status(&coordinator.url, name), json!({ "stored": false }));
     }
+}
+
+/// A token in npm's list of them.
+fn as_npm_shows(token: &str) -> String {
+    format!("{}...{}", &token[..8], &token[token.len() - 4..])
+}
+
+#[test]
+fn what_npm_says_of_a_token_is_kept_and_shown() {
+    let world = World::shared();
+    let package = world.claimed("told-by-npm");
+    let name = package.name.as_str();
+    let alice = package.at(world.person("alice"));
+    let token = alice.npm_token();
+    // Verdaccio's tokens do not end, and it does not say who may publish: here it does, as npm's registry.
+    let (shown, other) = (as_npm_shows(&token), format!("{}...zzzz", &token[..8]));
+    let registry = proxy::start(world.registry(), move |request, upstream| {
+        let mut answer = upstream.ask(request)?;
+        let says = match request.path.as_str() {
+            "/-/npm/v1/tokens?perPage=1000" => json!({"objects": [
+                {"name": "another", "token": other, "readonly": true, "expiry": "2029-01-01T00:00:00.000Z"},
+                {"name": "this", "token": shown, "readonly": false, "expiry": "2030-02-03T04:05:06.000Z"},
+            ], "total": 2, "urls": {}}),
+            "/-/package/told-by-npm/collaborators" => json!({"alice": "write", "bob": "read"}),
+            _ => return Some(answer),
+        };
+        answer.status = 200;
+        answer.body = says.to_string().into_bytes();
+        Some(answer)
+    });
+    let mut coordinator = Coordinator::new(world, name, &registry, world.rpc());
+    assert!(coordinator.start(), "{}", coordinator.log());
+    let here = coordinator
+        .seen_by(alice)
+        .with("NPM_CONFIG_REGISTRY", registry.clone())
+        .with("THREEPM_REGISTRY_ORIGIN", registry);
+    let handed = here.threepm_with_input(["register-token", name], &token).succeeded();
+    let handed = handed.says(&["expires      2030-02-03"]);
+    assert!(!format!("{handed}").contains("not known whether"), "{handed}");
+    let told = status(&coordinator.url, name);
+    assert_eq!(told["expiresAt"], 1_896_321_906_u64, "{told}");
+    assert_eq!(told["publishAccess"], "confirmed", "{told}");
+    for line in [&["status", name][..], &["register-token", name, "--status"]] {
+        here.threepm(line).succeeded().says(&["expires      2030-02-03"]);
+    }
+}
+
+#[test]
+fn a_token_of_which_nothing_is_known_is_taken_and_everybody_is_told() {
+    let world = World::shared();
+    let package = world.claimed("told-nothing");
+    let alice = package.at(world.person("alice"));
+    let says = ["not known whether this token may publish: the first release will tell"];
+    alice.threepm_with_input(["register-token", "told-nothing"], &alice.npm_token()).succeeded().says(&says);
+    for line in [&["status", "told-nothing"][..], &["register-token", "told-nothing", "--status"]] {
+        world.person("bob").threepm(line).succeeded().says(&says);
+    }
+    let line = ["register-token", "told-nothing", "--status", "--json"];
+    assert_eq!(alice.threepm(line).succeeded().json()["publishAccess"], "unknown");
+}
+
+/// Verdaccio's own list of tokens, as it shows them.
+#[test]
+fn a_read_only_token_is_refused_where_the_registry_lists_it() {
+    let world = World::shared();
+    let package = world.claimed("read-only-token");
+    let alice = package.at(world.person("alice"));
+    let ask = |method: &str, path: &str, token: &str, body: Value| -> Value {
+        let mut headers: Vec<(String, String)> =
+            vec![("host".into(), "127.0.0.1".into()), ("content-type".into(), "application/json".into())];
+        if !token.is_empty() {
+            headers.push(("authorization".into(), format!("Bearer {token}")));
+        }
+        let (method, path) = (method.to_owned(), format!("/-/{path}"));
+        let request = proxy::Request { method, path, headers, body: body.to_string().into_bytes() };
+        let answer = proxy::Upstream::at(world.registry()).ask(&request).expect("an answer");
+        serde_json::from_slice(&answer.body).expect("JSON")
+    };
+    let account = json!({ "name": "dora", "password": "a-password-of-dora" });
+    let login = ask("PUT", "user/org.couchdb.user:dora", "", account);
+    let login = login["token"].as_str().expect("a token").to_owned();
+    let wish =
+        |readonly| json!({ "password": "a-password-of-dora", "readonly": readonly, "cidr_whitelist": [] });
+    for (readonly, says) in [(true, "is read-only"), (false, "not known whether")] {
+        let made = ask("POST", "npm/v1/tokens", &login, wish(readonly));
+        let token = made["token"].as_str().expect("a token");
+        alice.threepm_with_input(["register-token", &package.name], token).says(&[says]);
+        assert_eq!(status(world.coordinator(), &package.name)["stored"], !readonly);
+    }
+}
+
+#[test]
+fn killed_during_a_hand_over_it_has_the_token_or_takes_it_again() {
+    let world = World::shared();
+    let package = world.claimed("killed-hand-over");
+    let (name, alice) = (package.name.as_str(), world.person("alice"));
+    let token = alice.npm_token();
+    let pid = Arc::default();
+    let wires = [Tripwire::killing(&pid), Tripwire::killing(&pid)];
+    let registry = wires[0].in_front_of(world.registry());
+    let rpc = wires[1].in_front_of(world.rpc());
+    let mut coordinator = Coordinator::new(world, name, &registry, &rpc);
+    coordinator.pid = pid;
+    assert!(coordinator.start(), "{}", coordinator.log());
+    // Each is newer than the one before; a clock may be a minute ahead.
+    let mut issued = raw::now();
+    let mut kills = 0;
+    for (wire, after) in wires.iter().flat_map(|wire| [(wire, false), (wire, true)]) {
+        for requests in 0.. {
+            assert!(requests < MOST_REQUESTS, "the sweep does not end");
+            issued = raw::now().max(issued + 1);
+            let mut signed = handover(&coordinator.url, name, &token);
+            (signed.issuedAt, signed.expiresAt) = (U256::from(issued), U256::from(issued + 300));
+            let signature = sign(world, &alice, &signed, raw::package_domain(world));
+            wire.arm(requests, after);
+            let answer = try_post(&coordinator.url, name, &token, &signed, &alice, &signature);
+            wire.disarm();
+            if answer.is_some() {
+                break;
+            }
+            kills += 1;
+            coordinator.wait_until_dead();
+            assert!(coordinator.start(), "{}", coordinator.log());
+            // What was signed once is taken once, and the first time was before the answer was lost.
+            let answer = post(&coordinator.url, name, &token, &signed, &alice, &signature);
+            assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+            refused(&post(&coordinator.url, name, &token, &signed, &alice, &signature), 409, "replayed");
+        }
+    }
+    assert!(kills > 8, "only {kills} kills: the wires saw no requests");
+    assert_eq!(status(&coordinator.url, name)["npmUser"], "alice");
 }
 
 #[test]

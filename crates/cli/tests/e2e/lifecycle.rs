@@ -154,7 +154,7 @@ fn stored_bytes_that_rot_are_never_published() {
     let proposal = world.wait_for_state(&coordinator.url, &id, "failed");
     assert!(proposal["reason"].as_str().is_some_and(|reason| reason.contains("stored")), "{proposal}");
     let status = coordinator.seen_by(world.person("carol")).threepm(["status", "rotten@1.1.0"]);
-    status.says(&["rotten@1.1.0  failed", "stored tarball hashes to"]);
+    status.succeeded().says(&["rotten@1.1.0  failed", "stored tarball hashes to"]);
 }
 
 #[test]
@@ -180,6 +180,96 @@ fn a_version_that_was_taken_back_is_not_published() {
     world.wait_for_state(&coordinator.url, &id, "active");
     raw::revoke(world, "revoked-late", "1.1.0");
     world.wait_for_state(&coordinator.url, &id, "vetoed");
+}
+
+/// A proposal that another record or another team made impossible.
+#[test]
+fn what_cannot_be_recorded_any_more_is_withdrawn_and_says_why() {
+    let world = World::shared();
+    let package = world.protected("withdrawn");
+    let name = package.name.as_str();
+    let [alice, bob] = ["alice", "bob"].map(|name| package.at(world.person(name)));
+    let propose = |version: &str, code: &str, nonce| {
+        let tarball = archive::package(name, version, code);
+        let release = raw::release(name, version, &tarball, nonce);
+        let answer = raw::propose(world, world.coordinator(), &alice, &release, tarball);
+        assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+        release
+    };
+    let is_withdrawn = |release: &trust::message::Release, reason: &str| {
+        let id = raw::id(world, release);
+        let proposal = world.wait_for_state(world.coordinator(), &id, "withdrawn");
+        assert_eq!(proposal["reason"], reason, "{proposal}");
+        bob.threepm(["status", &id]).succeeded().says(&["  withdrawn", reason]);
+        bob.threepm(["approve", &id, "--yes"]).ended_with(4).refused();
+        raw::refused(&raw::add_signature(world, world.coordinator(), &bob, release), 409, "closed");
+    };
+    let (one, other) = (propose("1.1.0", "// one", 50), propose("1.1.0", "// other", 51));
+    record(&other);
+    is_withdrawn(&one, "another release was recorded under this version");
+    let (one, other) = (propose("1.2.0", "", 60), propose("1.3.0", "", 60));
+    record(&one);
+    is_withdrawn(&other, "another release was recorded under its nonce");
+    let late = propose("1.4.0", "", 61);
+    let carol = world.person("carol").address;
+    let change = alice.threepm(["team", "remove", name, &carol, "--no-submit", "--yes", "--json"]);
+    bob.threepm(["approve", &id_of(&change.succeeded()), "--submit", "--yes"]).succeeded();
+    is_withdrawn(&late, "the team changed; propose it again");
+}
+
+#[test]
+fn of_two_team_changes_the_slower_is_superseded() {
+    let world = World::shared();
+    let package = world.protected("superseded");
+    let name = package.name.as_str();
+    let [alice, bob] = ["alice", "bob"].map(|name| package.at(world.person(name)));
+    let set =
+        |days: &'static str| ["team", "set", name, "--recovery-days", days, "--no-submit", "--yes", "--json"];
+    let first = id_of(&alice.threepm(set("90")).succeeded());
+    // A second one at once is refused by 3pm, and taken by a coordinator of somebody who wants it.
+    bob.threepm(set("91")).ended_with(4).refused().says(&["waits already"]);
+    let change = |id: &str| -> Value {
+        let answer = raw::send(world.coordinator(), "GET", &format!("v1/changes/{id}"), None);
+        serde_json::from_slice(&answer.body).expect("JSON")
+    };
+    let mut config = change(&first)["config"].clone();
+    config["recoveryDays"] = json!(91);
+    let message: client::coordinator::api::Config = serde_json::from_value(config.clone()).expect("a config");
+    let message = trust::message::Config::from(message);
+    let request =
+        trust::message::signing_request(&message, &raw::name_domain(world).eip712()).expect("encodes");
+    let signature = raw::sign_request(world, &bob, &request);
+    let body = json!({ "config": config, "signer": bob.address, "signature": signature });
+    assert_eq!(raw::send(world.coordinator(), "POST", "v1/changes", Some(&body)).status, 201);
+    let second = request.digest.to_string();
+    bob.threepm(["approve", &first, "--submit", "--yes"]).succeeded().says(&["is in force"]);
+    let started = Instant::now();
+    while change(&second)["state"] != "superseded" || change(&first)["state"] != "effective" {
+        assert!(started.elapsed().as_secs() < 30, "{} {}", change(&first), change(&second));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    bob.threepm(["status", &first]).succeeded().says(&["in force"]);
+    bob.threepm(["status", &second]).succeeded().says(&["superseded: another change was faster"]);
+    alice.threepm(["approve", &second, "--yes"]).ended_with(4).refused().says(&["another change was faster"]);
+    assert_eq!(alice.threepm(["team", "status", name, "--json"]).json()["recoveryDays"], 90);
+}
+
+/// Whoever waits is told by the exit code; whoever asks how it stands is told in words.
+#[test]
+fn waiting_for_a_release_that_cannot_get_to_npm_ends_with_an_exit_code() {
+    let world = World::own();
+    let package = world.claimed_with("waited-in-vain", &["--release-delay", "1"]);
+    let alice = package.at(world.person("alice"));
+    let [slow, vetoed] = ["1.1.0", "1.2.0"].map(|version| world.propose(&package, version));
+    alice.threepm(["submit", &slow, "--wait=1"]).ended_with(5).refused().says(&["not on npm after 1 s"]);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| alice.threepm(["submit", &vetoed, "--wait=60"]));
+        world.wait_for_state(world.coordinator(), &vetoed, "submitted");
+        raw::veto(&world, "waited-in-vain", "1.2.0");
+        let ended = waiting.join().expect("a thread").ended_with(4).refused();
+        ended.says(&["1.2.0 did not get to npm, the coordinator says vetoed", "while it cooled"]);
+    });
+    alice.threepm(["status", &vetoed]).succeeded().says(&["  vetoed", "vetoed by a member"]);
 }
 
 #[test]

@@ -13,5 +13,7 @@ mod lifetime;
 mod outages;
 mod publisher;
 mod registrar;
+mod settings;
 mod story;
+mod typed;
 mod uploads;

@@ -128,15 +128,47 @@ fn a_server_that_accepts_and_never_answers_is_given_up() {
         None
     });
     let (user, _) = world.project("silence");
-    let bob = world.person("bob");
-    let (install, approve) = (["install", &package.release("1.0.0")], ["approve", &id, "--yes"]);
-    for (person, variable, arguments, says) in [
-        (&user, "THREEPM_RPC_URL", &install[..], &["the chain could not be read", "next:"][..]),
-        (&bob, "THREEPM_RPC_URL", &approve, &["the chain of network \"local\" cannot be read", "next:"]),
-        (&bob, "THREEPM_COORDINATOR_URL", &approve, &["gave no usable answer", "next:"]),
-    ] {
-        ends_soon(&person.clone().with(variable, silent.clone()), arguments, "", 1, says);
-    }
+    package.write("1.2.0", &serde_json::json!({}), "module.exports = 2;\n");
+    package.commit();
+    let (alice, bob) = (package.at(world.person("alice")), world.person("bob"));
+    let token = alice.npm_token();
+    let install = ["install", &package.release("1.0.0")];
+    let publish = ["publish", "--yes", "--no-submit"];
+    let approve = ["approve", &id, "--yes", "--no-submit"];
+    let register = ["register", "silence-new", "--yes", "--no-wait"];
+    let register_token = ["register-token", "silence"];
+    let remove = ["team", "remove", "silence", &world.person("carol").address, "--yes", "--no-submit"];
+    const NPM: (&str, &[&str]) =
+        ("NPM_CONFIG_REGISTRY", &["npm registry gave no usable answer", "within 10s"]);
+    const CHAIN: (&str, &[&str]) =
+        ("THREEPM_RPC_URL", &["the chain of network \"local\" cannot be read", "next:"]);
+    const COORDINATOR: (&str, &[&str]) = ("THREEPM_COORDINATOR_URL", &["gave no usable answer", "next:"]);
+    const USERS_CHAIN: (&str, &[&str]) = ("THREEPM_RPC_URL", &["the chain could not be read", "next:"]);
+    let rows: [(&Person, &[&str], &[(&str, &[&str])]); 6] = [
+        (&user, &install, &[USERS_CHAIN]),
+        (&alice, &publish, &[NPM, CHAIN, COORDINATOR]),
+        (&bob, &approve, &[NPM, CHAIN, COORDINATOR]),
+        (&alice, &register, &[NPM, CHAIN, COORDINATOR]),
+        (&alice, &register_token, &[NPM, CHAIN, COORDINATOR]),
+        (&alice, &remove, &[CHAIN, COORDINATOR]),
+    ];
+    std::thread::scope(|scope| {
+        for (person, arguments, parts) in rows {
+            for (variable, says) in parts {
+                let mut person = person.clone().with(variable, silent.clone());
+                if *variable == NPM.0 {
+                    person = person.with("THREEPM_REGISTRY_ORIGIN", silent.clone());
+                }
+                let token = &token;
+                scope.spawn(move || {
+                    eprintln!("{variable}: {arguments:?}");
+                    ends_soon(&person, arguments, token, 1, says);
+                });
+            }
+        }
+    });
+    let proposal = world.wait_for_state(world.coordinator(), &id, "proposed");
+    assert_eq!(proposal["signatures"].as_array().map(Vec::len), Some(1), "{proposal}");
 }
 
 #[test]
@@ -144,15 +176,20 @@ fn a_coordinator_without_its_chain_says_so_and_refuses() {
     let world = World::shared();
     let package = world.protected("coordinator-outage");
     let name = "coordinator-outage";
+    let with_key = format!("{NOBODY}v2/key-of-the-operator");
     let mut coordinator =
-        crate::harness::coordinator::Coordinator::new(world, name, world.registry(), NOBODY);
+        crate::harness::coordinator::Coordinator::new(world, name, world.registry(), &with_key);
     assert!(coordinator.start(), "{}", coordinator.log());
     let health = raw::send(&coordinator.url, "GET", "v1/health", None);
     let health: serde_json::Value = serde_json::from_slice(&health.body).unwrap();
     assert_eq!(health["status"], "degraded", "{health}");
     assert!(!health["problems"].as_array().unwrap().is_empty(), "{health}");
+    assert!(!health.to_string().contains("key-of-the-operator"), "{health}");
     let tarball = crate::harness::archive::package(&package.name, "1.1.0", "");
     let release = raw::release(&package.name, "1.1.0", &tarball, 50);
     let answer = raw::propose(world, &coordinator.url, &world.person("alice"), &release, tarball);
-    assert_eq!(answer.status, 502, "{}", String::from_utf8_lossy(&answer.body));
+    let body = String::from_utf8_lossy(&answer.body);
+    assert_eq!(answer.status, 502, "{body}");
+    assert!(!body.contains("key-of-the-operator"), "{body}");
+    assert!(!coordinator.log().contains("key-of-the-operator"), "{}", coordinator.log());
 }

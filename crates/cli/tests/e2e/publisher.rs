@@ -2,76 +2,21 @@
 //! killed, however many coordinators watch, whoever submitted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use trust::message::Release;
 
 use crate::harness::archive;
-use crate::harness::coordinator::{Coordinator, kill};
-use crate::harness::proxy;
+use crate::harness::coordinator::Coordinator;
 use crate::harness::raw;
 use crate::harness::story::Package;
+use crate::harness::tripwire::{MOST_REQUESTS, Tripwire};
 use crate::harness::world::World;
 
 /// Retries pause 1, 2, 4 seconds.
 const LIMIT: Duration = Duration::from_secs(60);
-
-/// More requests than a publication makes; reaching it means that the sweep does not end.
-const MOST_REQUESTS: usize = 60;
-
-/// A tripwire on the way to one upstream.
-#[derive(Debug, Clone)]
-struct Tripwire {
-    /// Requests still to let through before it fires; negative when it is not armed.
-    left: Arc<AtomicI32>,
-    /// Fires after the upstream has answered, not before it is asked.
-    after: Arc<AtomicBool>,
-    /// Whom to kill.
-    pid: Arc<AtomicI32>,
-    /// Versions that the registry accepted.
-    created: Arc<AtomicUsize>,
-}
-
-impl Tripwire {
-    fn killing(pid: &Arc<AtomicI32>) -> Self {
-        let pid = Arc::clone(pid);
-        Self { left: Arc::new(AtomicI32::new(-1)), after: Arc::default(), pid, created: Arc::default() }
-    }
-
-    fn arm(&self, requests: usize, after: bool) {
-        self.after.store(after, Ordering::SeqCst);
-        self.left.store(i32::try_from(requests).unwrap(), Ordering::SeqCst);
-    }
-
-    fn disarm(&self) {
-        self.left.store(-1, Ordering::SeqCst);
-    }
-
-    /// A proxy to `upstream` with this wire in it.
-    fn in_front_of(&self, upstream: &str) -> String {
-        let wire = self.clone();
-        proxy::start(upstream, move |request, upstream| {
-            let counted = |left: i32| (left >= 0).then(|| left - 1);
-            let fires = wire.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, counted) == Ok(0);
-            let after = wire.after.load(Ordering::SeqCst);
-            if fires && !after {
-                kill(&wire.pid);
-                return None;
-            }
-            let answer = upstream.ask(request);
-            if request.method == "PUT" && answer.as_ref().is_some_and(|answer| answer.status == 201) {
-                wire.created.fetch_add(1, Ordering::SeqCst);
-            }
-            if fires {
-                kill(&wire.pid);
-                return None;
-            }
-            answer
-        })
-    }
-}
 
 fn release(package: &Package, nonce: u64) -> (Release, Vec<u8>) {
     let version = format!("1.1.{nonce}");
@@ -210,6 +155,37 @@ fn a_release_that_a_stranger_submits_is_published_all_the_same() {
     assert_eq!(tags["latest"], "1.1.0");
 }
 
+/// Anybody can send a notice, with any hash.
+#[test]
+fn a_notice_of_a_transaction_changes_nothing_that_is_told() {
+    let world = World::shared();
+    let package = world.protected("false-notices");
+    let id = world.propose(&package, "1.1.0");
+    let changes = "v1/changes?package=false-notices&state=all";
+    let get = |path: &str| -> Value {
+        serde_json::from_slice(&raw::send(world.coordinator(), "GET", path, None).body).unwrap()
+    };
+    let change = get(changes)["changes"][0].clone();
+    let proposal_path = format!("v1/proposals/{id}");
+    let change_path = format!("v1/changes/{}", change["id"].as_str().unwrap());
+    let notify = |path: &str| {
+        let notice = serde_json::json!({ "transactionHash": format!("0x{}", "66".repeat(32)) });
+        let answer = raw::send(world.coordinator(), "POST", &format!("{path}/submission"), Some(&notice));
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    };
+    let before = get(&proposal_path);
+    notify(&proposal_path);
+    notify(&change_path);
+    assert_eq!(get(&proposal_path), before);
+    assert_eq!(get(&change_path), change);
+    let bob = world.person("bob");
+    let sent = bob.threepm(["approve", &id, "--submit", "--wait", "--yes", "--json"]).succeeded().json();
+    notify(&proposal_path);
+    let published = get(&proposal_path);
+    assert!(sent["transactionHash"].is_string(), "{sent}");
+    assert_eq!(published["transactionHash"], sent["transactionHash"], "{published}");
+}
+
 #[test]
 fn other_bytes_on_npm_are_hijacked_and_said_loudly() {
     let world = World::shared();
@@ -226,4 +202,22 @@ fn other_bytes_on_npm_are_hijacked_and_said_loudly() {
     assert_eq!(package.served(world, "1.1.0"), stolen, "npm's bytes were touched");
     let status = world.person("carol").threepm(["status", &package.release("1.1.0")]).refused();
     status.ended_with(50).says(&["HIJACKED"]);
+}
+
+#[test]
+fn the_signed_bytes_that_npm_has_under_no_dist_tag_are_published_and_said_so() {
+    let world = World::shared();
+    let package = world.protected("without-a-tag");
+    let id = world.propose(&package, "1.1.0");
+    let tarball = raw::send(world.coordinator(), "GET", &format!("v1/proposals/{id}/tarball"), None);
+    std::fs::write(package.folder.join("signed.tgz"), tarball.body).unwrap();
+    let alice = package.at(world.person("alice"));
+    alice.npm(["publish", "signed.tgz", "--tag", "aside"]).succeeded();
+    alice.npm(["dist-tag", "rm", &package.name, "aside"]).succeeded();
+    let bob = world.person("bob");
+    let signed = bob.threepm(["approve", &id, "--submit", "--wait", "--yes"]).succeeded();
+    signed.says(&["npm          published without a dist-tag"]);
+    let proposal = world.wait_for_state(world.coordinator(), &id, "published");
+    assert!(proposal["npm"]["tag"].is_null(), "{proposal}");
+    bob.threepm(["status", &id]).succeeded().says(&["UTC without a dist-tag"]);
 }

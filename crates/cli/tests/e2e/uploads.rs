@@ -84,7 +84,7 @@ fn an_upload_that_is_cut_off_leaves_nothing_and_may_be_made_again() {
     let release = raw::release(&package.name, "2.0.0", &tarball, 1);
     let before = files(&coordinator.folder);
     for sent in [0, 1, tarball.len() / 2, tarball.len() - 1] {
-        raw::propose_partly(world, &coordinator.url, &alice, &release, &tarball, sent);
+        drop(raw::propose_partly(world, &coordinator.url, &alice, &release, &tarball, sent));
     }
     let id = raw::id(world, &release);
     assert_eq!(raw::send(&coordinator.url, "GET", &format!("v1/proposals/{id}"), None).status, 404);
@@ -96,6 +96,57 @@ fn an_upload_that_is_cut_off_leaves_nothing_and_may_be_made_again() {
     }
     let answer = raw::propose(world, &coordinator.url, &alice, &release, tarball);
     assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
+}
+
+#[test]
+fn killed_during_an_upload_it_has_all_of_it_or_nothing() {
+    let world = World::shared();
+    let package = world.protected("killed-uploads");
+    let alice = world.person("alice");
+    let mut coordinator = Coordinator::new(world, "killed-uploads", world.registry(), world.rpc());
+    assert!(coordinator.start(), "{}", coordinator.log());
+    let (tarballs, url) = (coordinator.folder.join("data/tarballs"), coordinator.url.clone());
+    let incoming = tarballs.join("incoming");
+    let tarball = archive::package_of_exact_size(&package.name, "2.0.0", 1 << 20);
+    let release = raw::release(&package.name, "2.0.0", &tarball, 1);
+    for sent in [1, tarball.len() / 2, tarball.len() - 1] {
+        let _open = raw::propose_partly(world, &url, &alice, &release, &tarball, sent);
+        let started = std::time::Instant::now();
+        while files(&incoming).is_empty() {
+            assert!(started.elapsed().as_secs() < 20, "{}", coordinator.log());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        coordinator.kill();
+        assert_eq!(files(&tarballs), files(&incoming), "kept although {sent} bytes came");
+        assert!(coordinator.start(), "{}", coordinator.log());
+        assert_eq!(files(&tarballs), Vec::<PathBuf>::new());
+        assert_eq!(coordinator.proposal(&raw::id(world, &release)), None);
+    }
+    // All of it came, and nobody knows how far it was when it died; the last time it was done.
+    let pauses = [0, 1, 2, 4, 8, 16, 32, 64, 128].map(std::time::Duration::from_millis);
+    for (at, pause) in pauses.iter().map(Some).chain([None]).enumerate() {
+        let version = format!("2.1.{at}");
+        let tarball = archive::package_of_exact_size(&package.name, &version, 1 << 20);
+        let release = raw::release(&package.name, &version, &tarball, 2 + at as u64);
+        let id = raw::id(world, &release);
+        let _open = raw::propose_partly(world, &url, &alice, &release, &tarball, tarball.len());
+        match pause {
+            Some(pause) => std::thread::sleep(*pause),
+            None => drop(world.wait_for_state(&url, &id, "proposed")),
+        }
+        coordinator.kill();
+        assert!(coordinator.start(), "{}", coordinator.log());
+        let path = format!("v1/proposals/{id}/tarball");
+        let is_there = coordinator.proposal(&id).is_some();
+        assert!(is_there || pause.is_some());
+        if is_there {
+            assert_eq!(raw::send(&url, "GET", &path, None).body, tarball, "after {pause:?}");
+        }
+        let again = raw::propose(world, &url, &alice, &release, tarball.clone());
+        assert_eq!(again.status, if is_there { 200 } else { 201 }, "after {pause:?}");
+        assert_eq!(raw::send(&url, "GET", &path, None).body, tarball, "after {pause:?}");
+        assert_eq!(files(&incoming), Vec::<PathBuf>::new());
+    }
 }
 
 /// Names of all files but the log and the database's own.

@@ -153,20 +153,35 @@ fn a_tarball_on_another_host_is_named_and_needs_consent_unless_its_bytes_are_sig
     let elsewhere =
         proxy::start(world.registry(), |request: &Request, upstream: &Upstream| ask(upstream, request));
     let host = elsewhere.trim_start_matches("http://").trim_end_matches('/').to_owned();
-    signed(world, "r-moved-signed");
-    stock(world, "r-moved", "1.0.0", "1");
-    for (name, code) in [("r-moved-signed", 0), ("r-moved", 13)] {
+    for (name, redirects, code) in [
+        ("r-moved-signed", false, 0),
+        ("r-moved", false, 13),
+        ("r-sent-signed", true, 0),
+        ("r-sent", true, 13),
+    ] {
+        match code {
+            0 => signed(world, name),
+            _ => stock(world, name, "1.0.0", "1"),
+        };
         let elsewhere = elsewhere.clone();
         let registry = proxy::start(world.registry(), move |request: &Request, upstream: &Upstream| {
             let mut response = ask(upstream, request)?;
-            if request.path == format!("/{name}") {
-                let url = format!("{elsewhere}{name}/-/{name}-1.0.0.tgz");
+            let url = format!("{elsewhere}{name}/-/{name}-1.0.0.tgz");
+            if request.path == format!("/{name}") && !redirects {
                 response.edit_json(|document| document["versions"]["1.0.0"]["dist"]["tarball"] = json!(url));
+            } else if request.path.ends_with(".tgz") && redirects {
+                let headers = vec![("location".into(), url)];
+                response = Response { status: 302, headers, body: vec![] };
             }
             Some(response)
         });
         let project = project(world, name, &registry);
-        project.install(&[]).ended_with(code).says(&[&host, "not the configured registry"]);
+        let words: &[&str] =
+            if redirects && code == 0 { &[&host] } else { &[&host, "not the configured registry"] };
+        project.install(&[]).ended_with(code).says(words);
         assert_eq!(project.has("node_modules"), code == 0);
+        if code != 0 {
+            project.install(&["--yes"]).succeeded();
+        }
     }
 }

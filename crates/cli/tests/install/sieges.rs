@@ -522,12 +522,8 @@ fn a_private_name_on_the_public_registry_is_asked_only_where_it_lives() {
 fn a_document_under_another_name_or_out_of_a_cache_adds_nothing() {
     let world = World::shared();
     signed(world, "siege-shadow");
-    put(
-        world,
-        &world.person("alice"),
-        &json!({"name": "siege-shade", "version": "1.0.0"}),
-        &evil("siege-shade", "1.0.0"),
-    );
+    // What nobody asks for asks for itself, on the shelf and in its tarball.
+    stock_evil_that_asks_for_itself(world, "siege-shade");
     let lie =
         |document: &mut Value| document["versions"]["1.0.0"]["dependencies"] = json!({"siege-shade": "1"});
     let renamed = lying(world, move |request, response| {
@@ -586,6 +582,82 @@ fn a_document_under_another_name_or_out_of_a_cache_adds_nothing() {
         assert!(ended.code.is_some_and(|code| [13, 50, 101].contains(&code)), "{client:?}: {ended}");
         untouched(client, &project, &ended);
     }
+}
+
+fn stock_evil_that_asks_for_itself(world: &World, name: &str) {
+    let manifest =
+        json!({"name": name, "version": "1.0.0", "description": EVIL, "dependencies": {name: "1"}});
+    put(world, &world.person("alice"), &manifest, &tarball(&manifest, &[("index.js", EVIL)]));
+}
+
+#[test]
+fn a_version_described_under_another_key_is_judged_as_what_leads_to_its_tarball() {
+    let world = World::shared();
+    signed(world, "siege-key");
+    stock_evil_that_asks_for_itself(world, "siege-keyed");
+    let lie = |key: &'static str, inner: Option<&'static str>| {
+        lying(world, move |request, response| {
+            if request.path == "/siege-key" {
+                response.edit_json(|document| {
+                    let mut described = document["versions"]["1.0.0"].clone();
+                    described["dependencies"] = json!({"siege-keyed": "1"});
+                    if let Some(version) = inner {
+                        described["version"] = json!(version);
+                    }
+                    document["versions"][key] = described;
+                    document["dist-tags"]["latest"] = json!(key);
+                });
+            }
+        })
+    };
+    for (what, key, inner) in [
+        ("higher", "1.0.1", None),
+        ("other", "1.0.1", Some("1.0.1")),
+        ("build", "1.0.0+1", None),
+        ("spaced", " 1.0.0", None),
+    ] {
+        repelled_or_genuine(world, &format!("siege-key-{what}"), "siege-key", &lie(key, inner));
+    }
+}
+
+/// The lie is refused, or it is not believed and the signed package alone lies there.
+#[track_caller]
+fn repelled_or_genuine(world: &World, project: &str, name: &str, registry: &str) {
+    for client in ATTACKED {
+        let project =
+            Project::asking(world, &format!("{project}-{client:?}").to_lowercase(), json!({name: "^1"}));
+        let ended = through(world, client, &project, registry, &["install"]);
+        untouched(client, &project, &ended);
+        if ended.code == Some(0) {
+            assert_eq!(project.read(&format!("node_modules/{name}/index.js")), "good", "{client:?}");
+        }
+    }
+}
+
+#[test]
+fn what_another_registry_once_gave_is_not_what_this_lockfile_means() {
+    let world = World::shared();
+    stock(world, "siege-twin", "1.0.0", "good");
+    let bytes = crate::shelf::plain("siege-twin", "1.0.0", EVIL);
+    let other = lying(world, move |request, response| {
+        if is_tarball_of(request, "siege-twin") {
+            response.body = bytes.clone();
+        } else {
+            announce(response, "1.0.0", &bytes);
+        }
+    });
+    // Nobody signs it, so the other registry's is remembered as its files.
+    let asks = || json!({"siege-twin": "1"});
+    let first = Project::asking(world, "siege-twin-first", asks());
+    through(world, Client::Bun, &first, &other, &["install"]).succeeded();
+    assert_eq!(first.read("node_modules/siege-twin/index.js"), EVIL);
+    // bun installs what lies in its cache, whatever that is.
+    let project = Project::asking(world, "siege-twin-second", asks());
+    Client::Bun.plain(world, &project, &["install"]).succeeded();
+    std::fs::remove_dir_all(project.root.join("node_modules")).unwrap();
+    poison(&project.root.with_extension("home").join("bun"));
+    let ended = through(world, Client::Bun, &project, world.registry(), &["install"]).ended_with(50);
+    untouched(Client::Bun, &project, &ended);
 }
 
 #[test]

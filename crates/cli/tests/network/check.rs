@@ -75,6 +75,30 @@ fn what_init_takes_from_the_file_passes_the_check() {
 }
 
 #[test]
+fn addresses_follow_from_the_arguments_in_the_file_or_it_is_not_taken() {
+    let world = Deployed::new();
+    let path = world.person.file("networks.json");
+    let file = path.to_str().unwrap();
+    let check = ["network", "check", "--networks-file", file];
+    world.person.types(&check).with(0, &["no claim by npm's own signature"]);
+    let written = world.networks["local"]["madeWith"].clone();
+    assert_eq!(written["npmKeys"], json!([]));
+    let lies: [fn(&mut Value); 3] = [
+        |local| local["madeWith"]["registrar"] = json!(format!("0x{}", "22".repeat(20))),
+        |local| local["contracts"]["NameRegistry"]["address"] = json!(format!("0x{}", "33".repeat(20))),
+        |local| local["registryOrigin"] = json!("http://other.example/"),
+    ];
+    for lie in lies {
+        let mut networks = world.networks.clone();
+        lie(&mut networks["local"]);
+        std::fs::write(&path, networks.to_string()).unwrap();
+        let words = &["is not what its arguments make of this build's code"];
+        world.person.types(&check).with(50, words);
+        world.person.types(&["init", "--network", "local", "--networks-file", file]).with(50, words);
+    }
+}
+
+#[test]
 fn other_code_at_a_pinned_address_is_named_and_no_command_reads_there() {
     let world = Deployed::new();
     let check = ["network", "check"];

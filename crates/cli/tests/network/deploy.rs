@@ -110,6 +110,32 @@ fn killed_after_any_step_the_next_run_goes_on_there_and_sends_nothing_twice() {
 }
 
 #[test]
+fn what_an_interrupted_run_sent_is_waited_for_and_not_sent_again() {
+    let node = Anvil::start();
+    let rpc_url = node.url.as_str();
+    let person = Person::new().connected(rpc_url);
+    let pending = || {
+        let pool = rpc(&node, "txpool_status", json!([]));
+        u64::from_str_radix(pool["pending"].as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+    };
+    rpc(&node, "evm_setAutomine", json!([false]));
+    let mut running = person.starts(&deploy(rpc_url, &["--yes"]));
+    wait_until("the transaction waits", || pending() == 1);
+    running.kill().unwrap();
+    running.wait().unwrap();
+
+    let mut again = person.starts(&deploy(rpc_url, &["--yes", "--json"]));
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    assert_eq!(pending(), 1, "it was sent again");
+    rpc(&node, "evm_setAutomine", json!([true]));
+    rpc(&node, "evm_mine", json!([]));
+    assert!(again.wait().unwrap().success());
+    let done = person.types(&deploy(rpc_url, &["--yes", "--json"])).with(0, &[]).json();
+    assert_eq!(states(&done), vec!["present"; CONTRACTS]);
+    assert_eq!(sent(&node), CONTRACTS);
+}
+
+#[test]
 fn a_signer_that_refuses_leaves_a_deployment_that_goes_on_later() {
     let node = Anvil::start();
     let rpc_url = node.url.as_str();

@@ -50,12 +50,8 @@ fn in_a_whole_world_everything_answers() {
         assert_eq!(level(&document, name), "ok", "{name}: {document:#}");
     }
     // One of three endpoints is gone: the others agree, and the line names it.
-    configure(
-        &desk,
-        &[world.rpc(), world.rpc(), "http://127.0.0.1:1"],
-        Some("http://127.0.0.1:1"),
-        Some(world),
-    );
+    let twin = world.rpc().replace("127.0.0.1", "localhost");
+    configure(&desk, &[world.rpc(), &twin, "http://127.0.0.1:1"], Some("http://127.0.0.1:1"), Some(world));
     let ended = examine(&desk).with(1, &[]);
     let document = ended.json();
     assert_eq!(level(&document, "chain"), "ok", "{document:#}");

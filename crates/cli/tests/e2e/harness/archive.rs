@@ -13,6 +13,17 @@ pub fn package(name: &str, version: &str, code: &str) -> Vec<u8> {
     archive(&[("package/package.json", manifest.as_bytes()), ("package/index.js", code.as_bytes())])
 }
 
+/// A package that runs `script` when it is installed, with `count` files more than anybody reads, and one behind them.
+pub fn package_of_many(name: &str, version: &str, script: &str, count: usize) -> Vec<u8> {
+    let manifest =
+        json!({ "name": name, "version": version, "scripts": { "postinstall": script } }).to_string();
+    let paths: Vec<String> = (0..count).map(|index| format!("package/a/{index:03}.js")).collect();
+    let mut files: Vec<(&str, &[u8])> = vec![("package/package.json", manifest.as_bytes())];
+    files.extend(paths.iter().map(|path| (path.as_str(), &b"1;\n"[..])));
+    files.push(("package/lib/z.js", b"module.exports = 'last';\n"));
+    archive(&files)
+}
+
 /// A package whose archive has one more entry, at `path`.
 pub fn package_with(name: &str, version: &str, path: &str) -> Vec<u8> {
     let manifest = json!({ "name": name, "version": version, "main": "index.js" }).to_string();

@@ -6,4 +6,6 @@ pub mod people;
 pub mod proxy;
 pub mod raw;
 pub mod story;
+pub mod terminal;
+pub mod tripwire;
 pub mod world;

@@ -86,7 +86,7 @@ pub fn propose(world: &World, base: &str, person: &Person, release: &Release, ta
     Upstream::at(base).ask(&request).expect("an answer")
 }
 
-/// The same, cut off after `sent` bytes of the tarball.
+/// The same, up to `sent` bytes of the tarball; cut off there once the connection is dropped.
 pub fn propose_partly(
     world: &World,
     base: &str,
@@ -94,7 +94,7 @@ pub fn propose_partly(
     release: &Release,
     tarball: &[u8],
     sent: usize,
-) {
+) -> std::net::TcpStream {
     let request = proposal(world, person, release, tarball.to_vec());
     let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.path);
     for (name, value) in &request.headers {
@@ -105,6 +105,7 @@ pub fn propose_partly(
     let mut stream = std::net::TcpStream::connect(address).expect("somebody listens");
     stream.write_all(head.as_bytes()).expect("sent");
     stream.write_all(&tarball[..sent]).expect("sent");
+    stream
 }
 
 fn proposal(world: &World, person: &Person, release: &Release, tarball: Vec<u8>) -> Request {
