@@ -3,6 +3,7 @@
 
 use std::io::{BufRead as _, IsTerminal as _, Read as _};
 use std::os::fd::AsFd as _;
+use std::time::Duration;
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use secrecy::SecretString;
@@ -10,10 +11,22 @@ use secrecy::SecretString;
 use crate::context::Context;
 use crate::errors::{Explain as _, Failure};
 use crate::exit;
-use crate::output::write_stderr;
+use crate::output::{Page, write_stderr};
+
+/// How long a pipe may keep a secret back: a password manager asks its owner first.
+const SECRET_LIMIT: Duration = Duration::from_secs(30);
 
 /// Longest answer, in bytes. npm's tokens have 40 to 80 characters, others up to a few thousand.
 const MAX_ANSWER_BYTES: u64 = 16 << 10;
+
+/// Shows what `confirm` asks about next. `--quiet` silences it only where nobody is asked.
+pub(crate) fn review(context: &Context, yes: bool, human: impl FnOnce(&mut Page)) {
+    if yes || !context.interactive {
+        context.output.page(human);
+    } else {
+        context.output.show(human);
+    }
+}
 
 /// Asks, unless `--yes` was given. An error when the answer is no, or when there is nobody to ask.
 pub(crate) async fn confirm(context: &Context, yes: bool, question: &str) -> Result<(), Failure> {
@@ -64,8 +77,15 @@ pub(crate) async fn read_secret(question: &str) -> Result<SecretString, Failure>
     } else {
         None
     };
-    let line = tokio::task::spawn_blocking(read_first_line);
-    let line = line.await?.while_doing("the secret cannot be read from standard input")?;
+    let reading = tokio::task::spawn_blocking(read_first_line);
+    // A person may think; a pipe that says nothing has nobody behind it.
+    let limit = if shown { Duration::MAX } else { SECRET_LIMIT };
+    let line = tokio::time::timeout(limit, reading).await.map_err(|_| {
+        let seconds = SECRET_LIMIT.as_secs();
+        Failure::usage(format!("nothing came on standard input within {seconds} s"))
+            .hint("hand the secret over like this: 3pm … < FILE")
+    })?;
+    let line = line?.while_doing("the secret cannot be read from standard input")?;
     drop(hidden);
     if shown {
         write_stderr("\n");

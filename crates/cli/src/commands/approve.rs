@@ -21,6 +21,7 @@ use crate::maintain::change::{CheckedChange, MEMBERS, cautions, check_change, te
 use crate::maintain::comparison::{compare, size};
 use crate::maintain::find::{Found, UNREACHABLE, find};
 use crate::maintain::finish::{Ask, Desk, Progress, finish_change, finish_release};
+use crate::maintain::pack::tag_in_words;
 use crate::maintain::review::{OnChain, ReviewedRelease, check_release, review_release};
 use crate::maintain::signatures::{Gathered, verify_collected};
 use crate::maintain::source::commit_in_words;
@@ -77,7 +78,8 @@ async fn approve_release(context: &Context, args: &ApproveArgs, proposal: Propos
     let wallet = signer(context, args, &name, &package.members, &proposal.signatures).await?;
     let gathered =
         verify_collected(&chain, head, checked.id(), &package.members, &proposal.signatures).await?;
-    require_proposer(&gathered, &args.target)?;
+    require_signed(&gathered, &args.target)?;
+    require_signed_by(proposal.proposer, &gathered, &args.target)?;
 
     let progress = context.output.progress(&format!("downloading {subject}"));
     let bytes = coordinator.proposal_tarball(proposal.id).await.hint(UNREACHABLE)?;
@@ -91,8 +93,8 @@ async fn approve_release(context: &Context, args: &ApproveArgs, proposal: Propos
 
     let checked = reviewed.checked();
     let review = json!({ "release": proposal.release, "comparison": comparison });
-    context.output.page(|page| {
-        render_review(page, &reviewed, &proposal, bytes.len() as u64, comparison.files.len());
+    prompt::review(context, args.switches.yes, |page| {
+        render_review(page, &reviewed, &proposal, &gathered, bytes.len() as u64, comparison.files.len());
         comparison.render(page, args.dry_run);
         page.gap();
     });
@@ -134,9 +136,9 @@ async fn approve_change(context: &Context, args: &ApproveArgs, change: Change) -
     eligible.extend(&checked.config().members);
     let wallet = signer(context, args, &name, &eligible, &change.signatures).await?;
     let gathered = verify_collected(&chain, head, checked.id(), &package.members, &change.signatures).await?;
-    require_proposer(&gathered, &args.target)?;
+    require_signed(&gathered, &args.target)?;
     let review = json!({ "differences": checked.differences() });
-    context.output.page(|page| render_change(page, &checked));
+    prompt::review(context, args.switches.yes, |page| render_change(page, &checked));
     let Some(wallet) = wallet else { return Ok(only_reviewed(context, review)) };
     prompt::confirm(context, args.switches.yes, &format!("Sign the team change of {name}?")).await?;
     let signature = {
@@ -181,7 +183,7 @@ fn only_reviewed(context: &Context, review: serde_json::Value) -> exit::ExitCode
 }
 
 /// Somebody of the team stands behind it: a coordinator can make up everything but that.
-fn require_proposer(gathered: &Gathered, target: &Target) -> Result<(), Failure> {
+fn require_signed(gathered: &Gathered, target: &Target) -> Result<(), Failure> {
     if !gathered.valid.is_empty() {
         return Ok(());
     }
@@ -196,16 +198,40 @@ fn require_proposer(gathered: &Gathered, target: &Target) -> Result<(), Failure>
     ))
 }
 
+/// A name on a release is a reason to trust it, so it has to be a signature, not the coordinator's word.
+fn require_signed_by(proposer: Address, gathered: &Gathered, target: &Target) -> Result<(), Failure> {
+    if gathered.valid.contains_key(&proposer) {
+        return Ok(());
+    }
+    let signers: Vec<String> = gathered.valid.keys().map(ToString::to_string).collect();
+    Err(Failure::mismatch(
+        format!("{target} is not signed by the member who proposed it, as the coordinator says"),
+        proposer,
+        signers.join(", "),
+    )
+    .hint("do not sign: ask the others what they proposed"))
+}
+
 fn already_signed(target: &Target) -> Failure {
     Failure::not_possible(format!("the connected wallet has signed {target} already"))
         .hint(format!("3pm status {target}, or 3pm submit {target} when enough have signed"))
 }
 
-fn render_review(page: &mut Page, reviewed: &ReviewedRelease, proposal: &Proposal, bytes: u64, files: usize) {
+fn render_review(
+    page: &mut Page,
+    reviewed: &ReviewedRelease,
+    proposal: &Proposal,
+    gathered: &Gathered,
+    bytes: u64,
+    files: usize,
+) {
     let checked = reviewed.checked();
     let release = checked.release();
     page.title(&format!("{}@{}", checked.name(), checked.version()));
     page.field("proposed by", proposal.proposer);
+    for signer in gathered.valid.keys().filter(|signer| **signer != proposal.proposer) {
+        page.field("signed by", signer);
+    }
     page.field("tarball", format!("{}, {} files", size(bytes), files));
     page.field("sha512", &release.integrity);
     page.field("sha256", release.contentHash);
@@ -215,6 +241,7 @@ fn render_review(page: &mut Page, reviewed: &ReviewedRelease, proposal: &Proposa
     }
     page.field("nonce", release.nonce);
     page.field("until", moment(u64::try_from(release.deadline).unwrap_or(u64::MAX)));
+    page.field("npm tag", tag_in_words(&reviewed.tarball().manifest_json));
     page.field("digest", checked.id());
     page.aside("  both hashes and the digest were computed here, from the bytes");
     page.gap();

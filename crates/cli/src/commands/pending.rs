@@ -63,7 +63,10 @@ fn render(page: &mut Page, report: &Report, whose: &str) {
         page.gap();
         page.line(&format!("  {target}  {}", wait::words(proposal.state)));
         page.field("  signatures", format!("{} of {}", proposal.signatures.len(), proposal.threshold));
-        page.field("  proposed", format!("{} by {}", moment(proposal.created_at), proposal.proposer));
+        page.field(
+            "  proposed",
+            format!("{} by {}, says the coordinator", moment(proposal.created_at), proposal.proposer),
+        );
         page.field("  until", moment(u64::try_from(release.deadline).unwrap_or(u64::MAX)));
         if let Some(attention) = &proposal.attention {
             page.warn(&format!("    {}", printable(attention, 300)));

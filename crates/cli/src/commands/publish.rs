@@ -3,16 +3,17 @@
 //!
 //! The steps: 1. pack, or read a packed tarball, 2. read it within limits; its package.json says who it is,
 //! 3. the name is registered and the wallet a member, 4. the version is free on chain and on npm, 5. where it
-//! comes from, 6. the next nonce past what waits, 7. show it, against the nearest version that can be
+//! comes from, 6. the lowest nonce that nothing open has, 7. show it, against the nearest version that can be
 //! trusted, 8. sign, upload, and go on.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use alloy_primitives::{B256, U256};
 use bytes::Bytes;
 use chain::Chain;
 use client::coordinator::CoordinatorClient;
-use client::coordinator::api::{Proposal, ProposalRequest};
+use client::coordinator::api::{MAX_NONCE_AHEAD, Proposal, ProposalRequest};
 use scan::{Limits, Tarball, read_tarball};
 use serde::Serialize;
 use serde_json::json;
@@ -28,8 +29,8 @@ use crate::maintain::base::{Sources, nearest_trusted};
 use crate::maintain::comparison::{Comparison, compare, size};
 use crate::maintain::find::UNREACHABLE;
 use crate::maintain::finish::{Ask, Desk, finish_release};
-use crate::maintain::pack::{check_folder, check_publishable, pack, read_tarball_file};
-use crate::maintain::review::{MAX_NONCE_AHEAD, OnChain, check_release, review_release};
+use crate::maintain::pack::{check_folder, check_publishable, pack, read_tarball_file, tag_in_words};
+use crate::maintain::review::{OnChain, check_release, review_release};
 use crate::maintain::source::{Commit, ci_run_url, commit_of};
 use crate::maintain::standing::{self, Standing, require_final, require_member};
 use crate::output::{Page, moment};
@@ -54,6 +55,7 @@ struct Draft {
     deadline: u64,
     digest: B256,
     threshold: u8,
+    npm_tag: String,
     comparison: Comparison,
 }
 
@@ -111,6 +113,7 @@ pub(crate) async fn run(context: &Context, args: PublishArgs) -> Outcome {
         deadline: u64::try_from(release.deadline).unwrap_or(u64::MAX),
         digest: request.digest,
         threshold: standing.package.threshold,
+        npm_tag: tag_in_words(&packed.tarball.manifest_json),
         comparison: compare(&base, &packed.tarball, &packed.bytes, None),
     };
     if args.dry_run {
@@ -122,7 +125,7 @@ pub(crate) async fn run(context: &Context, args: PublishArgs) -> Outcome {
     }
     let wallet = context.wallet().await?;
     require_member(name, &standing.package.members, wallet.address())?;
-    context.output.page(|page| render_draft(page, &draft, false));
+    prompt::review(context, args.switches.yes, |page| render_draft(page, &draft, false));
     prompt::confirm(context, args.switches.yes, &format!("Sign {name}@{version}?")).await?;
     // 8.
     let signature = {
@@ -194,7 +197,7 @@ fn given_commit(text: &str) -> Result<Commit, Failure> {
     }
 }
 
-/// Step 6. A coordinator that lists absurd numbers must not push the numbering away.
+/// Step 6. The lowest that no open proposal has: one member's high number must not push the others' away.
 async fn next_nonce(
     chain: &Chain,
     coordinator: &CoordinatorClient,
@@ -203,24 +206,20 @@ async fn next_nonce(
 ) -> Result<U256, Failure> {
     let next = chain.next_nonce(&standing.head, name).await?;
     let waiting = coordinator.proposals(Some(name), None, true).await.hint(UNREACHABLE)?;
-    nonce_past(next, &waiting, name)
+    free_nonce(next, &waiting, name)
 }
 
-fn nonce_past(next: U256, waiting: &[Proposal], name: &PackageName) -> Result<U256, Failure> {
-    let highest = waiting
+fn free_nonce(next: U256, waiting: &[Proposal], name: &PackageName) -> Result<U256, Failure> {
+    let taken: BTreeSet<U256> = waiting
         .iter()
         .filter(|proposal| !proposal.state.is_terminal() && proposal.release.package_name == name.as_str())
-        .map(|proposal| proposal.release.nonce.saturating_add(U256::ONE))
-        .max();
-    let nonce = highest.map_or(next, |highest| highest.max(next));
-    if nonce > next.saturating_add(U256::from(MAX_NONCE_AHEAD)) {
-        return Err(Failure::mismatch(
-            format!("the coordinator lists a proposal of {name} with a nonce far beyond the next one"),
-            format!("{next} or a little more"),
-            nonce,
-        ));
-    }
-    Ok(nonce)
+        .map(|proposal| proposal.release.nonce)
+        .collect();
+    let mut candidates = (0..=MAX_NONCE_AHEAD).map(|ahead| next.saturating_add(U256::from(ahead)));
+    candidates.find(|nonce| !taken.contains(nonce)).ok_or_else(|| {
+        Failure::not_possible(format!("{MAX_NONCE_AHEAD} proposals of {name} wait already"))
+            .hint(format!("3pm pending {name}"))
+    })
 }
 
 fn release(
@@ -268,6 +267,7 @@ fn render_draft(page: &mut Page, draft: &Draft, whole: bool) {
     page.field("signatures", format!("{} needed", draft.threshold));
     page.field("nonce", &draft.nonce);
     page.field("until", moment(draft.deadline));
+    page.field("npm tag", &draft.npm_tag);
     page.field("digest", draft.digest);
     page.gap();
     draft.comparison.render(page, whole);

@@ -137,7 +137,9 @@ pub(crate) async fn run(context: &Context, args: RegisterArgs) -> Outcome {
     };
     // 4.
     let request = signing_request(&config, &chain::name_domain(chain.network()).eip712())?;
-    context.output.page(|page| render_claim(page, &config, &packument, &versions, request.digest));
+    prompt::review(context, args.yes, |page| {
+        render_claim(page, &config, &packument, &versions, request.digest)
+    });
     prompt::confirm(context, args.yes, &format!("Sign the claim of {name}?")).await?;
     let signature = {
         let _waiting = context.output.progress("waiting for the wallet to sign the claim");

@@ -106,7 +106,8 @@ async fn enact(
     }
     let call = chain::calls::enact(desk.chain.network(), &config);
     let (submitted, after) =
-        submission::submit_change(desk.context, desk.chain, desk.wallet, name, &config, &call).await?;
+        submission::submit_change(desk.context, desk.chain, desk.wallet, name, (digest, &config), &call)
+            .await?;
     if let Some(hash) = submitted.transaction
         && let Err(error) = desk.coordinator.notify_change(change.id, hash).await
     {
@@ -125,7 +126,7 @@ async fn enact(
         threshold: after.threshold,
         complete: true,
         transaction_hash: submitted.transaction,
-        on_chain: Some("inForce"),
+        on_chain: Some(if after.pending_change == digest { "scheduled" } else { "inForce" }),
         ready_at: None,
         waited: None,
         rejected_signatures: vec![],

@@ -2,7 +2,7 @@
 //! signed by enough of the members now and by enough of the members then; `approve` and `submit` finish it.
 
 use alloy_primitives::Address;
-use client::coordinator::api::{Change, ChangeRequest};
+use client::coordinator::api::{Change, ChangeRequest, ChangeState};
 use serde::Serialize;
 use serde_json::json;
 use trust::PackageName;
@@ -66,7 +66,7 @@ pub(crate) async fn propose(
     let wallet = context.wallet().await?;
     let eligible: Vec<Address> = standing.package.members.iter().chain(&config.members).copied().collect();
     require_member(name, &eligible, wallet.address())?;
-    refuse_another(&coordinator, name, config.epoch).await?;
+    look_for_another(context, &coordinator, name, config.epoch).await?;
 
     // The same checks a co-signer will make, on what is about to be proposed.
     let domain = chain::name_domain(chain.network());
@@ -74,7 +74,7 @@ pub(crate) async fn propose(
     let draft = draft(&standing.package, &config, request.digest);
     let checked =
         check_change(&Target::Id(request.digest), &draft, &domain, &standing.package, context.now())?;
-    context.output.page(|page| render_change(page, &checked));
+    prompt::review(context, switches.yes, |page| render_change(page, &checked));
     prompt::confirm(context, switches.yes, &format!("Sign this team change of {name}?")).await?;
     let signature = {
         let _waiting = context.output.progress(&format!("waiting for the wallet to sign {}", checked.id()));
@@ -98,9 +98,11 @@ pub(crate) async fn propose(
     Ok((progress, checked))
 }
 
-/// Two changes at once would be for the same epoch, and one of them would be lost. One of an earlier epoch is over, also
-/// where the coordinator has not seen that yet.
-async fn refuse_another(
+/// Two changes at once are for the same epoch, and one of them will be lost. One that waits for signatures stops nobody:
+/// else any single member could keep the others from removing it. One of an earlier epoch is over, also where the
+/// coordinator has not seen that yet.
+async fn look_for_another(
+    context: &Context,
     coordinator: &client::coordinator::CoordinatorClient,
     name: &PackageName,
     epoch: u32,
@@ -110,11 +112,19 @@ async fn refuse_another(
         let config = &change.config;
         !change.state.is_terminal() && config.package_name == name.as_str() && config.epoch >= epoch
     };
-    match open.iter().find(is_another) {
-        None => Ok(()),
-        Some(change) => Err(Failure::not_possible(format!("another team change of {name} waits already"))
-            .hint(format!("3pm status {}, 3pm approve {}", change.id, change.id))),
+    for change in open.iter().filter(is_another) {
+        let id = change.id;
+        if change.state != ChangeState::Proposed {
+            return Err(Failure::not_possible(format!(
+                "another team change of {name} has its signatures already"
+            ))
+            .hint(format!("3pm status {id}, 3pm submit {id}")));
+        }
+        context.output.warn(&format!(
+            "another team change of {name} waits, and only one of the two can take effect: 3pm status {id}"
+        ));
     }
+    Ok(())
 }
 
 fn draft(package: &PackageRecord, config: &Config, id: alloy_primitives::B256) -> Change {

@@ -201,9 +201,10 @@ impl Report {
         for (finding, release) in signed.iter().take(LISTED) {
             let signers: Vec<String> = release.signers().iter().map(ToString::to_string).collect();
             page.line(&format!(
-                "  {}  signed by {} members, {} had to:",
+                "  {}  signed by {} {}, {} had to:",
                 subject(finding),
                 signers.len(),
+                if signers.len() == 1 { "member" } else { "members" },
                 release.threshold()
             ));
             for signer in &signers {

@@ -1,8 +1,8 @@
 //! What a release is compared with: the nearest lower version that is Verified or Legacy, never whatever npm
 //! calls the previous one, because a thief would poison that. Its bytes are judged before they are used.
 //!
-//! Steps: 1. every lower version the registry lists, 2. what the chain recorded of each, and which were there
-//! before the claim, 3. from the highest down: fetch, judge, take the first that is Verified or Legacy.
+//! Steps: 1. every lower version the registry lists, 2. which were there before the claim, 3. from the highest down:
+//! what the chain recorded of each; fetch, judge, take the first that is Verified or Legacy.
 
 use bytes::Bytes;
 use chain::{Chain, Head};
@@ -12,26 +12,28 @@ use scan::{Limits, Tarball, read_tarball};
 use serde::Serialize;
 use trust::legacy::{self, LegacyVersion};
 use trust::record::{PackageRecord, ReleaseRecord, ReleaseStatus};
+use trust::text::printable;
 use trust::verdict::{Arrival, LegacyEvidence, Verdict, judge};
 use trust::{PackageName, TarballHashes, Version};
 
 use crate::errors::{Explain as _, Failure};
 use crate::install::assess::chain_of;
-use crate::maintain::find::UNREACHABLE;
 
 /// How many tarballs are fetched before giving up: each skipped one is a version that is not what was signed.
 const MAX_ATTEMPTS: usize = 8;
 
-/// How many lower versions are looked up, from the highest down.
-const MAX_VERSIONS: usize = 1000;
+/// How many lower versions are looked up at once. A thief can put as many on npm as he likes, so it goes on below them.
+const PAGE: usize = 1000;
 
 /// What there is to compare with.
 #[derive(Debug)]
 pub(crate) struct Base {
     /// The version, when there is one.
     pub(crate) found: Option<Trusted>,
-    /// Lower versions that were passed over although they should be good, and why.
+    /// What was passed over although it should be good, and why.
     pub(crate) skipped: Vec<String>,
+    /// What the registry already has under the very number, as it announces it.
+    pub(crate) taken: Option<String>,
 }
 
 /// A version that was judged good.
@@ -76,7 +78,7 @@ pub(crate) async fn nearest_trusted(
     package: &PackageRecord,
     below: &Version,
 ) -> Result<Base, Failure> {
-    let mut base = Base { found: None, skipped: vec![] };
+    let mut base = Base { found: None, skipped: vec![], taken: None };
     // 1.
     let packument = sources.npm.fetch_packument(name).await;
     let packument = packument
@@ -86,49 +88,68 @@ pub(crate) async fn nearest_trusted(
     let mut lower: Vec<Version> = packument.version_names().filter_map(|text| text.parse().ok()).collect();
     lower.retain(|version| version < below);
     lower.sort_unstable_by(|a, b| b.cmp(a));
-    lower.truncate(MAX_VERSIONS);
+    base.taken = packument.has(below).then(|| announced(&packument, below));
     if lower.is_empty() {
         return Ok(base);
     }
     // 2.
-    let keys: Vec<(PackageName, Version)> =
-        lower.iter().map(|version| (name.clone(), version.clone())).collect();
-    let records = sources.chain.releases(sources.head, &keys).await?;
-    let before_claim = list_before_claim(sources.coordinator, name, package).await?;
+    let before_claim = match list_before_claim(sources.coordinator, name, package).await? {
+        Ok(list) => list,
+        Err(why) => {
+            base.skipped.push(why);
+            vec![]
+        }
+    };
     // 3.
     let mut attempts = 0;
-    for (version, record) in lower.into_iter().zip(records) {
-        let is_legacy =
-            record.status == ReleaseStatus::None && before_claim.iter().any(|entry| entry.version == version);
-        if record.status != ReleaseStatus::Active && !is_legacy {
-            continue;
-        }
-        attempts += 1;
-        if attempts > MAX_ATTEMPTS {
-            break;
-        }
-        match judged(sources.npm, &packument, package, &record, &before_claim, version.clone()).await {
-            Ok(trusted) => {
-                base.found = Some(trusted);
-                break;
+    for page in lower.chunks(PAGE) {
+        let keys: Vec<(PackageName, Version)> =
+            page.iter().map(|version| (name.clone(), version.clone())).collect();
+        let records = sources.chain.releases(sources.head, &keys).await?;
+        for (version, record) in page.iter().zip(records) {
+            let is_legacy = record.status == ReleaseStatus::None
+                && before_claim.iter().any(|entry| entry.version == *version);
+            if record.status != ReleaseStatus::Active && !is_legacy {
+                continue;
             }
-            Err(why) => base.skipped.push(format!("{version}: {why}")),
+            attempts += 1;
+            if attempts > MAX_ATTEMPTS {
+                base.skipped.push(format!("{version} and everything below it: {MAX_ATTEMPTS} failed before"));
+                return Ok(base);
+            }
+            match judged(sources.npm, &packument, package, &record, &before_claim, version.clone()).await {
+                Ok(trusted) => {
+                    base.found = Some(trusted);
+                    return Ok(base);
+                }
+                Err(why) => base.skipped.push(format!("{version}: {why}")),
+            }
         }
     }
     Ok(base)
 }
 
-/// The list under the root on chain; empty without a root.
+/// The hash that the registry has for a version, for people.
+fn announced(packument: &Packument, version: &Version) -> String {
+    let described = packument.version(&version.to_string()).ok().flatten();
+    let integrity = described.and_then(|described| described.integrity);
+    printable(&integrity.unwrap_or_else(|| "a hash that it does not tell".to_owned()), 200)
+}
+
+/// The list under the root on chain; empty without a root. The inner error says why there is none: what is compared
+/// with does not decide whether a release is good.
 async fn list_before_claim(
     coordinator: &CoordinatorClient,
     name: &PackageName,
     package: &PackageRecord,
-) -> Result<Vec<LegacyVersion>, Failure> {
+) -> Result<Result<Vec<LegacyVersion>, String>, Failure> {
     if package.legacy_root.is_zero() {
-        return Ok(vec![]);
+        return Ok(Ok(vec![]));
     }
-    let doing = || format!("the list of versions of {name} from before the claim cannot be read");
-    let list = coordinator.legacy_list(name).await.while_doing(doing()).hint(UNREACHABLE)?;
+    let list = match coordinator.legacy_list(name).await {
+        Ok(list) => list,
+        Err(error) => return Ok(Err(format!("every version from before the claim: {}", chain_of(&error)))),
+    };
     let found = legacy::root(&list.versions);
     if found != package.legacy_root {
         return Err(Failure::mismatch(
@@ -139,7 +160,7 @@ async fn list_before_claim(
             found,
         ));
     }
-    Ok(list.versions)
+    Ok(Ok(list.versions))
 }
 
 /// Fetches and judges one version; the inner error says why it was passed over.

@@ -5,9 +5,10 @@
 //! 1. What came is what was asked for.
 //! 2. The id is the digest of the configuration, computed here.
 //! 3. It follows the team on chain: claim final, epoch + 1, members and threshold now.
-//! 4. The contract can take it: 1 to 16 distinct members, none of them zero, a threshold they can meet, delays and
+//! 4. It leaves the versions from before the claim as they are: nobody can review another list by its root.
+//! 5. The contract can take it: 1 to 16 distinct members, none of them zero, a threshold they can meet, delays and
 //!    recovery days within its limits.
-//! 5. Its deadline is ahead and within 30 days of this clock.
+//! 6. Its deadline is ahead and within 30 days of this clock.
 
 use alloy_primitives::{Address, B256, U256};
 use client::coordinator::api::Change;
@@ -188,8 +189,17 @@ pub(crate) fn check_change(
         ));
     }
     // 4.
-    check_limits(&config)?;
+    if config.legacyRoot != package.legacy_root {
+        return Err(Failure::mismatch(
+            format!("the change of {name} would decide anew which versions existed before the claim"),
+            package.legacy_root,
+            config.legacyRoot,
+        )
+        .hint("do not sign: 3pm never proposes this, and what the new list holds cannot be seen"));
+    }
     // 5.
+    check_limits(&config)?;
+    // 6.
     verify_deadline(config.deadline, now).map_err(|error| {
         Failure::not_possible(error).while_doing(format!("the team change of {name} cannot be signed"))
     })?;
@@ -197,7 +207,7 @@ pub(crate) fn check_change(
     Ok(CheckedChange { name, config, request, differences, members_now: package.members.clone() })
 }
 
-/// Step 4.
+/// Step 5.
 fn check_limits(config: &Config) -> Result<(), Failure> {
     check_team(&config.members, config.threshold)?;
     let limits = [

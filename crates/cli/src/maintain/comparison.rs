@@ -4,6 +4,7 @@
 use scan::{Limits, Tarball, diff, read_file, text_diff};
 use serde::Serialize;
 use serde_json::Value;
+use trust::Integrity;
 use trust::manifest::INSTALL_SCRIPTS;
 use trust::text::printable;
 
@@ -69,6 +70,9 @@ pub(crate) struct Comparison {
     pub(crate) base: Option<BaseReport>,
     /// Lower versions that were passed over, and why.
     pub(crate) skipped: Vec<String>,
+    /// What the registry has under this number, where that is something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) taken: Option<String>,
     /// Every file of the release.
     pub(crate) files: Vec<File>,
     /// Files only the base has.
@@ -133,6 +137,7 @@ pub(crate) fn compare(base: &Base, tarball: &Tarball, bytes: &[u8], lines_under:
         base: found
             .map(|trusted| BaseReport { version: trusted.version.to_string(), verdict: trusted.verdict }),
         skipped: base.skipped.iter().map(|text| printable(text, 300)).collect(),
+        taken: base.taken.clone().filter(|there| *there != Integrity::of(bytes).to_string()),
         removed: tree.map(|tree| tree.removed).unwrap_or_default(),
         files,
         manifest,
@@ -193,7 +198,17 @@ impl Comparison {
         let most = if whole { usize::MAX } else { SHOWN_FILES };
         match &self.base {
             Some(base) => page.title(&format!("Against {} ({})", base.version, base.verdict)),
-            None => page.title("Nothing lower is Verified or Legacy: every file is new to you"),
+            None => page.title("No lower version is Verified or Legacy here: every file is new to you"),
+        }
+        if let Some(taken) = &self.taken {
+            page.warn(&format!("  the registry already has this version, with {taken}"));
+            page.warn("  where that is not the sha512 above, somebody else published it: this one could never follow");
+        }
+        if let Some(taken) = &self.taken {
+            page.warn(&format!("  the registry already has other bytes under this number: {taken}"));
+            page.warn(
+                "  somebody else published them, and npm never takes these instead: choose a higher version",
+            );
         }
         for skipped in &self.skipped {
             page.warn(&format!("  passed over {skipped}"));

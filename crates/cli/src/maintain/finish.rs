@@ -175,7 +175,8 @@ pub(crate) async fn finish_change(
     let new = pack(&config.members, &gathered.of(&config.members))?;
     let call = calls::configure(desk.chain.network(), config, &current, &new);
     let (submitted, after) =
-        submit_change(desk.context, desk.chain, desk.wallet, checked.name(), config, &call).await?;
+        submit_change(desk.context, desk.chain, desk.wallet, checked.name(), (checked.id(), config), &call)
+            .await?;
     progress.transaction_hash = submitted.transaction;
     let waits = after.pending_change == checked.id();
     progress.on_chain = Some(if waits { "scheduled" } else { "inForce" });

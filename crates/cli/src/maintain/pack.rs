@@ -9,6 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use client::coordinator::api::MAX_TARBALL_BYTES;
 use serde_json::Value;
+use trust::Version;
+use trust::text::printable;
 
 use crate::errors::{Explain as _, Failure};
 use crate::install::npm::Npm;
@@ -63,6 +65,21 @@ pub(crate) fn check_folder(folder: &Path) -> Result<(), Failure> {
     let manifest: Value =
         serde_json::from_str(&text).while_doing(format!("{} is not JSON", path.display()))?;
     check_publishable(&manifest)
+}
+
+/// The dist-tag that npm will have it under, as the coordinator decides it: whoever signs may read what moves `latest`.
+pub(crate) fn tag_in_words(manifest: &Value) -> String {
+    let configured =
+        manifest.pointer("/publishConfig/tag").and_then(Value::as_str).filter(|tag| !tag.is_empty());
+    let version =
+        manifest.get("version").and_then(Value::as_str).and_then(|text| text.parse::<Version>().ok());
+    match (configured, version) {
+        (Some(tag), _) => format!("{}, by publishConfig in package.json", printable(tag, 80)),
+        (None, Some(version)) if version.is_stable() => {
+            "latest, where no higher version is recorded".to_owned()
+        }
+        (None, _) => "one of its own, as a prerelease".to_owned(),
+    }
 }
 
 /// `"private": true` means what it says.

@@ -11,7 +11,7 @@
 //! 6. The tarball can be read, and its package.json names this package at this version.
 
 use alloy_primitives::{B256, U256};
-use client::coordinator::api::Proposal;
+use client::coordinator::api::{MAX_NONCE_AHEAD, Proposal};
 use scan::{Limits, Tarball, read_tarball};
 use trust::message::{Domain, Release, SigningRequest, signing_request, verify_deadline};
 use trust::record::{PackageRecord, ReleaseRecord, ReleaseStatus};
@@ -20,10 +20,6 @@ use trust::{PackageName, TarballHashes, Version};
 use super::standing::require_final;
 use crate::args::Target;
 use crate::errors::{Explain as _, Failure};
-
-/// How far beyond the next nonce a proposal may be: proposals that wait, with room to spare. Higher ones
-/// would let one signature push the numbering towards its end.
-pub(crate) const MAX_NONCE_AHEAD: u64 = 1024;
 
 /// What the chain says, all of it at one block.
 #[derive(Debug, Clone)]

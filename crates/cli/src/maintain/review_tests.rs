@@ -1,12 +1,12 @@
 //! Each step of a co-signer's review, broken alone: a coordinator that lies about one thing at a time.
 
 use alloy_primitives::{Address, B256, FixedBytes, U256};
-use client::coordinator::api::{self, Proposal, ProposalState, TarballInfo};
+use client::coordinator::api::{self, MAX_NONCE_AHEAD, Proposal, ProposalState, TarballInfo};
 use trust::message::{Domain, signing_request};
 use trust::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
 use trust::{ContentHash, Integrity, TarballHashes};
 
-use super::review::{MAX_NONCE_AHEAD, OnChain, check_release, review_release};
+use super::review::{OnChain, check_release, review_release};
 use crate::args::Target;
 use crate::errors::Failure;
 use crate::exit;

@@ -69,21 +69,21 @@ pub(crate) async fn submit_release(
     Ok((Submitted { transaction, head }, record))
 }
 
-/// Sets a team that both sets signed, or schedules it where changes wait, and reads it back.
+/// Sets a team that both sets signed, or schedules it where changes wait, and reads it back. `id` is the digest of
+/// `config`, by which a change waits.
 pub(crate) async fn submit_change(
     context: &Context,
     chain: &Chain,
     wallet: &dyn Wallet,
     name: &PackageName,
-    config: &Config,
+    (id, config): (B256, &Config),
     call: &Call,
 ) -> Result<(Submitted, PackageRecord), Failure> {
     let submitted = send(context, chain, wallet, call)
         .await
         .while_doing(format!("the team change of {name} could not be recorded"))?;
     let package = chain.package(&submitted.head, name).await?;
-    let waits = !package.pending_change.is_zero();
-    if !waits && !is_in_force(&package, config) {
+    if package.pending_change != id && !is_in_force(&package, config) {
         return Err(Failure::mismatch(
             format!("the chain has another team of {name} than was sent"),
             super::change::team_in_words(&config.members, config.threshold),

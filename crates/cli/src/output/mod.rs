@@ -81,13 +81,18 @@ impl Output {
         }
     }
 
-    /// Several lines that a person needs before a question or while waiting; silenced by `--quiet`.
+    /// Several lines that a person needs while waiting; silenced by `--quiet`.
     pub(crate) fn page(&self, human: impl FnOnce(&mut Page)) {
         if !self.quiet {
-            let mut page = Page::default();
-            human(&mut page);
-            write_stderr(page.text());
+            self.show(human);
         }
+    }
+
+    /// What a person is asked about next; never silenced.
+    pub(crate) fn show(&self, human: impl FnOnce(&mut Page)) {
+        let mut page = Page::default();
+        human(&mut page);
+        write_stderr(page.text());
     }
 
     /// Something a person must know although the command goes on; never silenced.

@@ -457,6 +457,9 @@ impl From<message::TokenHandover> for TokenHandover {
     }
 }
 
+/// How far beyond the next nonce a proposal's may lie: room for alternatives, none for exhausting the range.
+pub const MAX_NONCE_AHEAD: u64 = 1_000;
+
 /// Longest time a hand-over message may be valid, in seconds.
 pub const MAX_HANDOVER_SECONDS: u64 = 600;
 

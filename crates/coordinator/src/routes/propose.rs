@@ -2,8 +2,9 @@
 //!
 //! Steps: 1. length and header within limits, 2. name, version and hashes are well formed, 3. deadline,
 //! 4. the package's claim is final and its epoch is the release's, 5. the signer is a member and signed,
-//! 6. nonce free and near, 7. version free on chain and on npm, and only then 8. the body, within its
-//! limit, 9. both hashes, 10. a readable tarball of that name and version.
+//! 6. nonce free and near, 7. version free on chain and on npm, 8. room for one more of this member, and only
+//! then 9. the body, within its limit, 10. both hashes, 11. a readable tarball of that name and version. What a member
+//! hands in comes one after the other, so that there is still room then.
 
 use std::sync::Arc;
 
@@ -16,42 +17,44 @@ use axum::http::{HeaderMap, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use client::coordinator::api::{
-    MAX_PROPOSAL_HEADER_BYTES, PROPOSAL_HEADER, Proposal, ProposalRequest, ProposalState, TarballInfo,
+    MAX_NONCE_AHEAD, MAX_PROPOSAL_HEADER_BYTES, PROPOSAL_HEADER, Proposal, ProposalRequest, ProposalState,
+    TarballInfo,
 };
 use trust::message::{Release, signing_request, verify_deadline};
 use trust::record::ReleaseStatus;
 use trust::{ContentHash, Integrity, PackageName, TarballHashes, Version};
 
 use super::parse_name;
+use crate::admission::verify_room;
 use crate::app::{App, now};
 use crate::blobs::{Upload, UploadError};
 use crate::problem::Problem;
-
-/// How far a nonce may lie beyond the next one: room for alternatives, none for exhausting the range.
-const MAX_NONCE_AHEAD: u64 = 1_000;
 
 pub(super) async fn post(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Proposal>), Problem> {
-    verify_length(&headers, app.settings.max_tarball_bytes)?;
+    let length = verify_length(&headers, app.settings.max_tarball_bytes)?;
     let request = parse_header(&headers)?;
     let proposal = verify_request(&app, &request).await?;
 
-    let Ok(_permit) = app.uploads.try_acquire() else { return Err(Problem::busy("uploads")) };
+    let _upload = app.admission.begin(request.signer)?;
+    verify_room(&app, &proposal, length).await?;
     let upload = receive(&app, body).await?;
     let proposal = verify_upload(proposal, &upload).await?;
 
+    let keeping = app.admission.keeping.lock().await;
     app.blobs.keep(upload)?;
     let new = app.store.insert_proposal(&proposal, request.signer, &request.signature).await?;
+    drop(keeping);
     app.store.advance_proposal(proposal.id, now()).await?;
     let stored = app.store.proposal(proposal.id).await?.unwrap_or(proposal);
     tracing::info!(id = %stored.id, package = %stored.release.package_name, version = %stored.release.version, new, "proposed");
     Ok((if new { StatusCode::CREATED } else { StatusCode::OK }, Json(stored)))
 }
 
-fn verify_length(headers: &HeaderMap, limit: usize) -> Result<(), Problem> {
+fn verify_length(headers: &HeaderMap, limit: usize) -> Result<u64, Problem> {
     let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     let Some(length) = length else {
         return Err(Problem::new(
@@ -64,7 +67,7 @@ fn verify_length(headers: &HeaderMap, limit: usize) -> Result<(), Problem> {
     if length > limit as u64 {
         return Err(too_large(limit));
     }
-    Ok(())
+    Ok(length)
 }
 
 fn too_large(limit: usize) -> Problem {
@@ -178,7 +181,7 @@ async fn verify_version_is_free(
     }
 }
 
-/// Step 8.
+/// Step 9.
 async fn receive(app: &App, body: Body) -> Result<Upload, Problem> {
     app.blobs.receive(body.into_data_stream(), app.settings.max_tarball_bytes).await.map_err(|error| {
         match error {
@@ -191,7 +194,7 @@ async fn receive(app: &App, body: Body) -> Result<Upload, Problem> {
     })
 }
 
-/// Steps 9 and 10.
+/// Steps 10 and 11.
 async fn verify_upload(mut proposal: Proposal, upload: &Upload) -> Result<Proposal, Problem> {
     let signed =
         TarballHashes { integrity: proposal.tarball.integrity, content_hash: proposal.tarball.content_hash };
