@@ -1,10 +1,11 @@
 // What an install through 3pm costs beside the package manager alone: paired runs, A B A B, from a mirror on
 // loopback, cold and with a warm cache. Prints medians and ratios as a table: seconds, processor time of 3pm's own
-// process beside the package manager's, and the most memory 3pm's own process had (Linux: read from /proc).
+// process beside the package manager's, and the most memory 3pm's own process had (Linux: read from /proc). The
+// mirror speaks https, as registries do, with a certificate that `openssl` makes for the run; --plain does without.
 //
-//   node bench/install.mjs [--binary target/release/3pm] [--packages 300,1000] [--runs 5] [--delay 20]
+//   node bench/install.mjs [--binary target/release/3pm] [--packages 300,1000] [--runs 5] [--delay 20] [--plain]
 //                          [--managers "npm,npm with lockfile,pnpm,pnpm with lockfile"] [--pnpm PATH]
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     packages: { type: "string", default: "300,1000" },
     runs: { type: "string", default: "5" },
     delay: { type: "string", default: "20" },
+    plain: { type: "boolean", default: false },
     managers: { type: "string", default: "npm,npm with lockfile,pnpm,pnpm with lockfile" },
     pnpm: { type: "string", default: "tools/clients/node_modules/pnpm/bin/pnpm.cjs" },
   },
@@ -53,6 +55,15 @@ function programs() {
   mkdirSync(folder);
   writeFileSync(join(folder, "pnpm"), `#!/bin/sh\nexec node ${resolve(values.pnpm)} "$@"\n`, { mode: 0o755 });
   return folder;
+}
+
+/** A key and a certificate for localhost, and the file of the latter. */
+function identity() {
+  const [keyFile, file] = ["key.pem", "certificate.pem"].map((leaf) => join(work, leaf));
+  const request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
+  const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+  execFileSync("openssl", [...request, ...subject, "-keyout", keyFile, "-out", file], { stdio: "ignore" });
+  return { file, tls: { key: readFileSync(keyFile), cert: readFileSync(file) } };
 }
 
 const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
@@ -100,11 +111,12 @@ async function once(command, project, cache, environment) {
 }
 
 const rows = [];
+const { file, tls } = values.plain ? {} : identity();
 const local = await world();
 try {
   const path = `${programs()}:${process.env.PATH}`;
   for (const count of values.packages.split(",").map(Number)) {
-    const mirror = await start(count, Number(values.delay));
+    const mirror = await start(count, Number(values.delay), tls);
     const environment = {
       ...process.env,
       PATH: path,
@@ -115,6 +127,7 @@ try {
       npm_config_fund: "false",
       npm_config_update_notifier: "false",
       CI: "true",
+      ...(file === undefined ? {} : { npm_config_cafile: file, NODE_EXTRA_CA_CERTS: file }),
     };
     for (const manager of values.managers.split(",")) {
       const project = join(work, `project-${manager.replaceAll(" ", "-")}-${count}`);
@@ -159,6 +172,6 @@ try {
   local.end();
   rmSync(work, { recursive: true, force: true });
 }
-process.stdout.write(`${runs} paired runs each, ${values.delay} ms per answer, ${cpus().length} x ${cpus()[0].model}\n\n`);
+process.stdout.write(`${runs} paired runs each, ${values.delay} ms per answer over ${values.plain ? "http" : "https"}, ${cpus().length} x ${cpus()[0].model}\n\n`);
 process.stdout.write("| install by | packages | cache | alone, s | through 3pm, s | ratio | processor | memory |\n|---|---|---|---|---|---|---|---|\n");
 for (const row of rows) process.stdout.write(`| ${row.join(" | ")} |\n`);

@@ -3,6 +3,7 @@
 // how long it may be kept, as the public registry's do: documents five minutes, tarballs for good.
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import { gzipSync } from "node:zlib";
 
 const FILES = 12;
@@ -50,8 +51,9 @@ function needs(at, count) {
   return Object.fromEntries(next.map((number) => [name(number), "^1.0.0"]));
 }
 
-/** Starts a mirror with `count` packages; every one is reached from the first. */
-export async function start(count, delay) {
+/** Starts a mirror with `count` packages; every one is reached from the first. With `tls` (key, cert) over https. */
+export async function start(count, delay, tls) {
+  const origin = (host) => `${tls === undefined ? "http" : "https"}://${host}/`;
   const packages = new Map();
   for (let at = 0; at < count; at += 1) {
     const manifest = { name: name(at), version: "1.0.0", license: "MIT", main: "index.js", dependencies: needs(at, count) };
@@ -63,7 +65,7 @@ export async function start(count, delay) {
     const shasum = createHash("sha1").update(bytes).digest("hex");
     packages.set(manifest.name, { manifest, bytes, integrity, shasum });
   }
-  const server = createServer((request, response) => {
+  const answer = (request, response) => {
     const [, wanted, , file] = decodeURIComponent(request.url.split("?")[0]).split("/");
     const found = packages.get(wanted);
     setTimeout(() => {
@@ -74,7 +76,7 @@ export async function start(count, delay) {
         return response.setHeader("content-type", "application/octet-stream").end(found.bytes);
       }
       const { manifest, integrity, shasum } = found;
-      const url = `http://${request.headers.host}/${wanted}/-/${wanted}-1.0.0.tgz`;
+      const url = `${origin(request.headers.host)}${wanted}/-/${wanted}-1.0.0.tgz`;
       const version = { ...manifest, dist: { tarball: url, integrity, shasum } };
       const time = { created: "2024-01-01T00:00:00.000Z", modified: "2024-01-01T00:00:00.000Z", "1.0.0": "2024-01-01T00:00:00.000Z" };
       const document = { _id: wanted, name: wanted, "dist-tags": { latest: "1.0.0" }, versions: { "1.0.0": version }, time };
@@ -84,7 +86,8 @@ export async function start(count, delay) {
       if (request.headers["if-none-match"] === etag) return response.writeHead(304).end();
       response.setHeader("content-type", "application/json").end(text);
     }, delay);
-  });
+  };
+  const server = tls === undefined ? createServer(answer) : createTlsServer(tls, answer);
   await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
-  return { url: `http://127.0.0.1:${server.address().port}/`, close: () => server.close() };
+  return { url: origin(`localhost:${server.address().port}`), close: () => server.close() };
 }
