@@ -3,7 +3,7 @@
 use alloy_primitives::{Address, B256, Bytes, Log, LogData, U256};
 use alloy_sol_types::SolEvent as _;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use trust::message::Release;
 use trust::{Integrity, PackageName, Version};
 
@@ -52,7 +52,8 @@ struct RawLog {
 }
 
 impl Chain {
-    /// Releases recorded from `from_block` to `to_block`, both included, oldest first.
+    /// Releases recorded from `from_block` to `to_block`, both included, oldest first. Those of versions that neither
+    /// npm nor we can read (numbers beyond 64 bits) are left out.
     pub async fn releases_published(
         &self,
         from_block: u64,
@@ -74,31 +75,46 @@ impl Chain {
         let topic = PackagePublished::SIGNATURE_HASH;
         let filter = json!([{ "address": address, "topics": [topic],
             "fromBlock": format!("{from:#x}"), "toBlock": format!("{to:#x}") }]);
-        let answer = self.ask(WHAT, "eth_getLogs", &filter, |logs| logs).await?;
+        let answer = self.ask(WHAT, "eth_getLogs", &filter, only_what_is_read).await?;
         let logs: Vec<RawLog> =
             serde_json::from_value(answer).map_err(|error| malformed(WHAT, error.to_string()))?;
         if logs.len() > MAX_EVENTS {
             return Err(malformed(WHAT, format!("{} events in {} blocks", logs.len(), to - from + 1)));
         }
         logs.into_iter()
-            .map(|log| {
+            .filter_map(|log| {
                 let number = u64::try_from(log.block_number).unwrap_or(u64::MAX);
                 if log.address != address
                     || log.topics.first() != Some(&topic)
                     || !(from..=to).contains(&number)
                 {
-                    return Err(malformed(WHAT, "an event nobody asked for".to_owned()));
+                    return Some(Err(malformed(WHAT, "an event nobody asked for".to_owned())));
                 }
                 if log.removed {
-                    return Err(malformed(
-                        WHAT,
-                        "an event of a block that is no longer part of the chain".to_owned(),
-                    ));
+                    let what = "an event of a block that is no longer part of the chain";
+                    return Some(Err(malformed(WHAT, what.to_owned())));
                 }
-                decode(log, number)
+                match decode(log, number) {
+                    Ok(event) => Some(Ok(event)),
+                    // Anybody can have one recorded that nobody else reads: it hides nobody's.
+                    Err(error) => {
+                        tracing::warn!(%error, block = number, "an event is left out");
+                        None
+                    }
+                }
             })
             .collect()
     }
+}
+
+/// The fields that are read: software of nodes differs in what it adds.
+fn only_what_is_read(mut logs: Value) -> Value {
+    const FIELDS: [&str; 7] =
+        ["address", "topics", "data", "blockNumber", "blockHash", "transactionHash", "removed"];
+    for log in logs.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        log.retain(|field, _| FIELDS.contains(&field.as_str()));
+    }
+    logs
 }
 
 fn decode(log: RawLog, block_number: u64) -> Result<PublishedEvent, ChainError> {

@@ -8,8 +8,8 @@
 //! With a memory ([`Chain::with_past`]), records that show less than an earlier run saw are an error.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use alloy_primitives::{Address, B256, Bytes, FixedBytes, U256, hex, keccak256};
@@ -58,6 +58,8 @@ pub struct Chain {
     http: Http,
     network: Arc<Network>,
     floor: u64,
+    /// The newest block that this process agreed on; none on a chain that may start over.
+    newest: Arc<Mutex<Option<Head>>>,
     reads: Reads,
     code: Option<PinnedCode>,
     /// Whether the pinned code was found. Code at an address never changes, so once is enough.
@@ -120,6 +122,7 @@ impl Chain {
             http,
             network: Arc::new(network),
             floor: 0,
+            newest: Arc::default(),
             reads: Reads::Calls,
             code: None,
             code_found: Arc::default(),
@@ -143,7 +146,7 @@ impl Chain {
     /// Refuses heads below `number`: the highest that an earlier run has seen.
     #[must_use]
     pub fn with_floor(self, number: u64) -> Self {
-        Self { floor: number, ..self }
+        Self { floor: number, newest: Arc::default(), ..self }
     }
 
     /// Refuses views that show less than `past`, and remembers what it sees.
@@ -167,10 +170,24 @@ impl Chain {
     /// The block to read at; the steps are listed at the head of this module.
     pub async fn head(&self, now: u64) -> Result<Head, ChainError> {
         let too_slow = ChainError::TooSlow { what: NEWEST, limit: HEAD_TIME };
-        let head = tokio::time::timeout(HEAD_TIME, self.agree_on_head(now)).await.unwrap_or(Err(too_slow))?;
+        let agreed =
+            tokio::time::timeout(HEAD_TIME, self.agree_on_head(now)).await.unwrap_or(Err(too_slow))?;
+        let head = self.never_back(agreed, now)?;
         if let Some(witness) = &self.witness {
             witness.see_block(head.number);
         }
+        Ok(head)
+    }
+
+    /// Endpoints that have fallen behind do not take this process back: it goes on at the block it was at.
+    fn never_back(&self, agreed: Head, now: u64) -> Result<Head, ChainError> {
+        if is_development_chain(self.network.chain_id) {
+            return Ok(agreed);
+        }
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        let head = newest.filter(|seen| seen.number > agreed.number).unwrap_or(agreed);
+        check_age(&head, now)?;
+        *newest = Some(head);
         Ok(head)
     }
 
@@ -208,14 +225,7 @@ impl Chain {
         let block = self.block(number).await?;
         // 4. and 5.
         if !is_development_chain(self.network.chain_id) {
-            let age = now.saturating_sub(block.timestamp);
-            if age > MAX_HEAD_AGE {
-                return Err(ChainError::Stale { age, limit: MAX_HEAD_AGE });
-            }
-            let ahead = block.timestamp.saturating_sub(now);
-            if ahead > MAX_HEAD_AHEAD {
-                return Err(ChainError::Ahead { ahead, limit: MAX_HEAD_AHEAD });
-            }
+            check_age(&block, now)?;
         }
         // 6.
         if block.number < self.floor {
@@ -470,16 +480,35 @@ impl Chain {
         })
     }
 
-    /// How many transactions of `account` were sent and are in no block yet.
+    /// How many transactions of `account` were sent and are in no block yet: the most that any endpoint of this chain
+    /// knows of, because what one of them has taken on gets into a block whether the others heard of it or not.
     pub async fn waiting_transactions(&self, account: Address) -> Result<u64, ChainError> {
-        let count = async |block: &str| {
-            let params = json!([account, block]);
-            let answer =
-                self.ask("a count of transactions", "eth_getTransactionCount", &params, |value| value);
-            let text = answer.await?.as_str().unwrap_or_default().trim_start_matches("0x").to_owned();
-            Ok::<_, ChainError>(u64::from_str_radix(&text, 16).unwrap_or_default())
-        };
-        let (mined, sent) = (count("latest").await?, count("pending").await?);
+        const WHAT: &str = "a count of transactions";
+        const METHOD: &str = "eth_getTransactionCount";
+        let mined = self.ask(WHAT, METHOD, &json!([account, "latest"]), |count| count).await?;
+        let mined = quantity(WHAT, &mined)?;
+        let urls = &self.network.rpc_urls;
+        let asked = urls.iter().map(async |url| {
+            let (chain_id, _) = self.endpoint_height(url).await?;
+            let count = rpc::call(&self.http, url, METHOD, json!([account, "pending"]), LIMITS).await?;
+            Ok::<_, RpcError>((chain_id, count))
+        });
+        let (mut sent, mut failure) = (None, None);
+        for answer in join_all(asked).await {
+            match answer {
+                Ok((chain_id, count)) if chain_id == self.network.chain_id => {
+                    sent = sent.max(Some(quantity(WHAT, &count)?));
+                }
+                Ok(_) => {}
+                Err(error) => failure = Some(error),
+            }
+        }
+        let sent = sent.ok_or(ChainError::Unreachable {
+            what: WHAT,
+            answered: 0,
+            configured: urls.len(),
+            source: failure,
+        })?;
         Ok(sent.saturating_sub(mined))
     }
 
@@ -637,6 +666,18 @@ fn erc1271_accepts(answer: &[u8]) -> bool {
     let mut expected = [0_u8; 32];
     expected[..4].copy_from_slice(&Erc1271::isValidSignatureCall::SELECTOR);
     answer.get(..32) == Some(&expected[..])
+}
+
+fn check_age(block: &Head, now: u64) -> Result<(), ChainError> {
+    let age = now.saturating_sub(block.timestamp);
+    if age > MAX_HEAD_AGE {
+        return Err(ChainError::Stale { age, limit: MAX_HEAD_AGE });
+    }
+    let ahead = block.timestamp.saturating_sub(now);
+    if ahead > MAX_HEAD_AHEAD {
+        return Err(ChainError::Ahead { ahead, limit: MAX_HEAD_AHEAD });
+    }
+    Ok(())
 }
 
 fn same_count(what: &'static str, asked: usize, answered: usize) -> Result<(), ChainError> {

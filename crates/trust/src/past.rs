@@ -2,8 +2,8 @@
 //! Holds the facts and compares; where they are kept between runs, and who saw them, is the caller's matter.
 //!
 //! What the contracts never undo, each with a test that breaks only it: 1. an enrolled name stays enrolled, 2. its
-//! epoch never falls, 3. what one epoch says never changes, 4. the number of its releases never falls, 5. a record
-//! stays and keeps its bytes, 6. a veto and a revocation are final, 7. a warning never ends earlier than announced.
+//! epoch never falls, 3. what one epoch says never changes, nor when the name was claimed, 4. the number of its
+//! releases never falls, 5. a record stays and keeps its bytes, its signers and its times, 6. a veto and a revocation are final, 7. a warning never ends earlier than announced.
 
 use std::collections::BTreeMap;
 
@@ -45,6 +45,9 @@ struct KnownName {
 struct KnownRelease {
     standing: Standing,
     content_hash: ContentHash,
+    /// Hash of everything else that is never written again; `None` where an older version kept it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    facts: Option<B256>,
     #[serde(default, skip_serializing_if = "is_zero")]
     flagged_until: u64,
 }
@@ -176,11 +179,18 @@ impl Past {
             ReleaseStatus::Vetoed => Standing::Vetoed,
             ReleaseStatus::Revoked => Standing::Revoked,
         };
+        let facts = facts(record);
         if let Some(known) = known {
             // 5.
             if known.content_hash != record.content_hash {
                 let (seen, found) = (known.content_hash, record.content_hash);
                 return went_back(format!("bytes of {seen}"), format!("bytes of {found}"));
+            }
+            if known.facts.is_some_and(|seen| seen != facts) {
+                return went_back(
+                    "the same record".to_owned(),
+                    "one with another sha512, signers, commit or times".to_owned(),
+                );
             }
             // 6.
             if known.standing > Standing::Open && known.standing != standing {
@@ -200,7 +210,9 @@ impl Past {
         let entry = self.names.entry(name.clone()).or_default();
         entry.seen_at = entry.seen_at.max(block);
         let (content_hash, flagged_until) = (record.content_hash, record.flagged_until);
-        entry.versions.insert(key, KnownRelease { standing, content_hash, flagged_until });
+        entry
+            .versions
+            .insert(key, KnownRelease { standing, content_hash, facts: Some(facts), flagged_until });
         Ok(())
     }
 
@@ -217,6 +229,7 @@ impl Past {
             for (version, theirs) in theirs.versions {
                 let ours = ours.versions.entry(version).or_insert(theirs);
                 ours.standing = ours.standing.max(theirs.standing);
+                ours.facts = ours.facts.or(theirs.facts);
                 ours.flagged_until = ours.flagged_until.max(theirs.flagged_until);
             }
         }
@@ -255,6 +268,23 @@ fn configuration(record: &PackageRecord) -> B256 {
     }
     text.extend_from_slice(record.guardian.as_slice());
     text.extend_from_slice(record.legacy_root.as_slice());
+    text.extend_from_slice(&record.claimed_at.to_be_bytes());
+    text.extend_from_slice(&record.final_at.to_be_bytes());
+    keccak256(text)
+}
+
+/// What a record says once for ever, but for its content hash.
+fn facts(record: &ReleaseRecord) -> B256 {
+    let (high, low) = record.integrity.words();
+    let mut text = [high.as_slice(), low.as_slice(), record.git_sha.as_slice()].concat();
+    for time in [record.published_at, record.active_at] {
+        text.extend_from_slice(&time.to_be_bytes());
+    }
+    text.extend_from_slice(&record.epoch.to_be_bytes());
+    text.push(record.threshold);
+    for signer in &record.signers {
+        text.extend_from_slice(signer.as_slice());
+    }
     keccak256(text)
 }
 

@@ -38,6 +38,36 @@ fn release(status: ReleaseStatus) -> ReleaseRecord {
     }
 }
 
+#[test]
+fn a_record_keeps_its_signers_its_commit_and_its_times() {
+    let seen = || past(&release(ReleaseStatus::Cooling));
+    seen().see_release(&name(), &version(), &release(ReleaseStatus::Active), 11).unwrap();
+    let same = || release(ReleaseStatus::Active);
+    for other in [
+        ReleaseRecord { active_at: 4, ..same() },
+        ReleaseRecord { published_at: 4, ..same() },
+        ReleaseRecord { epoch: 2, ..same() },
+        ReleaseRecord { threshold: 1, ..same() },
+        ReleaseRecord { signers: vec![Address::repeat_byte(3)], ..same() },
+        ReleaseRecord { git_sha: FixedBytes::repeat_byte(1), ..same() },
+        ReleaseRecord { integrity: Integrity::of(b"b"), ..same() },
+    ] {
+        let error = seen().see_release(&name(), &version(), &other, 11).unwrap_err();
+        assert_eq!(error.expected, "the same record", "{other:?}");
+    }
+}
+
+#[test]
+fn a_name_keeps_the_time_of_its_claim() {
+    let past = || past(&release(ReleaseStatus::Active));
+    for other in
+        [PackageRecord { claimed_at: 1, ..enrolled(2) }, PackageRecord { final_at: 1, ..enrolled(2) }]
+    {
+        let error = past().see_package(&name(), &other, 11).unwrap_err();
+        assert!(error.expected.starts_with("the team of epoch 2"), "{error}");
+    }
+}
+
 /// One enrolled name at epoch 2 with seven releases, one of them as given.
 fn past(seen: &ReleaseRecord) -> Past {
     let mut past = Past::default();

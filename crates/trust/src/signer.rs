@@ -155,6 +155,17 @@ pub fn verify(
     verifying.verify_prehash(&prehash, &signature).map_err(|_| SignerError::Invalid)
 }
 
+/// Whether `x` and `y` are a point of P-256: the contracts take no other key, a registry's included.
+pub fn verify_point(x: B256, y: B256) -> Result<(), SignerError> {
+    parse_point(x, y).map(|_| ())
+}
+
+fn parse_point(x: B256, y: B256) -> Result<VerifyingKey, SignerError> {
+    let point = p256::EncodedPoint::from_affine_coordinates(&x.0.into(), &y.0.into(), false);
+    VerifyingKey::from_encoded_point(&point)
+        .map_err(|_| SignerError::Malformed { part: "public key", reason: "not a point of P-256" })
+}
+
 /// The key of `signer`, found from one signature of it: of the keys that could have made it, the one whose
 /// contract has that address.
 pub fn recover_key(
@@ -190,9 +201,7 @@ impl SignerKey {
     }
 
     fn verifying_key(&self) -> Result<VerifyingKey, SignerError> {
-        let point = p256::EncodedPoint::from_affine_coordinates(&self.x.0.into(), &self.y.0.into(), false);
-        VerifyingKey::from_encoded_point(&point)
-            .map_err(|_| SignerError::Malformed { part: "public key", reason: "not a point of P-256" })
+        parse_point(self.x, self.y)
     }
 }
 

@@ -5,7 +5,8 @@
 //! not ask anybody anything: records, proofs, bytes and times are handed in.
 //!
 //! The steps, each with a test that breaks only it:
-//! 1. The name: never claimed, provisional, retired without a record: not enrolled.
+//! 1. The name: never claimed, provisional, retired without a record: not enrolled. What came out without a record
+//!    between the claim and the end of a retired name was published around its team: unrecorded.
 //! 2. Terminal statuses: revoked, vetoed, cooling.
 //! 3. A record: integrity, then content hash.
 //! 4. A record: enough signers for the threshold of its epoch.
@@ -223,7 +224,11 @@ pub fn judge(
     // 1. The name.
     match package.state {
         PackageState::None | PackageState::Provisional => return Ok(Verdict::NotEnrolled),
-        PackageState::Retired if release.status == ReleaseStatus::None => return Ok(Verdict::NotEnrolled),
+        PackageState::Retired if release.status == ReleaseStatus::None => {
+            let enrolled = package.claimed_at..package.retired_at;
+            let is_around = arrival.published_at.is_some_and(|at| enrolled.contains(&at));
+            return Ok(if is_around { Verdict::Unrecorded } else { Verdict::NotEnrolled });
+        }
         PackageState::Retired | PackageState::Final => {}
     }
 

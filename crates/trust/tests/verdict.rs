@@ -161,6 +161,23 @@ fn step_1_a_name_without_a_final_claim_is_not_enrolled() {
         scene.unrecorded();
     };
     assert_eq!(verdict(Scene::verified, retired_unrecorded), "NotEnrolled");
+    // From the claim to the end of the name the team would have signed it.
+    let published_at = |at| {
+        verdict(Scene::verified, |scene| {
+            retired_unrecorded(scene);
+            (scene.package.claimed_at, scene.package.retired_at) = (1_000, 9_000);
+            scene.published_at = at;
+        })
+    };
+    for (at, expected) in [
+        (Some(999), "NotEnrolled"),
+        (Some(1_000), "Unrecorded"),
+        (Some(8_999), "Unrecorded"),
+        (Some(9_000), "NotEnrolled"),
+        (None, "NotEnrolled"),
+    ] {
+        assert_eq!(published_at(at), expected, "{at:?}");
+    }
 }
 
 #[test]

@@ -1,15 +1,18 @@
 //! Endpoints that lie, stall, flood and talk nonsense, in front of a real node: what comes out is the truth of
 //! the majority or an error, within the time limits, and never a lie.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use alloy_primitives::U256;
 use chain::{Chain, ChainError, Head, Network};
 use serde_json::{Value, json};
 use trust::record::{PackageRecord, ReleaseRecord, ReleaseStatus};
 use url::Url;
 
 use crate::endpoint::{Answer, Endpoint};
-use crate::world::{World, name, version};
+use crate::world::{CLAIM_WINDOW, World, name, version};
 
 /// What a head or one question may take: `DECISION_TIME` at most, and as long again for a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -323,6 +326,57 @@ async fn no_state_older_than_one_already_seen_is_read_in_either_way() {
         let found = chain.with_floor(seen.number).head(0).await;
         assert!(matches!(found, Err(ChainError::Behind { .. })), "{found:?}");
     }
+}
+
+#[tokio::test]
+async fn on_a_public_chain_a_process_never_goes_back() {
+    let world = World::empty().await;
+    world.rpc("anvil_setChainId", json!([8453])).await;
+    let lag = Arc::new(AtomicU64::new(0));
+    let behind = Arc::clone(&lag);
+    let lagging = Endpoint::start(&world.http, &world.node.url, move |method, _, mut answer| {
+        if method == "eth_blockNumber" {
+            let number: U256 = serde_json::from_value(answer["result"].clone()).unwrap();
+            answer["result"] = json!(number - U256::from(behind.load(Ordering::SeqCst)));
+        }
+        Answer::Json(answer)
+    })
+    .await;
+    let network = Network { chain_id: 8453, rpc_urls: vec![lagging.url.clone()], ..world.network.clone() };
+    let calls = Chain::new(world.http.clone(), network);
+    let time = calls.block(1).await.unwrap().timestamp;
+    for chain in [calls.clone(), calls.with_proofs(world.code)] {
+        lag.store(0, Ordering::SeqCst);
+        let seen = chain.head(time).await.unwrap();
+        lag.store(1, Ordering::SeqCst);
+        assert_eq!(chain.clone().head(time).await.unwrap(), seen, "a lagging endpoint takes nobody back");
+        assert!(matches!(chain.head(seen.timestamp + 301).await, Err(ChainError::Stale { .. })));
+    }
+}
+
+#[tokio::test]
+async fn events_are_equal_whatever_nodes_add_and_one_that_nobody_reads_hides_none() {
+    let world = World::empty().await;
+    let solo = world.claim_of("solo");
+    world.claim(&solo).await;
+    world.pass(CLAIM_WINDOW).await;
+    world.publish(&solo, "1.0.0", 0, &[0]).await;
+    world.publish(&solo, "99999999999999999999.0.0", 1, &[0]).await;
+    world.publish(&solo, "1.1.0", 2, &[0]).await;
+    let talkative = Endpoint::start(&world.http, &world.node.url, |method, _, mut answer| {
+        if method == "eth_getLogs" {
+            for log in answer["result"].as_array_mut().unwrap() {
+                log["blockTimestamp"] = json!("0x1");
+                log["ours"] = json!("alone");
+            }
+        }
+        Answer::Json(answer)
+    })
+    .await;
+    let chain = world.by_calls(&[world.node.url.clone(), talkative.url.clone()]);
+    let events = chain.releases_published(0, world.head().await.number).await.unwrap();
+    let versions: Vec<String> = events.iter().map(|event| event.version.to_string()).collect();
+    assert_eq!(versions, ["1.0.0", "1.1.0"]);
 }
 
 #[tokio::test]
