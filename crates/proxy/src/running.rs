@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::SecureRandom as _;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -64,17 +64,11 @@ impl Running {
         self.address
     }
 
-    /// The certificate of this run's authority (PEM).
+    /// The certificate of this run's authority (PEM). A package manager needs no other one: every host that it may
+    /// reach over TLS is reached through here. One that opens a connection for each request reads the file each time.
     #[must_use]
     pub fn ca_file(&self) -> PathBuf {
         self.folder.path().join("authority.pem")
-    }
-
-    /// The same beside every authority that the system and the user know, for programs that replace their
-    /// list with a file's.
-    #[must_use]
-    pub fn bundle_file(&self) -> PathBuf {
-        self.folder.path().join("all-authorities.pem")
     }
 
     /// Every request so far, in the order in which they were answered.
@@ -109,7 +103,7 @@ pub(crate) async fn start<G: Gate>(settings: Settings, gate: Arc<G>) -> Result<R
     let origins = Origins::parse(&settings.registries)?;
     let authority = Authority::new(&origins.hosts(), settings.now)?;
     let folder = private_folder()?;
-    write_files(folder.path(), &authority.pem(), &settings.extra_roots)?;
+    write_private(&folder.path().join("authority.pem"), authority.pem().as_bytes())?;
     let secret = random_secret()?;
     let relay = Arc::new(Relay {
         judge: judge(gate),
@@ -147,22 +141,6 @@ fn private_folder() -> std::io::Result<TempDir> {
     use std::os::unix::fs::PermissionsExt as _;
     let only_owner = std::fs::Permissions::from_mode(0o700);
     tempfile::Builder::new().prefix("3pm-proxy-").permissions(only_owner).tempdir()
-}
-
-fn write_files(folder: &Path, authority: &str, extra: &[u8]) -> std::io::Result<()> {
-    write_private(&folder.join("authority.pem"), authority.as_bytes())?;
-    let mut all = authority.as_bytes().to_vec();
-    for certificate in rustls_native_certs::load_native_certs().certs {
-        let text = STANDARD.encode(&certificate);
-        all.extend_from_slice(b"-----BEGIN CERTIFICATE-----\n");
-        for line in text.as_bytes().chunks(64) {
-            all.extend_from_slice(line);
-            all.push(b'\n');
-        }
-        all.extend_from_slice(b"-----END CERTIFICATE-----\n");
-    }
-    all.extend_from_slice(extra);
-    write_private(&folder.join("all-authorities.pem"), &all)
 }
 
 /// Writes a file that only its owner can read.

@@ -30,8 +30,8 @@ pub(crate) fn settings_for(config: &NpmConfig) -> proxy::Settings {
 
 /// What npm is told, so that everything it fetches comes through `running`.
 pub(crate) fn behind(running: &Running) -> Vec<(&'static str, OsString)> {
-    let (ca, bundle) = (running.ca_file(), running.bundle_file());
-    Kind::Npm.environment(&Gateway { url: running.url(), ca: &ca, bundle: &bundle })
+    let ca = running.ca_file();
+    Kind::Npm.environment(&Gateway { url: running.url(), ca: &ca })
 }
 
 fn only_origin(mut url: Url) -> Url {

@@ -71,7 +71,7 @@ async fn npm(running: &Running, registry: &Registry, project: &Path, arguments: 
     command
         .env("HOME", &home)
         .env("npm_config_noproxy", "3pm.invalid")
-        .env("npm_config_cafile", running.bundle_file())
+        .env("npm_config_cafile", running.ca_file())
         .env("npm_config_registry", registry.url.as_str())
         .env("npm_config_update_notifier", "false")
         .env("npm_config_audit", "false")
