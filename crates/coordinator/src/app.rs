@@ -11,14 +11,14 @@ use tokio::sync::{Notify, Semaphore};
 use trust::PackageName;
 use trust::record::{PackageRecord, PackageState};
 
+use crate::admission::Admission;
 use crate::blobs::Blobs;
+use crate::folder::DataFolder;
+use crate::legacy::Rebuilding;
 use crate::problem::Problem;
 use crate::store::Store;
 use crate::vault::Vault;
 use crate::{ServeError, Settings};
-
-/// Uploads at once: each holds up to 200 MB in memory while its tarball is read.
-const UPLOADS: usize = 4;
 
 /// Claims looked at at once: each fetches tarballs that anybody can have put on npm.
 const CLAIMS: usize = 2;
@@ -31,30 +31,33 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) blobs: Blobs,
     pub(crate) vault: Vault,
-    pub(crate) uploads: Semaphore,
+    pub(crate) admission: Admission,
+    pub(crate) rebuilding: Rebuilding,
     pub(crate) claims: Semaphore,
     /// Something happened that the watcher would otherwise see at its next look.
     pub(crate) look: Notify,
     /// Something became Active.
     pub(crate) publish: Notify,
+    /// Nobody else runs on it while this lives.
+    _folder: DataFolder,
 }
 
 impl App {
     pub(crate) async fn open(settings: Settings, http: Http) -> Result<Self, ServeError> {
-        let folder = settings.data_dir.clone();
-        std::fs::create_dir_all(&folder)
-            .map_err(|source| ServeError::Io { what: format!("creating {}", folder.display()), source })?;
+        let folder = DataFolder::open(&settings.data_dir)?;
         Ok(Self {
             chain: settings.chain.clone(),
             npm: NpmClient::new(&http, settings.npm.clone())?,
-            store: Store::open(&folder.join("coordinator.sqlite")).await?,
-            blobs: Blobs::open(&folder.join("tarballs"))
+            store: Store::open(&folder.private_file("coordinator.sqlite")?).await?,
+            blobs: Blobs::open(&folder.path().join("tarballs"))
                 .map_err(|source| ServeError::Io { what: "opening the tarball folder".to_owned(), source })?,
-            vault: Vault::open(settings.vault_key.as_ref(), &folder)?,
-            uploads: Semaphore::new(UPLOADS),
+            vault: Vault::open(settings.vault_key.as_ref(), folder.path())?,
+            admission: Admission::new(),
+            rebuilding: Rebuilding::new(),
             claims: Semaphore::new(CLAIMS),
             look: Notify::new(),
             publish: Notify::new(),
+            _folder: folder,
             http,
             settings,
         })

@@ -3,12 +3,16 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use sha2::{Digest as _, Sha256, Sha512};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
 use trust::{ContentHash, Integrity, TarballHashes};
+
+/// How long an upload may say nothing: others of the same member wait behind it.
+const UPLOAD_SILENCE: Duration = Duration::from_secs(30);
 
 /// Read at once.
 const CHUNK: usize = 64 << 10;
@@ -22,6 +26,8 @@ pub(crate) struct Blobs {
 pub(crate) enum BlobError {
     #[error("tarball store failed")]
     Io(#[from] io::Error),
+    #[error("tarball {integrity} is not in the store")]
+    Missing { integrity: Integrity },
     #[error("stored tarball hashes to {found}, expected {expected}")]
     Damaged { expected: Integrity, found: Integrity },
 }
@@ -65,7 +71,8 @@ impl Blobs {
         let (file, path) = temporary.into_parts();
         let mut file = tokio::fs::File::from_std(file);
         let (mut sha512, mut sha256, mut size) = (Sha512::new(), Sha256::new(), 0_usize);
-        while let Some(chunk) = body.next().await {
+        let silent = |_| UploadError::Truncated { reason: format!("nothing came for {UPLOAD_SILENCE:?}") };
+        while let Some(chunk) = tokio::time::timeout(UPLOAD_SILENCE, body.next()).await.map_err(silent)? {
             let chunk = chunk.map_err(|error| UploadError::Truncated { reason: error.to_string() })?;
             size = size.saturating_add(chunk.len());
             if size > limit {
@@ -95,7 +102,8 @@ impl Blobs {
 
     /// The bytes with this hash, and no others.
     pub(crate) async fn read(&self, integrity: &Integrity) -> Result<Bytes, BlobError> {
-        let bytes = Bytes::from(tokio::fs::read(self.path(integrity)).await?);
+        let read = tokio::fs::read(self.path(integrity)).await;
+        let bytes = Bytes::from(read.map_err(|error| missing(integrity, error))?);
         let found = Integrity::of(&bytes);
         if found != *integrity {
             return Err(BlobError::Damaged { expected: *integrity, found });
@@ -109,7 +117,8 @@ impl Blobs {
         &self,
         integrity: &Integrity,
     ) -> Result<(tokio::fs::File, u64), BlobError> {
-        let mut file = tokio::fs::File::open(self.path(integrity)).await?;
+        let opened = tokio::fs::File::open(self.path(integrity)).await;
+        let mut file = opened.map_err(|error| missing(integrity, error))?;
         let (mut sha512, mut chunk, mut size) = (Sha512::new(), vec![0; CHUNK], 0_u64);
         loop {
             let read = file.read(&mut chunk).await?;
@@ -127,8 +136,24 @@ impl Blobs {
         Ok((file, size))
     }
 
+    /// Removes the bytes with this hash, if they are there.
+    pub(crate) fn remove(&self, integrity: &Integrity) -> Result<(), BlobError> {
+        match std::fs::remove_file(self.path(integrity)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
     fn path(&self, integrity: &Integrity) -> PathBuf {
         self.folder.join(format!("{}.tgz", hex::encode(integrity.as_bytes())))
+    }
+}
+
+/// What is not there is lost; everything else may work the next time.
+fn missing(integrity: &Integrity, error: io::Error) -> BlobError {
+    match error.kind() {
+        io::ErrorKind::NotFound => BlobError::Missing { integrity: *integrity },
+        _ => BlobError::Io(error),
     }
 }
 

@@ -4,8 +4,12 @@
 //! if it is gone, signed files travel by any other channel. It holds no wallet key; the registrar's
 //! signature comes from an external signer.
 
+mod admission;
 mod app;
 mod blobs;
+mod folder;
+mod identity;
+mod legacy;
 mod problem;
 mod publisher;
 mod routes;
@@ -80,6 +84,15 @@ pub enum ServeError {
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// Somebody else's.
+    #[error(
+        "{} belongs to another coordinator that runs: end that one, or choose another folder with --data",
+        .folder.display()
+    )]
+    Taken {
+        /// The data folder.
+        folder: PathBuf,
     },
     /// HTTP.
     #[error(transparent)]

@@ -1,4 +1,5 @@
-//! Every error answer, as RFC 9457 has it. Internal causes go to the log, not to the caller.
+//! Every error answer, as RFC 9457 has it. Internal causes, and where this coordinator's own servers are, go to
+//! the log, not to the caller.
 
 use axum::Json;
 use axum::http::StatusCode;
@@ -63,7 +64,7 @@ impl Problem {
     }
 
     pub(crate) fn internal(error: impl std::error::Error) -> Self {
-        tracing::error!(%error, cause = ?error.source().map(ToString::to_string), "internal error");
+        tracing::error!(error = with_causes(&error), "internal error");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Coordinator failed")
             .detail("the coordinator's log says more")
     }
@@ -100,21 +101,24 @@ impl From<VaultError> for Problem {
 
 impl From<BlobError> for Problem {
     fn from(error: BlobError) -> Self {
-        Self::internal(error)
+        match error {
+            BlobError::Missing { .. } => Self::not_found("the tarball is not kept here any more"),
+            error => Self::internal(error),
+        }
     }
 }
 
 impl From<ChainError> for Problem {
     fn from(error: ChainError) -> Self {
-        tracing::warn!(%error, "the chain cannot be read");
+        tracing::warn!(error = with_causes(&error), "the chain cannot be read");
         Self::new(StatusCode::BAD_GATEWAY, "chain-unreadable", "Chain cannot be read")
-            .detail(error.to_string())
+            .detail(public_reason(&error))
     }
 }
 
 impl From<NpmError> for Problem {
     fn from(error: NpmError) -> Self {
-        tracing::warn!(%error, "the npm registry cannot be read");
+        tracing::warn!(error = with_causes(&error), "the npm registry cannot be read");
         match error {
             NpmError::BadToken { .. } => {
                 Self::refused("bad-npm-token", "npm refuses the token", error.to_string())
@@ -122,5 +126,55 @@ impl From<NpmError> for Problem {
             error => Self::new(StatusCode::BAD_GATEWAY, "npm-unreadable", "npm registry cannot be read")
                 .detail(error.to_string()),
         }
+    }
+}
+
+/// What strangers are told of it: everything but the addresses of this coordinator's endpoints.
+pub(crate) fn public_reason(error: &ChainError) -> String {
+    match error {
+        ChainError::Disagree { what, .. } => format!("RPC endpoints disagree about {what}"),
+        ChainError::Unproven { what, .. } => format!("an RPC endpoint proves nothing about {what}"),
+        ChainError::WrongChain { found, expected, .. } => {
+            format!("an RPC endpoint serves chain {found}, expected chain {expected}")
+        }
+        error => error.to_string(),
+    }
+}
+
+/// The error and what caused it, in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_are_not_told_where_the_endpoints_are() {
+        const URL: &str = "http://10.1.2.3:8545/";
+        let broken = trust::proof::ProofError::Broken { what: "a slot".into(), reason: "no leaf".into() };
+        let errors = [
+            ChainError::Disagree { what: "a block", endpoints: URL.to_owned() },
+            ChainError::WrongChain { url: URL.to_owned(), found: 1, expected: 2 },
+            ChainError::Unproven { what: "packages", url: URL.to_owned(), source: broken },
+        ];
+        for error in errors {
+            assert!(error.to_string().contains(URL));
+            let told = public_reason(&error);
+            assert!(!told.is_empty() && !told.contains("10.1.2.3"), "{told}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_told_with_all_its_causes() {
+        let error = BlobError::Io(std::io::Error::other("the disk is full"));
+        assert_eq!(with_causes(&error), "tarball store failed: the disk is full");
     }
 }

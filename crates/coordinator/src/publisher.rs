@@ -3,32 +3,43 @@
 //! Steps, each safe to repeat after a crash at any point: 1. the record is still Active, 2. npm is looked
 //! at first: the same bytes are success, others the terminal state hijacked, 3. the stored bytes are hashed
 //! again, 4. the token is opened, 5. put, 6. npm is looked at again. A failure waits and tries again, and
-//! holds up no other release.
+//! holds up no other release. What npm shows that may pass is believed once it stayed so for some minutes.
+//!
+//! Releases of one package go one after the other, the lowest version first, so that each finds its tag right.
 
+mod seen;
+mod tag;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use alloy_primitives::B256;
 use chain::ChainError;
 use client::coordinator::api::{NpmPublication, Proposal, ProposalState};
-use client::npm::{NpmError, Packument, PutOutcome, publish_body};
+use client::npm::{NpmError, PutOutcome, publish_body};
 use futures_util::StreamExt as _;
-use serde_json::Value;
 use trust::record::ReleaseStatus;
-use trust::{PackageName, TarballHashes, Version};
+use trust::{Integrity, PackageName, TarballHashes, Version};
 
 use crate::app::{App, now};
 use crate::blobs::BlobError;
-use crate::store::{Details, StoreError};
+use crate::legacy::LegacyError;
+use crate::problem::{public_reason, with_causes};
+use crate::store::{Details, Store, StoreError};
 use crate::vault::VaultError;
 
-/// Releases on their way to npm at once.
+/// Packages whose releases are on their way to npm at once.
 const PARALLEL: usize = 4;
 
 /// The longest pause between two attempts, in seconds.
 const MAX_PAUSE: u64 = 600;
 
-/// What did not work this time.
+/// How long every look at npm must end alike before that is believed, in seconds: npm's documents may be five minutes
+/// old, and a cache in front of it holds a wrong page about as long.
+const DOUBT: u64 = 600;
+
+/// What did not work this time. Everybody can read it; who runs this coordinator finds more in the log.
 #[derive(Debug, thiserror::Error)]
 enum Obstacle {
     #[error("no npm token is stored; a member runs `3pm register-token {package}`")]
@@ -37,25 +48,52 @@ enum Obstacle {
     BadToken { package: PackageName },
     #[error("npm does not show the version yet")]
     NotVisible,
+    #[error("npm refuses the number as used up and does not list the version; looking again for ten minutes")]
+    NumberUsed,
+    #[error("npm serves the signed bytes and announces {announced} for them; looking again")]
+    AnnouncesOthers { announced: Integrity },
+    #[error(
+        "npm serves {found} where {signed} is announced and signed, perhaps a page of a cache; looking again"
+    )]
+    ServesOthers { signed: Integrity, found: Integrity, is_package: bool },
     #[error("the record is not Active at the newest block")]
     NotActive,
-    #[error("npm: {}", with_cause(.0))]
+    #[error("{0}; a version whose package.json has publishConfig.tag needs no list")]
+    Legacy(LegacyError),
+    #[error("npm: {}", with_causes(.0))]
     Npm(NpmError),
-    #[error("chain: {0}")]
+    #[error("chain: {}", public_reason(.0))]
     Chain(#[from] ChainError),
-    #[error("database: {0}")]
-    Store(#[from] StoreError),
-    #[error("{0}")]
-    Vault(#[from] VaultError),
-    #[error("tarball store: {0}")]
+    #[error("database: {}", with_causes(.0))]
+    Store(StoreError),
+    #[error("{}", with_causes(.0))]
+    Vault(VaultError),
+    #[error("tarball store: {}", with_causes(.0))]
     Blob(BlobError),
 }
 
 /// Where a release ended up.
+#[derive(Debug)]
 enum Outcome {
     Published { tag: Option<String> },
     Hijacked { reason: String },
     Failed { reason: String },
+}
+
+impl Obstacle {
+    /// What it means once it has stayed so for long enough; `None` where it never means more.
+    fn if_it_stays(&self) -> Option<Outcome> {
+        match self {
+            Self::NumberUsed => Some(Outcome::Failed {
+                reason: "npm refuses the number: it was published and removed; release a higher version"
+                    .to_owned(),
+            }),
+            Self::ServesOthers { signed, found, is_package: true } => {
+                Some(Outcome::Hijacked { reason: seen::other_bytes(signed, found) })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Publishes what is due every `interval`, and sooner when something became Active.
@@ -63,37 +101,73 @@ pub(crate) async fn run(app: Arc<App>, interval: Duration) {
     loop {
         match app.store.due_publications(now()).await {
             Ok(due) => {
-                futures_util::stream::iter(due).for_each_concurrent(PARALLEL, |id| attempt(&app, id)).await;
+                let queues = futures_util::stream::iter(queues(&due));
+                queues.for_each_concurrent(PARALLEL, |queue| one_by_one(&app, queue)).await;
             }
-            Err(error) => tracing::warn!(%error, "could not read what is to be published"),
+            Err(error) => {
+                tracing::warn!(error = with_causes(&error), "could not read what is to be published");
+            }
         }
         let _ = tokio::time::timeout(interval, app.publish.notified()).await;
     }
 }
 
-/// One attempt; its result is written down, whatever it is.
-async fn attempt(app: &App, id: B256) {
-    let result = match app.store.proposal(id).await {
-        Ok(Some(proposal)) if proposal.state == ProposalState::Active => publish(app, &proposal).await,
-        Ok(_) => return,
-        Err(error) => Err(error.into()),
-    };
-    let written = match result {
-        Ok(outcome) => settle(app, id, outcome).await,
-        Err(obstacle) => {
-            tracing::warn!(%id, %obstacle, "not published yet");
-            let pause = pause(app.store.attempts(id).await.unwrap_or(0));
-            let attention = trust::text::printable(&obstacle.to_string(), 500);
-            app.store.postpone(id, &attention, now().saturating_add(pause)).await
-        }
-    };
-    if let Err(error) = written {
-        tracing::error!(%id, %error, "the publisher's result was not written down; it will be found again");
+/// A queue for each package, the lowest version first.
+fn queues(due: &[Proposal]) -> Vec<Vec<B256>> {
+    let mut packages: BTreeMap<&str, Vec<(Option<Version>, B256)>> = BTreeMap::new();
+    for proposal in due {
+        let version = proposal.release.version.parse().ok();
+        packages.entry(&proposal.release.package_name).or_default().push((version, proposal.id));
+    }
+    let sorted = packages.into_values().map(|mut queue| {
+        queue.sort();
+        queue.into_iter().map(|(_, id)| id).collect()
+    });
+    sorted.collect()
+}
+
+async fn one_by_one(app: &Arc<App>, queue: Vec<B256>) {
+    for id in queue {
+        attempt(app, id).await;
     }
 }
 
-async fn settle(app: &App, id: B256, outcome: Outcome) -> Result<(), StoreError> {
-    let now = now();
+/// One attempt; its result is written down, whatever it is.
+async fn attempt(app: &Arc<App>, id: B256) {
+    let result = match app.store.proposal(id).await {
+        Ok(Some(proposal)) if proposal.state == ProposalState::Active => publish(app, &proposal).await,
+        Ok(_) => return,
+        Err(error) => Err(Obstacle::Store(error)),
+    };
+    if let Err(error) = conclude(&app.store, id, result, now()).await {
+        let error = with_causes(&error);
+        tracing::error!(%id, error, "the publisher's result was not written down; it will be found again");
+    }
+}
+
+async fn conclude(
+    store: &Store,
+    id: B256,
+    result: Result<Outcome, Obstacle>,
+    now: u64,
+) -> Result<(), StoreError> {
+    let obstacle = match result {
+        Ok(outcome) => return settle(store, id, outcome, now).await,
+        Err(obstacle) => obstacle,
+    };
+    tracing::warn!(%id, obstacle = with_causes(&obstacle), "not published yet");
+    let attention = trust::text::printable(&obstacle.to_string(), 500);
+    if let Some(outcome) = obstacle.if_it_stays() {
+        let since = store.attention_since(id, &attention).await?;
+        if since.is_some_and(|since| now.saturating_sub(since) >= DOUBT) {
+            return settle(store, id, outcome, now).await;
+        }
+    }
+    let pause = pause(store.attempts(id).await.unwrap_or(0));
+    store.postpone(id, &attention, now.saturating_add(pause), now).await
+}
+
+async fn settle(store: &Store, id: B256, outcome: Outcome, now: u64) -> Result<(), StoreError> {
     let (to, details) = match outcome {
         Outcome::Published { tag } => {
             tracing::info!(%id, tag = tag.as_deref().unwrap_or("none"), "published on npm");
@@ -109,7 +183,7 @@ async fn settle(app: &App, id: B256, outcome: Outcome) -> Result<(), StoreError>
             (ProposalState::Failed, Details { reason: Some(reason), ..Details::default() })
         }
     };
-    app.store.move_proposal(id, ProposalState::Active, to, details, now).await
+    store.move_proposal(id, ProposalState::Active, to, details, now).await
 }
 
 /// 1, 2, 4, 9, … seconds, ten minutes at most.
@@ -117,7 +191,7 @@ fn pause(attempts: u32) -> u64 {
     2_u64.saturating_pow(attempts.min(10)).min(MAX_PAUSE)
 }
 
-async fn publish(app: &App, proposal: &Proposal) -> Result<Outcome, Obstacle> {
+async fn publish(app: &Arc<App>, proposal: &Proposal) -> Result<Outcome, Obstacle> {
     let parsed = (proposal.release.package_name.parse(), proposal.release.version.parse());
     let (Ok(name), Ok(version)) = parsed else {
         return Ok(Outcome::Failed { reason: "name or version cannot be read".to_owned() });
@@ -135,13 +209,14 @@ async fn publish(app: &App, proposal: &Proposal) -> Result<Outcome, Obstacle> {
     }
     // 2.
     let packument = app.npm.fetch_packument(&name).await.map_err(Obstacle::Npm)?;
-    if let Some(outcome) = look(app, packument.as_ref(), &version, &signed).await? {
+    if let Some(outcome) = seen::look(app, packument.as_ref(), (&name, &version), &signed).await? {
         return Ok(outcome);
     }
     // 3.
     let bytes = match app.blobs.read(&signed.integrity).await {
         Ok(bytes) => bytes,
-        Err(error @ BlobError::Damaged { .. }) => return Ok(Outcome::Failed { reason: error.to_string() }),
+        Err(error @ BlobError::Damaged { .. }) => return Ok(failed(&error)),
+        Err(error @ BlobError::Missing { .. }) => return Ok(failed(&error)),
         Err(error) => return Err(Obstacle::Blob(error)),
     };
     if TarballHashes::of(&bytes) != signed {
@@ -152,121 +227,106 @@ async fn publish(app: &App, proposal: &Proposal) -> Result<Outcome, Obstacle> {
         Err(error) => return Ok(Outcome::Failed { reason: error.to_string() }),
     };
     // 4.
-    let stored = app.store.token(&name).await?.ok_or_else(|| Obstacle::NoToken { package: name.clone() })?;
-    let token = app.vault.open_token(&name, &stored.sealed)?;
+    let stored = app.store.token(&name).await.map_err(Obstacle::Store)?;
+    let stored = stored.ok_or_else(|| Obstacle::NoToken { package: name.clone() })?;
+    let token = app.vault.open_token(&name, &stored.sealed).map_err(Obstacle::Vault)?;
     // 5.
-    let tag = tag(app, &head, &name, &version, packument.as_ref(), &tarball.manifest_json).await?;
+    let tag = tag::choose(app, &head, &name, &version, packument.as_ref(), &tarball.manifest_json).await?;
     let access = tarball.manifest_json["publishConfig"]["access"].as_str();
     let registry = app.npm.config().registry_for(&name);
     let body = publish_body(&registry.url, (&name, &version), &tarball.manifest_json, &bytes, &tag, access);
-    match app.npm.put_version(&name, body, &token).await {
-        Ok(PutOutcome::Created | PutOutcome::AlreadyThere) => {}
+    let unseen = match app.npm.put_version(&name, body, &token).await {
+        Ok(PutOutcome::Created | PutOutcome::AlreadyThere) => Obstacle::NotVisible,
+        Ok(PutOutcome::NumberUsed) => Obstacle::NumberUsed,
         Err(NpmError::BadToken { .. }) => return Err(Obstacle::BadToken { package: name }),
         Err(error) => return Err(Obstacle::Npm(error)),
-    }
+    };
     // 6.
     let packument = app.npm.fetch_packument(&name).await.map_err(Obstacle::Npm)?;
-    match look(app, packument.as_ref(), &version, &signed).await? {
+    match seen::look(app, packument.as_ref(), (&name, &version), &signed).await? {
         Some(Outcome::Published { .. }) => Ok(Outcome::Published { tag: Some(tag) }),
         Some(outcome) => Ok(outcome),
-        None => Err(Obstacle::NotVisible),
+        None => Err(unseen),
     }
 }
 
-/// What npm has under this version: nothing, these bytes, or others. Its own word for the hash is not
-/// taken: the bytes are fetched.
-async fn look(
-    app: &App,
-    packument: Option<&Packument>,
-    version: &Version,
-    signed: &TarballHashes,
-) -> Result<Option<Outcome>, Obstacle> {
-    let Some(packument) = packument else { return Ok(None) };
-    let described = packument.version(&version.to_string()).map_err(|error| Obstacle::Npm(error.into()))?;
-    let Some(described) = described else { return Ok(None) };
-    let bytes = app.npm.fetch_tarball(&described.tarball).await.map_err(Obstacle::Npm)?;
-    let found = TarballHashes::of(&bytes);
-    if found != *signed {
-        let reason = format!("npm has other bytes: expected {}, found {}", signed.integrity, found.integrity);
-        return Ok(Some(Outcome::Hijacked { reason }));
-    }
-    let text = version.to_string();
-    let tag = packument.dist_tags.iter().find(|(_, tagged)| **tagged == text).map(|(tag, _)| tag.clone());
-    Ok(Some(Outcome::Published { tag }))
-}
-
-/// `publishConfig.tag`, else `latest` for a stable version above every one that has a record or existed before
-/// the claim. Versions that a thief put on npm do not count: they would keep `latest` from moving.
-async fn tag(
-    app: &App,
-    head: &chain::Head,
-    name: &PackageName,
-    version: &Version,
-    packument: Option<&Packument>,
-    manifest: &Value,
-) -> Result<String, Obstacle> {
-    if let Some(tag) = manifest["publishConfig"]["tag"].as_str().filter(|tag| !tag.is_empty()) {
-        return Ok(tag.to_owned());
-    }
-    if !version.is_stable() {
-        return Ok(prerelease_tag(version));
-    }
-    let listed: Vec<Version> = packument
-        .into_iter()
-        .flat_map(Packument::version_names)
-        .filter_map(|text| text.parse().ok())
-        .collect();
-    let keys: Vec<_> = listed.iter().map(|version| (name.clone(), version.clone())).collect();
-    let records = app.chain.releases(head, &keys).await?;
-    let recorded = listed.iter().zip(&records).filter(|(_, record)| record.status != ReleaseStatus::None);
-    let root = app.chain.package(head, name).await?.legacy_root;
-    let legacy = app.store.legacy_list(name, root).await?.unwrap_or_default();
-    let above_all = recorded
-        .map(|(version, _)| version)
-        .chain(legacy.iter().map(|entry| &entry.version))
-        .filter(|other| other.is_stable())
-        .all(|other| other < version);
-    Ok(if above_all { "latest".to_owned() } else { "backport".to_owned() })
-}
-
-/// `rc` of `2.0.0-rc.1`; `next` when the first identifier is no word.
-fn prerelease_tag(version: &Version) -> String {
-    let text = version.to_string();
-    let identifier = text.split_once('-').and_then(|(_, pre)| pre.split('.').next()).unwrap_or_default();
-    let word = identifier.starts_with(|c: char| c.is_ascii_alphabetic() && c != 'v' && c != 'x')
-        && identifier.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    if word && identifier != "latest" { identifier.to_owned() } else { "next".to_owned() }
-}
-
-/// The error and what caused it, in one line.
-fn with_cause(error: &NpmError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
+/// The stored bytes are of no use, and stay so.
+fn failed(error: &BlobError) -> Outcome {
+    let next = "whoever has the signed tarball runs `npm publish` with it, or a higher version is released";
+    Outcome::Failed { reason: format!("{error}: {next}") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pre_release_is_tagged_by_its_first_word() {
-        let check = |version: &str, expected: &str| {
-            assert_eq!(prerelease_tag(&version.parse().unwrap()), expected, "{version}");
-        };
-        check("1.0.0-rc.1", "rc");
-        check("1.0.0-beta", "beta");
-        check("1.0.0-0", "next");
-        check("1.0.0-v1", "next");
-        check("1.0.0-latest.1", "next");
-    }
+    use crate::store::tests::{active, proposal};
 
     #[test]
     fn pauses_grow_and_end_at_ten_minutes() {
         assert_eq!((pause(0), pause(1), pause(3), pause(40)), (1, 2, 8, MAX_PAUSE));
+    }
+
+    #[test]
+    fn each_package_has_a_queue_in_the_order_of_its_versions() {
+        let of = |name: &str, version: &str, nonce| proposal(name, version, b"bytes", nonce);
+        let due = [of("b", "10.0.0", 1), of("a", "1.0.0", 2), of("b", "9.0.0", 3), of("b", "10.0.0-rc.1", 4)];
+        let ids = due.each_ref().map(|proposal| proposal.id);
+        assert_eq!(queues(&due), [vec![ids[1]], vec![ids[2], ids[3], ids[0]]]);
+    }
+
+    fn serves(found: &[u8], is_package: bool) -> Obstacle {
+        let (signed, found) = (Integrity::of(b"signed"), Integrity::of(found));
+        Obstacle::ServesOthers { signed, found, is_package }
+    }
+
+    /// What a proposal comes to whose attempts end so, one after the other, at these seconds.
+    async fn after(attempts: Vec<(u64, Obstacle)>) -> (ProposalState, String) {
+        let (_folder, store, id) = active().await;
+        for (at, obstacle) in attempts {
+            conclude(&store, id, Err(obstacle), at).await.unwrap();
+        }
+        let proposal = store.proposal(id).await.unwrap().unwrap();
+        (proposal.state, proposal.reason.or(proposal.attention).unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_number_that_npm_refuses_for_ten_minutes_is_used_up() {
+        let used = || Obstacle::NumberUsed;
+        let (state, said) = after(vec![(1_000, used()), (1_300, used()), (1_599, used())]).await;
+        assert_eq!(state, ProposalState::Active);
+        assert!(said.contains("looking again"), "{said}");
+        let (state, said) = after(vec![(1_000, used()), (1_300, used()), (1_600, used())]).await;
+        assert_eq!(state, ProposalState::Failed);
+        assert!(said.contains("published and removed; release a higher version"), "{said}");
+        // Not in a row.
+        let (state, _) = after(vec![(1_000, used()), (1_300, Obstacle::NotVisible), (1_600, used())]).await;
+        assert_eq!(state, ProposalState::Active);
+    }
+
+    #[tokio::test]
+    async fn other_bytes_that_npm_does_not_announce_are_believed_when_they_are_a_package_and_stay() {
+        let stays = |is_package| vec![(0, serves(b"other", is_package)), (600, serves(b"other", is_package))];
+        let (state, said) = after(stays(true)).await;
+        assert_eq!(state, ProposalState::Hijacked);
+        assert!(said.contains("other bytes"), "{said}");
+        // The page of somebody in between.
+        assert_eq!(after(stays(false)).await.0, ProposalState::Active);
+        let changes = vec![(0, serves(b"other", true)), (600, serves(b"yet others", true))];
+        assert_eq!(after(changes).await.0, ProposalState::Active);
+    }
+
+    #[tokio::test]
+    async fn what_only_waits_waits_for_ever() {
+        let waits = |at| (at, Obstacle::NotVisible);
+        assert_eq!(after(vec![waits(0), waits(600), waits(1 << 30)]).await.0, ProposalState::Active);
+    }
+
+    #[test]
+    fn an_obstacle_says_what_caused_it() {
+        let full = || std::io::Error::other("the disk is full");
+        let said = Obstacle::Blob(BlobError::Io(full())).to_string();
+        assert_eq!(said, "tarball store: tarball store failed: the disk is full");
+        let said = Obstacle::Store(StoreError::Database(sqlx::Error::Io(full()))).to_string();
+        assert!(said.ends_with("the disk is full"), "{said}");
     }
 }

@@ -24,7 +24,7 @@ const PROPOSALS: &[(P, P)] = &[
     (P::Signed, P::Vetoed),       // a tombstone
     (P::Submitted, P::Vetoed),    // vetoed while it cooled, or revoked
     (P::Active, P::Vetoed),       // revoked before it was on npm
-    (P::Active, P::Failed),       // the stored bytes are not what was signed
+    (P::Active, P::Failed), // the stored bytes are lost or not what was signed, or the number is used up
 ];
 
 const CHANGES: &[(C, C)] = &[

@@ -11,13 +11,17 @@ use trust::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
 use trust::{PackageName, Version};
 
 use crate::app::{App, now};
+use crate::blobs::BlobError;
+use crate::identity::{find_record, has_its_bytes, resembles};
+use crate::problem::with_causes;
 use crate::store::{Details, StoreError};
+
+/// Why a proposal ended that another record made impossible.
+const SAME_VERSION: &str = "another release was recorded under this version";
+const SAME_BYTES: &str = "these bytes were recorded by another proposal";
 
 /// Between two looks, however many notices come: anybody may send one.
 const BREATH: Duration = Duration::from_millis(200);
-
-/// Blocks that are searched for the transaction of a record.
-const TRANSACTION_SEARCH: u64 = 2_000;
 
 #[derive(Debug, thiserror::Error)]
 enum WatchError {
@@ -25,13 +29,18 @@ enum WatchError {
     Chain(#[from] ChainError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Blob(#[from] BlobError),
 }
 
 /// Looks every `interval`, and sooner when something happened.
 pub(crate) async fn run(app: Arc<App>, interval: Duration) {
     loop {
         if let Err(error) = look(&app).await {
-            tracing::warn!(%error, "could not look at the chain; trying again");
+            tracing::warn!(error = with_causes(&error), "could not look at the chain; trying again");
+        }
+        if let Err(error) = remove_tarballs(&app).await {
+            tracing::warn!(error = with_causes(&error), "could not remove tarballs; trying again");
         }
         let breath = BREATH.min(interval);
         tokio::time::sleep(breath).await;
@@ -55,8 +64,8 @@ async fn look(app: &App) -> Result<(), WatchError> {
     }
     let head = app.chain.head(now()).await?;
     let confirmed = app.confirmed(&head).await?;
-    watch_proposals(app, proposals, &head, &confirmed).await?;
-    watch_changes(app, changes, &confirmed).await
+    let watched = watch_proposals(app, proposals, &head, &confirmed).await;
+    watch_changes(app, changes, &confirmed).await.and(watched)
 }
 
 async fn watch_proposals(
@@ -87,7 +96,11 @@ async fn watch_proposals(
         match step(app, &proposal, key, &seen).await {
             // Somebody else moved it between our read and our write: next look.
             Err(WatchError::Store(StoreError::Moved { .. })) => app.look.notify_one(),
-            result => result?,
+            // What cannot be found out about one holds up no other.
+            Err(error) => {
+                tracing::warn!(id = %proposal.id, error = with_causes(&error), "not moved; trying again");
+            }
+            Ok(()) => {}
         }
     }
     Ok(())
@@ -110,12 +123,9 @@ async fn step(
     seen: &Seen<'_>,
 ) -> Result<(), WatchError> {
     let mut state = proposal.state;
-    while let Some((to, details)) = next(app, proposal, state, &key.0, seen).await? {
+    while let Some((to, details)) = next(app, proposal, state, key, seen).await? {
         tracing::info!(id = %proposal.id, package = %key.0, version = %key.1, from = ?state, ?to, "moved");
         app.store.move_proposal(proposal.id, state, to, details, now()).await?;
-        if to == ProposalState::Submitted {
-            note_transaction(app, proposal, seen.head).await;
-        }
         if to == ProposalState::Active {
             app.publish.notify_one();
         }
@@ -129,16 +139,18 @@ async fn next(
     app: &App,
     proposal: &Proposal,
     state: ProposalState,
-    name: &PackageName,
+    key: &(PackageName, Version),
     seen: &Seen<'_>,
 ) -> Result<Option<(ProposalState, Details)>, WatchError> {
     use ProposalState as P;
     use ReleaseStatus as R;
     let because =
         |to, reason: &str| Ok(Some((to, Details { reason: Some(reason.to_owned()), ..Details::default() })));
-    let same = |record: &ReleaseRecord| {
-        record.integrity == proposal.tarball.integrity && record.content_hash == proposal.tarball.content_hash
+    let taken = |by: &ReleaseRecord| {
+        let same_bytes = has_its_bytes(proposal, by);
+        because(P::Withdrawn, if same_bytes { SAME_BYTES } else { SAME_VERSION })
     };
+    let is_open = matches!(state, P::Proposed | P::Signed);
     match (state, seen.settled.status) {
         (P::Proposed | P::Signed | P::Submitted | P::Active, R::Revoked) => {
             return because(P::Vetoed, "the release was revoked by its maintainers");
@@ -146,26 +158,33 @@ async fn next(
         (P::Submitted, R::Vetoed) => {
             return because(P::Vetoed, "a maintainer vetoed the release while it cooled");
         }
-        (P::Submitted, R::Active | R::Flagged) if same(seen.settled) => {
-            let details = Details { block_number: Some(seen.confirmed.number), ..Details::default() };
+        (P::Submitted, R::Active | R::Flagged) => {
+            let found = find_record(app, proposal, key, seen.settled, seen.confirmed).await?;
+            let Some(found) = found else { return taken(seen.settled) };
+            let (block_number, transaction_hash) = (Some(seen.confirmed.number), found.transaction);
+            let details = Details { block_number, transaction_hash, ..Details::default() };
             return Ok(Some((P::Active, details)));
         }
+        (P::Submitted, R::Cooling) if !resembles(proposal, seen.settled) => return taken(seen.settled),
         _ => {}
     }
-    match (state, seen.newest.status) {
-        (P::Proposed | P::Signed, R::Active | R::Flagged | R::Cooling | R::Vetoed) if same(seen.newest) => {
-            return Ok(Some((P::Submitted, Details::default())));
+    match seen.newest.status {
+        R::Active | R::Flagged | R::Cooling | R::Vetoed if is_open => {
+            if let Some(found) = find_record(app, proposal, key, seen.newest, seen.head).await? {
+                let transaction_hash = found.transaction;
+                return Ok(Some((P::Submitted, Details { transaction_hash, ..Details::default() })));
+            }
         }
-        (P::Submitted, R::None) => return Ok(Some((P::Signed, Details::default()))),
+        R::None if state == P::Submitted => return Ok(Some((P::Signed, Details::default()))),
         _ => {}
     }
-    if matches!(state, P::Proposed | P::Signed | P::Submitted)
+    if is_open
         && seen.settled.status != R::None
-        && !same(seen.settled)
+        && find_record(app, proposal, key, seen.settled, seen.confirmed).await?.is_none()
     {
-        return because(P::Withdrawn, "another release was recorded under this version");
+        return taken(seen.settled);
     }
-    if !matches!(state, P::Proposed | P::Signed) || seen.newest.status != R::None {
+    if !is_open || seen.newest.status != R::None {
         return Ok(None);
     }
     if proposal.release.deadline < U256::from(seen.confirmed.timestamp) {
@@ -175,11 +194,11 @@ async fn next(
     if seen.package.state == PackageState::Retired || seen.package.epoch > proposal.release.epoch {
         return because(P::Withdrawn, "the team changed; propose it again");
     }
+    let (name, version) = key;
     if app.chain.is_nonce_used(seen.confirmed, name, proposal.release.nonce).await? {
         // Nothing leads back from here: it is not this very release that was recorded between two answers.
         let head = app.chain.head(now()).await?;
-        let Ok(version) = proposal.release.version.parse() else { return Ok(None) };
-        if app.chain.release(&head, name, &version).await?.status != R::None {
+        if app.chain.release(&head, name, version).await?.status != R::None {
             app.look.notify_one();
             return Ok(None);
         }
@@ -188,19 +207,18 @@ async fn next(
     Ok(None)
 }
 
-/// Finds the transaction, for people to look at; nothing depends on it.
-async fn note_transaction(app: &App, proposal: &Proposal, head: &Head) {
-    let from = head.number.saturating_sub(TRANSACTION_SEARCH);
-    let Ok(events) = app.chain.releases_published(from, head.number).await else { return };
-    let wanted = trust::message::Release::from(proposal.release.clone());
-    let event = events.into_iter().find(|event| {
-        trust::message::Release { deadline: wanted.deadline, ..event.release.clone() } == wanted
-    });
-    if let Some(event) = event
-        && let Err(error) = app.store.note_transaction(proposal.id, event.transaction_hash).await
-    {
-        tracing::warn!(%error, "the transaction was not noted");
+/// Nobody will ask for the bytes of what ended without a record, unless another proposal is of the same.
+async fn remove_tarballs(app: &App) -> Result<(), WatchError> {
+    for ended in app.store.ended_tarballs().await? {
+        // Whoever hands the same bytes in again does so before or after.
+        let _alone = app.admission.keeping.lock().await;
+        if !app.store.is_tarball_needed(&ended).await? {
+            app.blobs.remove(&ended.integrity)?;
+            tracing::info!(id = %ended.id, package = ended.package, "tarball removed: no record came of it");
+        }
+        app.store.note_tarball_removed(ended.id).await?;
     }
+    Ok(())
 }
 
 async fn watch_changes(app: &App, changes: Vec<Change>, confirmed: &Head) -> Result<(), WatchError> {

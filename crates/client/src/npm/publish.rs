@@ -19,8 +19,10 @@ pub struct PublishBody(pub(super) Vec<u8>);
 pub enum PutOutcome {
     /// The version is new.
     Created,
-    /// The registry has that version already, with whatever bytes.
+    /// The registry has that version already, with whatever bytes, or is just writing it.
     AlreadyThere,
+    /// The number is used up: the version is there with whatever bytes, or was and its publisher removed it.
+    NumberUsed,
 }
 
 /// The request that publishes `tarball` under `tag`. `manifest` is the `package.json` inside the tarball, so

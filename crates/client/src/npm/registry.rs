@@ -291,11 +291,12 @@ impl NpmClient {
             .body("application/json", body.0);
         let failed = |source| NpmError::Http { subject: name.to_string(), source };
         let answer = self.http.send(request, PUBLISH).await.map_err(failed)?;
-        let taken = answer.status == 409
-            || (answer.status == 403
-                && String::from_utf8_lossy(&answer.body).contains("previously published"));
-        if taken {
+        let says = |words: &str| String::from_utf8_lossy(&answer.body).contains(words);
+        if answer.status == 409 {
             return Ok(PutOutcome::AlreadyThere);
+        }
+        if answer.status == 403 && says("previously published") {
+            return Ok(PutOutcome::NumberUsed);
         }
         if answer.status == 401 {
             return Err(NpmError::BadToken { registry: public(&self.config.registry_for(name).url) });
@@ -306,12 +307,33 @@ impl NpmClient {
 
     /// Every version the registry has, with its sha512: the one it announces, else that of the bytes.
     pub async fn legacy_versions(&self, packument: &Packument) -> Result<LegacyVersions, NpmError> {
+        self.hash_versions(packument, |_| true).await
+    }
+
+    /// The same of those that the registry says were published until `time` (Unix seconds), or does not date.
+    pub async fn legacy_versions_until(
+        &self,
+        packument: &Packument,
+        time: u64,
+    ) -> Result<LegacyVersions, NpmError> {
+        self.hash_versions(packument, |version| packument.published_at(version).is_none_or(|at| at <= time))
+            .await
+    }
+
+    async fn hash_versions(
+        &self,
+        packument: &Packument,
+        wanted: impl Fn(&Version) -> bool,
+    ) -> Result<LegacyVersions, NpmError> {
         let (mut versions, mut skipped, mut to_hash) = (Vec::new(), Vec::new(), Vec::new());
         for text in packument.version_names() {
             let Ok(version) = text.parse::<Version>() else {
                 skipped.push(trust::text::printable(text, 80));
                 continue;
             };
+            if !wanted(&version) {
+                continue;
+            }
             let Some(described) = packument.version(text)? else { continue };
             match described.integrity.as_deref().map(str::parse::<Integrity>) {
                 Some(Ok(integrity)) => versions.push(LegacyVersion { version, integrity }),

@@ -23,7 +23,7 @@ use wallet::{RpcWallet, Wallet as _};
 
 use super::{parse_json, parse_name};
 use crate::app::{App, now};
-use crate::problem::Problem;
+use crate::problem::{Problem, with_causes};
 
 /// How old the anchor may be, in blocks: what EIP-2935 keeps.
 const MAX_ANCHOR_AGE: u64 = 8_191;
@@ -95,9 +95,10 @@ pub(super) async fn post(State(app): State<Arc<App>>, body: Bytes) -> Result<Jso
     let proof =
         signing_request(&RegistrarProof { commitment }, &domain).map_err(|error| wrong(error.to_string()))?;
     let unavailable = |error: wallet::WalletError| {
-        tracing::error!(%error, "the registrar's signer did not sign");
-        Problem::new(StatusCode::BAD_GATEWAY, "registrar-unavailable", "Registrar did not sign")
-            .detail(error.to_string())
+        tracing::error!(error = with_causes(&error), "the registrar's signer did not sign");
+        Problem::new(StatusCode::BAD_GATEWAY, "registrar-unavailable", "Registrar did not sign").detail(
+            "its signer gave no signature; the coordinator's log says why. Try again, or ask its operator",
+        )
     };
     let signer = RpcWallet::connect(app.http.clone(), registrar.rpc_url.clone(), Some(registrar.address))
         .await

@@ -7,6 +7,7 @@ use axum::extract::State;
 use client::coordinator::api::{Health, HealthHead};
 
 use crate::app::{App, now};
+use crate::problem::{public_reason, with_causes};
 
 pub(super) async fn get(State(app): State<Arc<App>>) -> Json<Health> {
     let network = app.chain.network();
@@ -14,7 +15,8 @@ pub(super) async fn get(State(app): State<Arc<App>>) -> Json<Health> {
     let head = match app.chain.head(now()).await {
         Ok(head) => Some(HealthHead { number: head.number, hash: head.hash, timestamp: head.timestamp }),
         Err(error) => {
-            problems.push(format!("chain: {error}"));
+            tracing::warn!(error = with_causes(&error), "the chain cannot be read");
+            problems.push(format!("chain: {}", public_reason(&error)));
             None
         }
     };

@@ -12,6 +12,7 @@ use trust::{PackageName, Version};
 
 use super::parse_name;
 use crate::app::App;
+use crate::legacy::LegacyError;
 use crate::problem::Problem;
 
 pub(super) async fn list(
@@ -41,14 +42,13 @@ pub(super) async fn proof(
 }
 
 /// The list under the root that is on chain now.
-async fn find(app: &App, name: &PackageName) -> Result<(B256, Vec<LegacyVersion>), Problem> {
+async fn find(app: &Arc<App>, name: &PackageName) -> Result<(B256, Vec<LegacyVersion>), Problem> {
     let head = app.head().await?;
-    let root = app.chain.package(&head, name).await?.legacy_root;
-    if root.is_zero() {
-        return Ok((root, Vec::new()));
-    }
-    let versions = app.store.legacy_list(name, root).await?;
-    let versions =
-        versions.ok_or_else(|| Problem::not_found(format!("the legacy list of {name} is not kept here")))?;
-    Ok((root, versions))
+    let package = app.chain.package(&head, name).await?;
+    let versions = crate::legacy::find(app, name, &package).await.map_err(|error| match error {
+        LegacyError::Missing { .. } => Problem::not_found(error.to_string()),
+        LegacyError::Busy { .. } => Problem::busy("legacy lists"),
+        LegacyError::Store(error) => error.into(),
+    })?;
+    Ok((package.legacy_root, versions))
 }

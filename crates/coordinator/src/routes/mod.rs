@@ -90,7 +90,7 @@ fn parse_id(text: &str) -> Result<B256, Problem> {
     text.parse().map_err(|_| Problem::bad_request("an id is 0x and 64 hex digits"))
 }
 
-fn parse_name(text: &str) -> Result<PackageName, Problem> {
+pub(crate) fn parse_name(text: &str) -> Result<PackageName, Problem> {
     text.parse().map_err(|error: trust::name::NameError| Problem::bad_request(error.to_string()))
 }
 

@@ -3,8 +3,7 @@
 //! Steps: 1. length and header within limits, 2. name, version and hashes are well formed, 3. deadline,
 //! 4. the package's claim is final and its epoch is the release's, 5. the signer is a member and signed,
 //! 6. nonce free and near, 7. version free on chain and on npm, 8. room for one more of this member, and only
-//! then 9. the body, within its limit, 10. both hashes, 11. a readable tarball of that name and version. What a member
-//! hands in comes one after the other, so that there is still room then.
+//! then 9. the body, within its limit, 10. both hashes, 11. a readable tarball of that name and version.
 
 use std::sync::Arc;
 
@@ -25,7 +24,7 @@ use trust::record::ReleaseStatus;
 use trust::{ContentHash, Integrity, PackageName, TarballHashes, Version};
 
 use super::parse_name;
-use crate::admission::verify_room;
+use crate::admission::admit;
 use crate::app::{App, now};
 use crate::blobs::{Upload, UploadError};
 use crate::problem::Problem;
@@ -39,8 +38,7 @@ pub(super) async fn post(
     let request = parse_header(&headers)?;
     let proposal = verify_request(&app, &request).await?;
 
-    let _upload = app.admission.begin(request.signer)?;
-    verify_room(&app, &proposal, length).await?;
+    let _under_way = admit(&app, &proposal, length).await?;
     let upload = receive(&app, body).await?;
     let proposal = verify_upload(proposal, &upload).await?;
 

@@ -3,6 +3,9 @@
 
 mod changes;
 mod proposals;
+mod tarballs;
+#[cfg(test)]
+pub(crate) mod tests;
 mod tokens;
 
 use std::path::Path;

@@ -1,10 +1,10 @@
 //! Proposals: rows that move forward.
 
 use alloy_primitives::{Address, B256, Bytes};
-use client::coordinator::api::{NpmPublication, Proposal, ProposalState};
+use client::coordinator::api::{NpmPublication, Proposal, ProposalState, Release};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
-use trust::PackageName;
+use trust::{PackageName, Version};
 
 use super::{MAX_LIST, Store, StoreError, quoted, read, signed, state_name, write};
 use crate::transitions::proposal_may_move;
@@ -13,6 +13,7 @@ use crate::transitions::proposal_may_move;
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Details {
     pub(crate) block_number: Option<u64>,
+    pub(crate) transaction_hash: Option<B256>,
     pub(crate) npm: Option<NpmPublication>,
     pub(crate) reason: Option<String>,
 }
@@ -95,16 +96,32 @@ impl Store {
         self.complete_all(rows).await
     }
 
-    /// Ids of Active proposals whose next attempt is due.
-    pub(crate) async fn due_publications(&self, now: u64) -> Result<Vec<B256>, StoreError> {
+    /// Active proposals whose next attempt is due.
+    pub(crate) async fn due_publications(&self, now: u64) -> Result<Vec<Proposal>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id FROM proposals WHERE state = 'active' AND next_attempt_at <= ? ORDER BY next_attempt_at, id LIMIT ?",
+            "SELECT * FROM proposals WHERE state = 'active' AND next_attempt_at <= ? ORDER BY next_attempt_at, id LIMIT ?",
         )
         .bind(signed(now))
         .bind(MAX_LIST)
         .fetch_all(&self.pool)
         .await?;
-        rows.iter().map(|row| read("proposal id", &quoted(row.get("id")))).collect()
+        self.complete_all(rows).await
+    }
+
+    /// Versions of a package that are on their way to npm or there, whether they have a record or not.
+    pub(crate) async fn versions_under_way(&self, package: &PackageName) -> Result<Vec<Version>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT release FROM proposals WHERE package = ? AND state IN ('submitted', 'active', 'published')",
+        )
+        .bind(package.as_str())
+        .fetch_all(&self.pool)
+        .await?;
+        let mut found = Vec::with_capacity(rows.len());
+        for row in rows {
+            let release: Release = read("release", &row.get::<String, _>("release"))?;
+            found.extend(release.version.parse::<Version>().ok());
+        }
+        Ok(found)
     }
 
     /// Moves to Signed what enough members signed. Counted once a signature is kept, because two may come at once;
@@ -136,13 +153,15 @@ impl Store {
         }
         let npm = details.npm.map(|npm| write("publication", &npm)).transpose()?;
         let moved = sqlx::query(
-            "UPDATE proposals SET state = ?, updated_at = ?, attention = NULL, attempts = 0, next_attempt_at = 0,
-               block_number = COALESCE(?, block_number), npm = COALESCE(?, npm), reason = COALESCE(?, reason)
+            "UPDATE proposals SET state = ?, updated_at = ?, attention = NULL, attention_since = NULL, attempts = 0,
+               next_attempt_at = 0, block_number = COALESCE(?, block_number),
+               transaction_hash = COALESCE(?, transaction_hash), npm = COALESCE(?, npm), reason = COALESCE(?, reason)
              WHERE id = ? AND state = ?",
         )
         .bind(state_name(to))
         .bind(signed(now))
         .bind(details.block_number.map(signed))
+        .bind(details.transaction_hash.map(|hash| hash.to_string()))
         .bind(npm)
         .bind(details.reason)
         .bind(id.to_string())
@@ -153,22 +172,38 @@ impl Store {
         if moved == 1 { Ok(()) } else { Err(StoreError::Moved { subject: id, expected: state_name(from) }) }
     }
 
-    /// Notes what somebody has to do, and when to try again.
+    /// Notes what somebody has to do, and when to try again; since when that very thing is so.
     pub(crate) async fn postpone(
         &self,
         id: B256,
         attention: &str,
         next_attempt_at: u64,
+        now: u64,
     ) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE proposals SET attention = ?, attempts = attempts + 1, next_attempt_at = ? WHERE id = ?",
+            "UPDATE proposals SET attempts = attempts + 1, next_attempt_at = ?,
+               attention_since = CASE WHEN attention = ? THEN COALESCE(attention_since, ?) ELSE ? END, attention = ?
+             WHERE id = ?",
         )
-        .bind(attention)
         .bind(signed(next_attempt_at))
+        .bind(attention)
+        .bind(signed(now))
+        .bind(signed(now))
+        .bind(attention)
         .bind(id.to_string())
         .execute(&self.pool)
         .await?;
         Ok(())
+    }
+
+    /// Since when every attempt in a row ended with this; `None` when the last one did not.
+    pub(crate) async fn attention_since(&self, id: B256, attention: &str) -> Result<Option<u64>, StoreError> {
+        let row = sqlx::query("SELECT attention_since FROM proposals WHERE id = ? AND attention = ?")
+            .bind(id.to_string())
+            .bind(attention)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(row.and_then(|row| row.get::<Option<i64>, _>("attention_since")).map(i64::unsigned_abs))
     }
 
     /// How often publishing was tried in vain.
@@ -184,16 +219,6 @@ impl Store {
     pub(crate) async fn hurry(&self, package: &PackageName) -> Result<(), StoreError> {
         sqlx::query("UPDATE proposals SET next_attempt_at = 0 WHERE package = ? AND state = 'active'")
             .bind(package.as_str())
-            .execute(&self.pool)
-            .await?;
-        Ok(())
-    }
-
-    /// Notes the transaction that recorded a release, as the chain shows it.
-    pub(crate) async fn note_transaction(&self, id: B256, transaction_hash: B256) -> Result<(), StoreError> {
-        sqlx::query("UPDATE proposals SET transaction_hash = ? WHERE id = ?")
-            .bind(transaction_hash.to_string())
-            .bind(id.to_string())
             .execute(&self.pool)
             .await?;
         Ok(())

@@ -74,10 +74,25 @@ impl Person {
         self
     }
 
+    /// The same person without a variable.
+    #[must_use]
+    #[allow(dead_code, reason = "for tests of installs")]
+    pub fn without(mut self, name: &str) -> Self {
+        self.environment.retain(|(known, _)| known != name);
+        self
+    }
+
     /// The person's own npm token.
     pub fn npm_token(&self) -> String {
         let path = self.token_file.as_ref().expect("an npm account");
         std::fs::read_to_string(path).expect("a token")
+    }
+
+    /// One of the person's variables.
+    #[allow(dead_code, reason = "for tests of installs")]
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        let found = self.environment.iter().rev().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
     }
 
     /// Runs `3pm`.

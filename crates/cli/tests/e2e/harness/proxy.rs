@@ -29,6 +29,16 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
+impl Request {
+    /// The same, asking for an answer that a test can change.
+    #[allow(dead_code, reason = "for tests of the coordinator")]
+    pub fn uncompressed(&self) -> Self {
+        let mut request = self.clone();
+        request.headers.retain(|(name, _)| !name.eq_ignore_ascii_case("accept-encoding"));
+        request
+    }
+}
+
 impl Response {
     /// The body as JSON, changed by `change`.
     pub fn edit_json(&mut self, change: impl FnOnce(&mut serde_json::Value)) {

@@ -12,7 +12,12 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 const QUESTION: &str = "[y/N] ";
 
 /// Runs a command at a terminal, says yes whenever it asks, and returns its exit code and what it printed.
-pub fn run(mut command: Command) -> (Option<i32>, String) {
+pub fn run(command: Command) -> (Option<i32>, String) {
+    typing(command, QUESTION, b"y\n")
+}
+
+/// The same, typing `keys` whenever it has printed `question`.
+pub fn typing(mut command: Command, question: &str, keys: &[u8]) -> (Option<i32>, String) {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
     let terminal = openpt(flags).expect("a terminal");
     grantpt(&terminal).expect("a terminal");
@@ -36,8 +41,8 @@ pub fn run(mut command: Command) -> (Option<i32>, String) {
         && length > 0
     {
         said.push_str(&String::from_utf8_lossy(&piece[..length]));
-        while said.matches(QUESTION).count() > answered {
-            terminal.write_all(b"y\n").expect("an answer");
+        while said.matches(question).count() > answered {
+            terminal.write_all(keys).expect("an answer");
             answered += 1;
         }
     }
