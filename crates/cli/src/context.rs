@@ -3,6 +3,7 @@
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -29,6 +30,7 @@ pub(crate) struct Context {
     pub(crate) output: Output,
     /// Whether there is a person to ask.
     pub(crate) interactive: bool,
+    handed_over: AtomicBool,
     chosen_network: Option<String>,
     config: OnceLock<Config>,
     http: OnceLock<Http>,
@@ -41,10 +43,21 @@ impl Context {
         Self {
             output: Output::new(global.json, global.quiet, global.color),
             interactive: std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !in_ci,
+            handed_over: AtomicBool::new(false),
             chosen_network: global.network.clone(),
             config: OnceLock::new(),
             http: OnceLock::new(),
         }
+    }
+
+    /// From now on a command of the user's stands where 3pm was typed: signals are its own.
+    pub(crate) fn hand_over(&self) {
+        self.handed_over.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one does.
+    pub(crate) fn has_handed_over(&self) -> bool {
+        self.handed_over.load(Ordering::Relaxed)
     }
 
     /// 3pm's folder: THREEPM_HOME, else `.3pm` in the user's home.
@@ -229,6 +242,16 @@ impl Context {
 /// The code this build reads, which is what the entry pins, or there is nothing to go on with.
 fn pinned_code(network: &Network, pin: &Pin) -> Result<PinnedCode, Failure> {
     let code = chain::deploy::pinned_code(pin.claim_window, network.name_registry)?;
+    let own = chain::deploy::package_registry_of(network.name_registry);
+    if network.package_registry != own {
+        // Another with the same code records nothing: NameRegistry does not answer it.
+        return Err(Failure::mismatch(
+            format!("network {:?} has a PackageRegistry that its NameRegistry did not make", network.name),
+            own,
+            network.package_registry,
+        )
+        .hint("check the addresses in config.json"));
+    }
     for (contract, pinned, ours) in [
         ("NameRegistry", pin.name_registry, code.name_registry),
         ("PackageRegistry", pin.package_registry, code.package_registry),

@@ -290,8 +290,8 @@ impl Layer<'_> {
         let mut because = line.because.clone();
         for exception in covering {
             if exception.until.is_over(self.now) {
-                because =
-                    Some(format!("an exception for {} ended on {}", exception.package, exception.until));
+                let ended = format!("an exception for {} ended on {}", exception.package, exception.until);
+                because = Some(because.map_or(ended.clone(), |because| format!("{because}; {ended}")));
                 continue;
             }
             let reason = exception.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();

@@ -52,7 +52,7 @@ pub(crate) enum NetworkCommand {
                             3pm network check --networks-file networks.json"
     )]
     Check {
-        /// Compare with this file too: addresses by its arguments, registrar and keys as they are now
+        /// Compare with all that this file says too, and with what its arguments make
         #[arg(long, value_name = "FILE")]
         networks_file: Option<PathBuf>,
     },
@@ -77,7 +77,9 @@ fn parse_npm_key(text: &str) -> Result<NpmKeyArg, String> {
     };
     let word = |text: &str| text.parse::<B256>().map_err(|_| format!("{text:?} is not 0x and 64 hex digits"));
     let time = |text: &str| text.parse::<u64>().map_err(|_| format!("{text:?} is not Unix seconds"));
-    Ok(NpmKeyArg { x: word(x)?, y: word(y)?, valid_from: time(from)?, valid_to: time(to)? })
+    let (x, y) = (word(x)?, word(y)?);
+    trust::signer::verify_point(x, y).map_err(|error| error.to_string())?;
+    Ok(NpmKeyArg { x, y, valid_from: time(from)?, valid_to: time(to)? })
 }
 
 #[cfg(test)]
@@ -85,11 +87,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_has_four_values() {
-        let word = format!("0x{}", "11".repeat(32));
-        assert!(parse_npm_key(&format!("{word},{word},0,9")).is_ok());
-        for bad in ["", "a,b,c,d", &format!("{word},{word},0"), &format!("{word},{word},x,9")] {
+    fn a_key_has_four_values_and_is_a_point_of_the_curve() {
+        // The base point (FIPS 186-4, D.1.2.3).
+        let x = "0x6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296";
+        let y = "0x4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5";
+        assert!(parse_npm_key(&format!("{x},{y},0,9")).is_ok());
+        for bad in ["", "a,b,c,d", &format!("{x},{y},0"), &format!("{x},{y},x,9")] {
             assert!(parse_npm_key(bad).is_err(), "{bad}");
+        }
+        let zero = format!("0x{}", "00".repeat(32));
+        for off in [format!("{y},{x},0,9"), format!("{x},{x},0,9"), format!("{zero},{zero},0,9")] {
+            let error = parse_npm_key(&off).unwrap_err();
+            assert!(error.contains("not a point of P-256"), "{off}: {error}");
         }
     }
 }

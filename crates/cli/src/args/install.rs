@@ -26,6 +26,20 @@ impl QuestionArgs {
     }
 }
 
+/// What is 3pm's among the words of a package manager, wherever it stands.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub(crate) struct OwnArgs {
+    /// What to do about warnings
+    #[command(flatten)]
+    pub(crate) question: QuestionArgs,
+    /// Say what would be installed, and put everything back
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Run no scripts at all
+    #[arg(long)]
+    pub(crate) ignore_scripts: bool,
+}
+
 /// `3pm install`.
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:\n  3pm install left-pad\n  3pm install @acme/tool@1.2.0 ms@^2\n  \
@@ -37,15 +51,9 @@ pub(crate) struct InstallArgs {
     /// Add them to devDependencies
     #[arg(long, short = 'D')]
     pub(crate) save_dev: bool,
-    /// What to do about warnings
+    /// What is ours
     #[command(flatten)]
-    pub(crate) question: QuestionArgs,
-    /// Say what would be installed, and stop before it is
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Run no scripts at all
-    #[arg(long)]
-    pub(crate) ignore_scripts: bool,
+    pub(crate) own: OwnArgs,
     /// Packages and flags, as that package manager takes them; none for everything in package.json
     #[arg(value_name = "PACKAGE", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) arguments: Vec<OsString>,

@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand};
 
 pub(crate) use deployment::{DeployArgs, NetworkCommand};
 pub(crate) use doctor::DoctorArgs;
-pub(crate) use install::{InstallArgs, QuestionArgs, ReceiptsArgs, VerifyArgs};
+pub(crate) use install::{InstallArgs, OwnArgs, QuestionArgs, ReceiptsArgs, VerifyArgs};
 pub(crate) use maintainer::{
     ApproveArgs, ApproveSwitches, PendingArgs, PublishArgs, RegisterArgs, RegisterTokenArgs, StatusArgs,
     SubmitArgs, Target, TeamCommand, TeamSettings,
@@ -155,23 +155,49 @@ pub(crate) enum Command {
 /// Commands whose last words are a package manager's.
 const HAND_ON: [&str; 4] = ["install", "ci", "add", "update"];
 
-/// The same words with those in front that every command takes, wherever they were typed: behind a package's name they
-/// would be the package manager's.
+/// Flags of every command that take the next word as their value.
+const WITH_VALUE: [&str; 2] = ["--network", "--color"];
+
+/// The flags of these commands that are 3pm's, and take none.
+const WITHOUT_VALUE: [&str; 10] =
+    ["--json", "--quiet", "-q", "--help", "-h", "--yes", "-y", "--deny", "--dry-run", "--ignore-scripts"];
+
+/// The same words with those of 3pm in front, wherever they were typed: behind a package's name they would be the
+/// package manager's. `help` is `--help`.
 pub(crate) fn own_first(words: Vec<OsString>) -> Vec<OsString> {
-    let is_ours = |word: &OsString| {
-        let text = word.to_str().unwrap_or_default();
-        ["--json", "--quiet", "-q", "--help", "-h"].contains(&text) || text.starts_with("--color=")
-    };
-    let Some(at) = words.iter().position(|word| HAND_ON.iter().any(|command| word == command)) else {
-        return words;
-    };
+    if words.get(1).is_some_and(|word| word == "help") {
+        let about = words.iter().enumerate().filter(|(at, _)| *at != 1).map(|(_, word)| word.clone());
+        return about.chain([OsString::from("--help")]).collect();
+    }
+    let is_one_of = |word: &OsString, names: &[&str]| names.iter().any(|name| word == name);
     let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
-    if end < at || words[1..at].iter().any(|word| !word.to_string_lossy().starts_with('-')) {
+    let mut at = 1;
+    while at < end && words[at].to_string_lossy().starts_with('-') {
+        at += if is_one_of(&words[at], &WITH_VALUE) { 2 } else { 1 };
+    }
+    if at >= end || !is_one_of(&words[at], &HAND_ON) {
         return words;
     }
-    let (ours, rest): (Vec<_>, Vec<_>) = words[at + 1..end].iter().cloned().partition(is_ours);
-    let front = words[..=at].iter().cloned();
-    front.chain(ours).chain(rest).chain(words[end..].iter().cloned()).collect()
+    let (mut ours, mut rest) = (words[..=at].to_vec(), Vec::new());
+    let mut behind = words[at + 1..end].iter();
+    while let Some(word) = behind.next() {
+        let text = word.to_string_lossy();
+        if is_one_of(word, &WITH_VALUE) {
+            ours.push(word.clone());
+            match behind.next().filter(|value| !value.to_string_lossy().starts_with('-')) {
+                Some(value) => ours.push(value.clone()),
+                // The last word that is read: its value is missing, and that is what is to be said.
+                None => return ours,
+            }
+        } else if is_one_of(word, &WITHOUT_VALUE)
+            || WITH_VALUE.iter().any(|name| text.starts_with(&format!("{name}=")))
+        {
+            ours.push(word.clone());
+        } else {
+            rest.push(word.clone());
+        }
+    }
+    ours.into_iter().chain(rest).chain(words[end..].iter().cloned()).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::ffi::OsString;
 
 use clap::ValueEnum;
 
-use super::install::QuestionArgs;
+use super::install::{OwnArgs, QuestionArgs};
+use crate::run_with::Typed;
 
 /// A package manager.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -43,21 +44,18 @@ pub(crate) struct RunWithArgs {
     /// Which package manager
     #[arg(value_enum, value_name = "PACKAGE MANAGER")]
     pub(crate) manager: ManagerName,
-    /// What to do about warnings
+    /// What is ours of the rest
     #[command(flatten)]
-    pub(crate) question: QuestionArgs,
-    /// Say what would be installed, and put everything back
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Run no scripts at all
-    #[arg(long)]
-    pub(crate) ignore_scripts: bool,
+    pub(crate) own: OwnArgs,
     /// Let plugins that the project brings for the package manager run before anything is checked
     #[arg(long)]
     pub(crate) allow_project_code: bool,
     /// Its arguments, behind `--`
     #[arg(last = true, value_name = "ARGUMENT")]
     pub(crate) arguments: Vec<OsString>,
+    /// How it was typed
+    #[arg(skip)]
+    pub(crate) typed: Typed,
 }
 
 /// `3pm exec`.
@@ -83,13 +81,20 @@ pub(crate) struct ExecArgs {
     /// The command's own arguments
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
     pub(crate) arguments: Vec<OsString>,
+    /// How it was typed
+    #[arg(skip)]
+    pub(crate) typed: Typed,
 }
 
 /// `3pm ci`, `3pm add` and `3pm update`: the project's own package manager is told the same.
 #[derive(Debug, Clone, clap::Args)]
-#[command(after_help = "Examples:\n  3pm ci\n  3pm add left-pad --save-dev\n  3pm update left-pad\n\n\
+#[command(after_help = "Examples:\n  3pm ci\n  3pm add left-pad --save-dev\n  3pm update left-pad\n  \
+                        3pm update --dry-run             what it would bring\n\n\
                         The nearest lockfile says which package manager it is; npm where there is none.")]
 pub(crate) struct ManagedArgs {
+    /// What is ours
+    #[command(flatten)]
+    pub(crate) own: OwnArgs,
     /// Packages and flags, as that package manager takes them
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
     pub(crate) arguments: Vec<OsString>,

@@ -107,4 +107,58 @@ fn what_every_command_takes_is_ours_wherever_it_stands() {
     check("3pm ci -- --json", "3pm ci -- --json");
     check("3pm exec install --json", "3pm exec install --json");
     check("3pm verify add --json", "3pm verify add --json");
+    check("3pm --network local install x --json", "3pm --network local install --json x");
+    check("3pm --color never -q install x --yes", "3pm --color never -q install --yes x");
+    check("3pm install x --network local -D", "3pm install --network local x -D");
+    check(
+        "3pm add x --color=never --network=a -- --network b",
+        "3pm add --color=never --network=a x -- --network b",
+    );
+    check("3pm update x --dry-run --ignore-scripts", "3pm update --dry-run --ignore-scripts x");
+    check("3pm --network install status x --json", "3pm --network install status x --json");
+    check("3pm --network install", "3pm --network install");
+    check("3pm", "3pm");
+    check("3pm help", "3pm --help");
+    check("3pm help team add", "3pm team add --help");
+}
+
+#[test]
+fn what_is_missing_or_contradicts_itself_behind_a_package_is_said_as_in_front_of_it() {
+    let error = |line: &str| {
+        let words = own_first(line.split(' ').map(OsString::from).collect());
+        Arguments::try_parse_from(words).unwrap_err().to_string()
+    };
+    for command in ["install", "ci", "add", "update"] {
+        for end in ["", " --json", " -- y"] {
+            let said = error(&format!("3pm {command} x --network{end}"));
+            assert!(said.contains("a value is required for '--network <NAME>'"), "{command}{end}: {said}");
+        }
+        let said = error(&format!("3pm {command} x --yes --deny"));
+        assert!(said.contains("'--yes' cannot be used with '--deny'"), "{command}: {said}");
+    }
+    let arguments = Arguments::try_parse_from(own_first(
+        "3pm add x --save-dev --yes --color never".split(' ').map(OsString::from).collect(),
+    ));
+    let arguments = arguments.unwrap();
+    assert_eq!(arguments.global.color, Color::Never);
+    let Command::Add(args) = arguments.command else { panic!("{:?}", arguments.command) };
+    assert!(args.own.question.yes && !args.own.dry_run);
+    assert_eq!(args.arguments, ["x", "--save-dev"].map(OsString::from));
+}
+
+#[test]
+fn what_clap_proposes_is_a_hint_in_its_own_words() {
+    let error = parse("3pm instal x").unwrap_err();
+    let said = serde_json::to_string(&usage_failure(&error).document()).unwrap();
+    assert!(said.contains("'install'") && !said.contains("tip:"), "{said}");
+}
+
+#[test]
+fn commands_that_install_list_what_is_ours() {
+    for command in ["install", "ci", "add", "update", "run-with"] {
+        let help = parse(&format!("3pm {command} --help")).unwrap_err().to_string();
+        for flag in ["--yes", "--deny", "--dry-run", "--ignore-scripts"] {
+            assert!(help.contains(flag), "{command} {flag}: {help}");
+        }
+    }
 }

@@ -25,5 +25,7 @@ pub(crate) fn usage_failure(error: &clap::Error) -> Failure {
     let mut paragraphs = text.split("\n\n").map(|part| part.split_whitespace().collect::<Vec<_>>().join(" "));
     let first = paragraphs.next().unwrap_or_default();
     let failure = Failure::usage(first.strip_prefix("error: ").unwrap_or(&first));
-    paragraphs.filter(|part| !part.is_empty()).fold(failure, Failure::hint)
+    paragraphs
+        .filter(|part| !part.is_empty())
+        .fold(failure, |failure, part| failure.hint(part.strip_prefix("tip: ").unwrap_or(&part)))
 }

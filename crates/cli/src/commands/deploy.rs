@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use alloy_primitives::{Address, B256, keccak256};
-use chain::deploy::{self, DEPLOYMENT_PROXY, NpmKey, Parameters, RegistryKey, Step};
+use chain::deploy::{self, DEPLOYMENT_PROXY, Maker, NpmKey, Parameters, RegistryKey, Step};
 use chain::{Chain, Head};
 use serde::Serialize;
 
@@ -92,7 +92,7 @@ pub(crate) async fn run(context: &Context, args: DeployArgs) -> Outcome {
         networks_file::check(path, &name, &deployment)?;
     }
     if missing > 0 && !args.dry_run {
-        context.output.page(|page| render(&report, page));
+        prompt::review(context, args.yes, |page| render(&report, page));
         prompt::confirm(context, args.yes, &format!("Create {missing} contracts on chain {chain_id}?"))
             .await?;
         create(context, &chain, &mut report.contracts).await?;
@@ -165,15 +165,24 @@ async fn is_present(chain: &Chain, head: &Head, step: &Step) -> Result<bool, Fai
 
 async fn create(context: &Context, chain: &Chain, placed: &mut [Placed]) -> Result<(), Failure> {
     let wallet = context.wallet().await?;
-    for contract in placed.iter_mut().filter(|contract| contract.state == "missing") {
+    for index in 0..placed.len() {
+        let (before, rest) = placed.split_at_mut(index);
+        let Some(contract) = rest.first_mut().filter(|contract| contract.state == "missing") else {
+            continue;
+        };
         let progress = context.output.progress(&format!("creating {}", contract.step.contract));
+        if let Maker::Contract(name) = contract.step.maker {
+            let maker = before.iter().find(|placed| placed.step.contract == name);
+            made_beside(context, chain, contract, maker).await?;
+            continue;
+        }
         wait_for_earlier(chain, wallet.address(), &progress).await?;
         let head = chain.head(context.now()).await?;
         if is_present(chain, &head, &contract.step).await? {
             contract.state = "present";
             continue;
         }
-        let call = deploy::creation(&contract.step);
+        let Some(call) = deploy::creation(&contract.step) else { continue };
         let hash = wallet.send_transaction(chain.network().chain_id, &call).await?;
         progress.say(&format!("waiting for {hash}"));
         let receipt = chain.wait_for_receipt(hash, RECEIPT_LIMIT).await?;
@@ -188,6 +197,27 @@ async fn create(context: &Context, chain: &Chain, placed: &mut [Placed]) -> Resu
         contract.state = "created";
         contract.transaction = Some(hash);
     }
+    Ok(())
+}
+
+/// What another contract creates is there as soon as that one is, by the same transaction; it is looked for all the
+/// same.
+async fn made_beside(
+    context: &Context,
+    chain: &Chain,
+    contract: &mut Placed,
+    maker: Option<&Placed>,
+) -> Result<(), Failure> {
+    let head = chain.head(context.now()).await?;
+    if !is_present(chain, &head, &contract.step).await? {
+        let Step { contract, address, .. } = contract.step;
+        return Err(Failure::unknown(format!(
+            "{contract} is not at {address}, beside the contract that creates it"
+        ))
+        .hint("run the same command again: it goes on where it stopped"));
+    }
+    contract.state = maker.map_or("present", |maker| maker.state);
+    contract.transaction = maker.and_then(|maker| maker.transaction);
     Ok(())
 }
 
@@ -223,7 +253,10 @@ fn render(report: &Report, page: &mut Page) {
     page.field("through", format!("{DEPLOYMENT_PROXY} (CREATE2)"));
     for Placed { step, state, transaction } in &report.contracts {
         page.gap();
-        page.line(&format!("  {} ({state})", step.contract));
+        match step.maker {
+            Maker::Proxy(_) => page.line(&format!("  {} ({state})", step.contract)),
+            Maker::Contract(maker) => page.line(&format!("  {} ({state}), made by {maker}", step.contract)),
+        }
         page.field("address", step.address);
         page.field("code hash", step.code_hash);
         if let Some(transaction) = transaction {

@@ -45,7 +45,16 @@ pub(crate) fn undo(context: &Context, args: &HookArgs) -> Outcome {
             page.field(change.shell, change.file.display());
         }
         if !gone.is_empty() {
-            page.next("open a new shell, or in this one: unalias npm npx pnpm pnpx yarn bun bunx");
+            for (forget, is_one) in [
+                ("unalias", gone.iter().any(|change| change.shell != ShellName::Fish.as_str())),
+                ("functions -e", gone.iter().any(|change| change.shell == ShellName::Fish.as_str())),
+            ] {
+                let what =
+                    format!("open a new shell, or in this one: {forget} npm npx pnpm pnpx yarn bun bunx");
+                if is_one {
+                    page.next(&what);
+                }
+            }
         }
     });
     Ok(exit::FINE)

@@ -5,13 +5,13 @@
 use std::ffi::{OsStr, OsString};
 
 use crate::args::{
-    Arguments, Command, ExecArgs, GlobalArgs, InterceptArgs, ManagerName, QuestionArgs, RunWithArgs,
+    Arguments, Command, ExecArgs, GlobalArgs, InterceptArgs, ManagerName, OwnArgs, QuestionArgs, RunWithArgs,
 };
 use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit::{self, ExitCode};
 use crate::output::Color;
-use crate::run_with;
+use crate::run_with::{self, Typed};
 use crate::shell::Client;
 use crate::shell::decide::{Decision, Here, Install, Refusal, decide};
 use crate::shell::program::{ProgramError, become_program};
@@ -56,6 +56,7 @@ pub(crate) async fn run(context: &Context, args: InterceptArgs) -> Outcome {
                 ignore_scripts: false,
                 command: once.command,
                 arguments: once.arguments,
+                typed: Typed::Theirs,
             };
             run_with::exec::run(context, args).await
         }
@@ -91,14 +92,12 @@ async fn install(context: &Context, client: Client, order: Install) -> Result<Ex
         Client::Yarn => ManagerName::Yarn,
         Client::Bun | Client::Bunx => ManagerName::Bun,
     };
-    let arguments = order.arguments;
     let args = RunWithArgs {
         manager,
-        question: QuestionArgs::default(),
-        dry_run: false,
-        ignore_scripts: false,
+        own: OwnArgs::default(),
         allow_project_code: false,
-        arguments,
+        arguments: order.arguments,
+        typed: Typed::Theirs,
     };
     run_with::run(context, args).await
 }

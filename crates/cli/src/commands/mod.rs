@@ -67,7 +67,7 @@ async fn run_until_interrupted(context: &Context, command: Command) -> Outcome {
     );
     tokio::select! {
         outcome = dispatch(context, command) => outcome,
-        () = interrupted() => {
+        () = interrupted_before_handing_over(context) => {
             let failure = Failure::new(exit::INTERRUPTED, "interrupted; nothing half done was left on this machine");
             Err(if signs { failure.hint("what was signed or sent before stands: 3pm status PACKAGE") } else { failure })
         }
@@ -105,6 +105,16 @@ async fn dispatch(context: &Context, command: Command) -> Outcome {
         Command::Approve(args) => approve::run(context, args).await,
         Command::Submit(args) => submit::run(context, args).await,
         Command::Coordinator(command) => coordinator::run(context, command).await,
+    }
+}
+
+/// What is sent once a command of the user's runs is that command's.
+async fn interrupted_before_handing_over(context: &Context) {
+    loop {
+        interrupted().await;
+        if !context.has_handed_over() {
+            return;
+        }
     }
 }
 

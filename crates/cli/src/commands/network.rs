@@ -61,6 +61,14 @@ pub(crate) async fn run(context: &Context, command: NetworkCommand) -> Outcome {
     let [safety, factory] = deploy::independent()?;
     let safety_registry = check_independent(&chain, &head, &safety, configured.safety_registry).await?;
     let signer_factory = check_independent(&chain, &head, &factory, configured.signer_factory).await?;
+    let own = deploy::package_registry_of(network.name_registry);
+    if network.package_registry != own {
+        return Err(Failure::mismatch(
+            "PackageRegistry is not the one that NameRegistry made, and that it answers",
+            own,
+            network.package_registry,
+        ));
+    }
     if deployed.name_registry_of_packages != network.name_registry {
         return Err(Failure::mismatch(
             "PackageRegistry asks another NameRegistry",
@@ -81,17 +89,18 @@ pub(crate) async fn run(context: &Context, command: NetworkCommand) -> Outcome {
     if let Some(path) = networks_file {
         let written = networks_file::deployment(&path, &network.name)?;
         written.check_addresses()?;
-        for (contract, address) in
-            [("NameRegistry", network.name_registry), ("PackageRegistry", network.package_registry)]
-        {
-            if let Some(named) = written.contracts.get(contract).filter(|named| named.address != address) {
-                return Err(Failure::mismatch(
-                    format!("{contract} of config.json is another than that of {}", path.display()),
-                    named.address,
-                    address,
-                ));
-            }
-        }
+        let found = [
+            (network.name_registry, deployed.name_registry_code_hash),
+            (network.package_registry, deployed.package_registry_code_hash),
+        ];
+        let [names, packages] = found.map(|(address, code_hash)| Some(Contract { address, code_hash }));
+        let there = [
+            ("NameRegistry", names),
+            ("PackageRegistry", packages),
+            ("SafetyRegistry", safety_registry),
+            ("SignerFactory", signer_factory),
+        ];
+        compare(&written, network.chain_id, &deployed, &there)?;
         since = changed_since(&written, &deployed);
     }
     let report = Report {
@@ -108,6 +117,43 @@ pub(crate) async fn run(context: &Context, command: NetworkCommand) -> Outcome {
     };
     context.output.result(&report, |page| render(&report, page));
     Ok(exit::FINE)
+}
+
+/// Everything that the file says beside `madeWith`, which [`Deployment::check_addresses`] holds against the addresses.
+fn compare(
+    written: &Deployment,
+    chain_id: u64,
+    deployed: &Deployed,
+    there: &[(&str, Option<Contract>)],
+) -> Result<(), Failure> {
+    equal("chainId", written.chain_id, chain_id)?;
+    equal("claimWindow", written.claim_window, deployed.claim_window)?;
+    let origin = |text: &str| trust::text::printable(text.trim_end_matches('/'), 200);
+    equal("registryOrigin", origin(&written.registry_origin), origin(&deployed.registry_origin))?;
+    for (name, found) in there {
+        let named = written.contract(name)?;
+        let Some(found) = found else {
+            return Err(Failure::mismatch(
+                format!("the networks file's {name} is not on this chain"),
+                named.address,
+                "nothing",
+            ));
+        };
+        equal(&format!("{name} address"), named.address, found.address)?;
+        equal(&format!("{name} codeHash"), named.code_hash, found.code_hash)?;
+    }
+    Ok(())
+}
+
+fn equal<T: PartialEq + std::fmt::Display>(field: &str, written: T, found: T) -> Result<(), Failure> {
+    if written == found {
+        return Ok(());
+    }
+    Err(Failure::mismatch(
+        format!("the networks file's {field} is another than this network's"),
+        written,
+        found,
+    ))
 }
 
 /// The registrar may hand over, add keys and end them; each shows on chain, and none is an error.

@@ -15,7 +15,7 @@ use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit::{self, ExitCode};
 use crate::install::assess::is_enrolled;
 use crate::install::receipts::{self, Kept, KeptPackage};
-use crate::output::{Page, moment};
+use crate::output::{Page, counted, moment};
 
 /// Names or releases in one call.
 const BATCH: usize = 400;
@@ -178,8 +178,11 @@ fn render(report: &Report, page: &mut Page) {
         );
     }
     let asked = format!(
-        "{} packages of {} projects, looked up on {} at block {}",
-        report.packages, report.projects, report.network, report.block
+        "{} of {}, looked up on {} at block {}",
+        counted(report.packages, "package"),
+        counted(report.projects, "project"),
+        report.network,
+        report.block
     );
     match report.found.first() {
         None => page.good(&format!("{asked}: none was taken back, stopped or warned of")),

@@ -114,8 +114,18 @@ impl Output {
 
     /// Shows that something is going on, on a terminal; elsewhere nothing.
     pub(crate) fn progress(&self, text: &str) -> Progress {
-        Progress::new(text, !self.quiet && !self.json && std::io::stderr().is_terminal())
+        Progress::new(text, self.is_watched())
     }
+
+    /// Whether somebody sees what is going on.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self.quiet && !self.json && std::io::stderr().is_terminal()
+    }
+}
+
+/// `1 package`, `2 packages`.
+pub(crate) fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Text to standard output. A reader that went away is no failure of ours.

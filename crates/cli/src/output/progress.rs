@@ -36,6 +36,13 @@ impl Progress {
     pub(crate) fn say(&self, text: &str) {
         self.bar.set_message(Cow::Owned(text.to_owned()));
     }
+
+    /// Text of somebody else's, above the spinner.
+    pub(crate) fn show(&self, text: &str) {
+        if !text.is_empty() {
+            self.bar.suspend(|| super::write_stderr(text));
+        }
+    }
 }
 
 impl Drop for Progress {

@@ -123,6 +123,9 @@ pub(crate) fn decide(client: Client, arguments: &[OsString], here: &Here) -> Dec
         Does::RunsOnce | Does::Creates => once::decide_in(client, does, arguments, at, &line, here),
         Does::Unchecked(why) => Decision::Refuse(refused(client, arguments, at, why)),
         Does::InstallsAndTests(name) => install(client, table, arguments, &line, at, Some(name), here),
+        Does::Installs | Does::Continues(_) if asks_which(client, arguments, at, &line) => {
+            Decision::Refuse(chooser(client))
+        }
         Does::Installs | Does::NothingUnless(_) | Does::NothingUnlessNamed | Does::Continues(_) => {
             install(client, table, arguments, &line, at, None, here)
         }
@@ -262,6 +265,28 @@ fn run_in_bun(arguments: &[OsString], line: &Line) -> Decision {
         return Decision::Pass(vec![]);
     }
     Decision::Pass(std::iter::once("--no-install".into()).chain(arguments.iter().cloned()).collect())
+}
+
+/// Whether somebody is to choose at the terminal, which a package manager behind the checks does not have.
+fn asks_which(client: Client, arguments: &[OsString], at: usize, line: &Line) -> bool {
+    let command = arguments.get(at).map(|word| word.to_string_lossy()).unwrap_or_default();
+    match client {
+        Client::Pnpm | Client::Yarn | Client::Bun => {
+            line.has(&["i", "interactive"])
+                || ["upgrade-interactive", "upgradeInteractive"].contains(&command.as_ref())
+        }
+        Client::Npm | Client::Npx | Client::Pnpx | Client::Bunx => false,
+    }
+}
+
+fn chooser(client: Client) -> Refusal {
+    let why =
+        format!("{} would ask at the terminal, which it does not have behind the checks", client.command());
+    Refusal::new(why).instead(match client {
+        Client::Yarn => "name the packages: yarn up NAME, with yarn 1: yarn upgrade NAME --latest",
+        Client::Bun | Client::Bunx => "name the packages: bun update NAME --latest",
+        _ => "name the packages: pnpm update NAME --latest",
+    })
 }
 
 fn refused(client: Client, arguments: &[OsString], at: usize, why: &str) -> Refusal {

@@ -306,6 +306,9 @@ fn what_cannot_be_checked_is_refused() {
             "pnpm self-update",
             "pnpm with 9 install",
             "pnpm runtime set node 24",
+            "pnpm env use --global 22",
+            "pnpm env add --global 22",
+            "pnpm env",
             "pnpm store add x",
             "pnpm nothing-of-the-kind",
             "pnpm install --config.modules-dir=x",
@@ -531,8 +534,6 @@ fn yarn_installs_under_these_names_and_under_none() {
         "yarn remove x",
         "yarn upgrade",
         "yarn up x",
-        "yarn upgrade-interactive",
-        "yarn upgradeInteractive",
         "yarn import",
         "yarn dedupe",
         "yarn link ../x",
@@ -676,4 +677,30 @@ fn the_table_knows_every_name_that_npm_lists() {
         assert!(known, "{name}");
     }
     assert!(names > 100, "{names}");
+}
+
+#[test]
+fn what_asks_at_the_terminal_is_refused_with_what_to_type() {
+    for (line, instead) in [
+        ("pnpm update -i", "pnpm update NAME --latest"),
+        ("pnpm update -iL", "pnpm update NAME --latest"),
+        ("pnpm up --interactive --latest", "pnpm update NAME --latest"),
+        ("pnpm -r update -i", "pnpm update NAME --latest"),
+        ("pnpm recursive update -i", "pnpm update NAME --latest"),
+        ("yarn upgrade-interactive", "yarn up NAME"),
+        ("yarn upgradeInteractive", "yarn up NAME"),
+        ("yarn workspace web upgrade-interactive", "yarn up NAME"),
+        ("yarn up -i", "yarn up NAME"),
+        ("bun update --interactive", "bun update NAME --latest"),
+        ("bun update -i", "bun update NAME --latest"),
+    ] {
+        let (_folder, here) = project();
+        let mut words = words(line);
+        let command = words.remove(0);
+        let client = Client::ALL.into_iter().find(|client| command == client.command()).unwrap();
+        let Decision::Refuse(refusal) = decide(client, &words, &here) else { panic!("{line}") };
+        assert!(refusal.why.contains("at the terminal"), "{line}: {refusal:?}");
+        assert!(refusal.instead.unwrap().contains(instead), "{line}");
+    }
+    check_installs(&["yarn init -i", "pnpm update --no-interactive", "npm install -i"]);
 }

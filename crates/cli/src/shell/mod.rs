@@ -78,6 +78,13 @@ impl Client {
     }
 }
 
+/// A word as a POSIX shell reads it.
+pub(crate) fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+%".contains(c);
+    let is_plain = !text.is_empty() && text.chars().all(plain);
+    if is_plain { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 /// A file that may be run.
 pub(crate) fn is_executable(program: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;

@@ -379,7 +379,8 @@ const PNPM: Table = Table {
         (&["deploy"], Does::Unchecked(ELSEWHERE)),
         (&["store add"], Does::Unchecked("fills pnpm's store with packages that nobody checked")),
         (&["self-update", "with"], Does::Unchecked(ITSELF)),
-        (&["runtime", "rt"], Does::Unchecked("fetches a JavaScript runtime")),
+        (&["env list", "env ls", "env remove", "env rm", "env uninstall", "env un"], Does::Nothing),
+        (&["runtime", "rt", "env"], Does::Unchecked("fetches a JavaScript runtime")),
         (
             &[
                 "access",
@@ -401,7 +402,6 @@ const PNPM: Table = Table {
                 "docs",
                 "doctor",
                 "edit",
-                "env",
                 "exec",
                 "find",
                 "find-hash",

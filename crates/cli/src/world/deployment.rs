@@ -35,7 +35,7 @@ pub(crate) struct Deployment {
     pub(crate) registrar: Address,
 }
 
-/// Deploys both.
+/// Deploys both: one creates the other.
 pub(crate) async fn deploy(node: &Node, registry: &Registry) -> Result<Deployment, WorldError> {
     let account = |index: usize| {
         node.accounts.get(index).copied().ok_or_else(|| WorldError::Chain {
@@ -46,8 +46,7 @@ pub(crate) async fn deploy(node: &Node, registry: &Registry) -> Result<Deploymen
     let (registrar, deployer) = (account(REGISTRAR_ACCOUNT)?, account(DEPLOYER_ACCOUNT)?);
     let code = chain::deploy::name_registry(registry.url.as_str(), registrar, CLAIM_WINDOW, Vec::new());
     let name_registry = create(node, "NameRegistry", deployer, &code).await?;
-    let code = chain::deploy::package_registry(name_registry);
-    let package_registry = create(node, "PackageRegistry", deployer, &code).await?;
+    let package_registry = chain::deploy::package_registry_of(name_registry);
     Ok(Deployment { name_registry, package_registry, registrar })
 }
 

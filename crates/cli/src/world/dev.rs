@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::errors::{Failure, Outcome};
 use crate::exit;
 use crate::output::{Page, write_stdout};
+use crate::shell::quoted;
 
 /// Runs the command.
 pub(crate) async fn run_dev(context: &Context, _: DevArgs) -> Outcome {
@@ -186,12 +187,6 @@ fn own_folder() -> Option<String> {
         return None;
     }
     Some(own.parent()?.display().to_string())
-}
-
-/// For a POSIX shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@".contains(c);
-    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 async fn input_closed() {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use alloy_primitives::Address;
@@ -65,7 +65,7 @@ fn furnish(
     own: Option<&SecretString>,
     used: Option<&SecretString>,
 ) -> io::Result<Person> {
-    std::fs::create_dir_all(home)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(home)?;
     write_private(&home.join("config.json"), &serde_json::to_string_pretty(configuration)?)?;
     if let Some(address) = address {
         Session::Rpc { url: node.url.clone(), address }.store(home).map_err(io::Error::other)?;

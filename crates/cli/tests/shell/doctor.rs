@@ -41,6 +41,8 @@ fn configure(desk: &Desk, rpc_urls: &[&str], coordinator: Option<&str>, world: O
 #[test]
 fn in_a_whole_world_everything_answers() {
     let world = World::shared();
+    let home = std::fs::metadata(world.person("alice").home()).unwrap();
+    assert_eq!(home.permissions().mode() & 0o777, 0o700, "the doctor would warn of what the world made");
     let desk = Desk::new();
     desk.write(".npmrc", &format!("registry={}\n", world.registry()));
     configure(&desk, &[world.rpc(), world.rpc()], Some(world.coordinator()), Some(world));
@@ -94,6 +96,7 @@ fn without_a_network_or_a_hook_it_says_what_to_type() {
     assert!(line(&document, "network")["fix"].as_str().unwrap().contains("3pm init"));
     assert_eq!(line(&document, "npm install")["fix"], "3pm init --hook, or in CI: 3pm shims install");
     assert_eq!(level(&document, "npm strict-ssl"), "warn", "{document:#}");
+    assert!(line(&document, "npm strict-ssl")["fix"].as_str().unwrap().starts_with("npm config ls"));
     assert_eq!(level(&document, "npm"), "ok", "{document:#}");
     let page = desk.types("3pm", &["doctor"]);
     assert!(page.stdout.contains("warn  network") && page.stdout.contains("next: 3pm init"), "{page:?}");

@@ -2,5 +2,7 @@
 
 #[path = "../e2e/harness/people.rs"]
 pub mod people;
+#[path = "../e2e/harness/terminal.rs"]
+pub mod terminal;
 #[path = "../e2e/harness/world.rs"]
 pub mod world;

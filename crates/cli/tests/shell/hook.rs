@@ -62,7 +62,8 @@ fn in_every_shell_npm_means_3pm_and_afterwards_npm_again() {
         let script = typed(&desk, shell, &["-c"], "npm install -g x");
         assert!(script.stdout.contains("real npm got install -g x"), "{shell}: {script:?}");
 
-        desk.types("3pm", &["init", "--undo"]).with(0, &["the hook is gone"]);
+        let forget = if shell == "fish" { "functions -e npm" } else { "unalias npm" };
+        desk.types("3pm", &["init", "--undo"]).with(0, &["the hook is gone", forget]);
         desk.types("3pm", &["init", "--undo"]).with(0, &["there was no hook"]);
         match &path {
             Some(path) => {

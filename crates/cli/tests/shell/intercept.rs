@@ -6,6 +6,7 @@ use std::process::Command;
 
 use crate::clients::Client;
 use crate::desk::Desk;
+use crate::harness::terminal;
 use crate::harness::world::World;
 use crate::project::Project;
 
@@ -172,4 +173,71 @@ fn installs_of_the_other_package_managers_go_through_the_checks_and_the_rest_is_
         assert_eq!(through.code, plain.code, "{client:?}: {through}");
         blind.threepm(["intercept", command, "--", "run", "say"]).succeeded().says(&["said"]);
     }
+}
+
+#[test]
+fn a_warning_behind_the_hook_is_accepted_by_what_it_says_to_type() {
+    let world = World::shared();
+    for client in [Client::Npm, Client::Pnpm] {
+        let command = client.command();
+        let project = Project::new(world, &format!("intercepted-warned-{client:?}").to_lowercase());
+        project.write("it beside/package.json", r#"{"name": "beside", "version": "1.0.0"}"#);
+        let packed = Command::new("npm").args(["pack", "./it beside"]).current_dir(&project.root).output();
+        assert!(packed.unwrap().status.success());
+        std::fs::rename(project.root.join("beside-1.0.0.tgz"), project.root.join("beside 1.tgz")).unwrap();
+        let manifest =
+            r#"{"name": "p", "version": "1.0.0", "dependencies": {"beside": "file:./beside 1.tgz"}}"#;
+        project.write("package.json", manifest);
+        let user = client.user(world, &project);
+        // A flag of 3pm's is the package manager's here.
+        let words: &[&str] = match client {
+            Client::Npm => &["install", "./beside 1.tgz", "--yes"],
+            _ => &["install"],
+        };
+        let typed = ["intercept", command, "--"].into_iter().chain(words.iter().copied());
+        let refused = user.threepm(typed).ended_with(13);
+        let next = refused.stderr.lines().find_map(|line| line.trim().strip_prefix("next: 3pm "));
+        let next = next.unwrap_or_else(|| panic!("{refused}"));
+        assert!(next.starts_with(&format!("run-with {command} --yes -- install")), "{refused}");
+        // As a shell reads it.
+        let typed = format!("{} {next}", env!("CARGO_BIN_EXE_3pm"));
+        user.program("sh", ["-c", &typed]).succeeded();
+        assert!(project.has("node_modules/beside/package.json"), "{refused}");
+    }
+}
+
+#[test]
+fn at_a_terminal_npm_says_how_far_it_is() {
+    let world = World::shared();
+    let names = ["far-a", "far-b"];
+    for name in names {
+        let folder = world.new_folder(name);
+        std::fs::write(folder.join("package.json"), format!(r#"{{"name": "{name}", "version": "1.0.0"}}"#))
+            .unwrap();
+        world.person("alice").at(&folder).program("npm", ["publish"]).succeeded();
+    }
+    let project = Project::asking(world, "how-far", serde_json::json!({"far-a": "1", "far-b": "1"}));
+    let user = project.user.clone().with("TERM", "xterm");
+    user.threepm(["install"]).succeeded();
+    let cold = project.root.with_extension("cold");
+    let mut command =
+        user.with("npm_config_cache", cold.display().to_string()).command(env!("CARGO_BIN_EXE_3pm"));
+    command.args(["npm-intercept", "ci"]);
+    let (code, said) = terminal::run(command);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(" of about 2 checked"), "{said}");
+    // npm's own words come all the same.
+    assert!(said.contains("added 2 packages"), "{said}");
+}
+
+#[test]
+fn where_there_is_no_project_none_was_put_back() {
+    let world = World::shared();
+    let project = Project::new(world, "unknown-once");
+    let unknown = project.user.threepm(["npx-intercept", "nothing-of-that-name"]).refused();
+    assert!(!unknown.stderr.contains("put back"), "{unknown}");
+    let unknown = project.user.threepm(["policy", "explain", "nothing-of-that-name"]).refused();
+    unknown.says(&["error: it is not known what nothing-of-that-name is", "because npm"]);
+    project.write("package.json", "{}");
+    project.install(&["nothing-of-that-name"]).refused().says(&["the project was put back"]);
 }

@@ -8,6 +8,7 @@
 mod clients;
 mod desk;
 mod doctor;
+mod foreground;
 mod harness;
 mod hook;
 mod intercept;

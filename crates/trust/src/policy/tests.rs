@@ -157,6 +157,17 @@ fn an_exception_says_why_and_one_that_ended_says_so() {
         |until: &str| policy(with(until), json!({})).decide(&judged(&Verdict::Unrecorded)).because.unwrap();
     assert_eq!(because("2027-01-01"), "excepted until 2027-01-01: until #12");
     assert_eq!(because("2026-01-01"), "an exception for * ended on 2026-01-01");
+    // And what it was an exception from is said all the same.
+    let young = json!({
+        "minimumReleaseAge": "3 days",
+        "exceptions": [{"rule": "youngRelease", "package": "*", "until": "2026-01-01"}],
+    });
+    let case = Case { released: Released::At(NOW - 3600), ..judged(&Verdict::NotEnrolled) };
+    let because = policy(young, json!({})).decide(&case).because.unwrap();
+    assert_eq!(
+        because,
+        "released 1 hour ago, and the minimum is 3 days; an exception for * ended on 2026-01-01"
+    );
 }
 
 #[test]

@@ -63,13 +63,13 @@ fn judge(settings: &Value, origin: Option<&str>) -> Vec<Finding> {
         }
         findings.push(
             Finding::warn(AREA, format!("npm {name}"), format!("{value}: {means}"))
-                .fix(format!("npm config delete {name}, or take it out of this project's .npmrc")),
+                .fix(format!("npm config ls names the file that says so: take {name} out of it")),
         );
     }
     if shown(&settings["global"]) == "true" || shown(&settings["location"]) == "global" {
         findings.push(
             Finding::fail(AREA, "npm global", "every install is a global one, which 3pm cannot check")
-                .fix("npm config delete global location"),
+                .fix("npm config ls names the file that says so: take global and location out of it"),
         );
     }
     if shown(&settings["ignore-scripts"]) == "true" {

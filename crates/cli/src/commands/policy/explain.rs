@@ -3,11 +3,12 @@
 
 use serde_json::{Value, json};
 use trust::policy::{Action, Line, Rule};
+use trust::text::printable;
 
 use super::word;
 use crate::args::ExplainArgs;
 use crate::context::Context;
-use crate::errors::{Failure, Outcome};
+use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit;
 use crate::install::assess::{self, Finding};
 use crate::install::decision::{case, in_words};
@@ -28,13 +29,16 @@ pub(crate) async fn run(context: &Context, args: &ExplainArgs) -> Outcome {
         false => match verify::verify_project(&around, &|| context.now()).await {
             Ok(report) => Some(report).filter(|report| !about(report, name).is_empty()),
             Err(FlowError::NothingToCheck { .. }) => None,
-            Err(error) => return Err(install::failure(error)),
+            Err(error) => return Err(install::failure(error, &around.again)),
         },
     };
     if report.is_none() {
         let packages = [args.package.clone()];
         report = Some(
-            verify::verify_packages(&packages, &around, &|| context.now()).await.map_err(install::failure)?,
+            verify::verify_packages(&packages, &around, &|| context.now())
+                .await
+                .map_err(|error| install::failure(error, &around.again))
+                .while_doing(format!("it is not known what {} is", printable(&args.package, 300)))?,
         );
     }
     drop(progress);
