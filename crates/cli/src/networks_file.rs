@@ -49,9 +49,9 @@ pub(crate) struct MadeWith {
 
 impl Deployment {
     /// Whether address and code of each contract are those that this build makes with these arguments. A file without
-    /// them says only where something is.
+    /// them says only where something is, and that must fit together.
     pub(crate) fn check_addresses(&self) -> Result<(), Failure> {
-        let Some(MadeWith { registrar, npm_keys }) = &self.made_with else { return Ok(()) };
+        let Some(MadeWith { registrar, npm_keys }) = &self.made_with else { return self.check_pair() };
         let steps = deploy::plan(&Parameters {
             registry_origin: self.registry_origin.clone(),
             registrar: *registrar,
@@ -59,7 +59,7 @@ impl Deployment {
             npm_keys: npm_keys.iter().map(Into::into).collect(),
         })?;
         for step in steps {
-            let Some(named) = self.contracts.get(step.contract) else { continue };
+            let named = self.contract(step.contract)?;
             let (expected, found) = ((step.address, step.code_hash), (named.address, named.code_hash));
             if expected != found {
                 return Err(Failure::mismatch(
@@ -76,15 +76,29 @@ impl Deployment {
         Ok(())
     }
 
+    /// Of the addresses alone this much is known: `NameRegistry` makes `PackageRegistry`.
+    fn check_pair(&self) -> Result<(), Failure> {
+        let (names, packages) = (self.contract("NameRegistry")?, self.contract("PackageRegistry")?);
+        let own = deploy::package_registry_of(names.address);
+        if packages.address == own {
+            return Ok(());
+        }
+        let what = "the networks file's PackageRegistry is not the one that its NameRegistry makes";
+        Err(Failure::mismatch(what, own, packages.address)
+            .hint("take no network from this file: ask whoever deployed it"))
+    }
+
+    /// What the file says of one of the contracts: it must name all four.
+    pub(crate) fn contract(&self, name: &str) -> Result<&Contract, Failure> {
+        self.contracts
+            .get(name)
+            .ok_or_else(|| Failure::usage(format!("the networks file says nothing of {name}")))
+    }
+
     /// Puts chain, addresses and code into an entry of config.json.
     pub(crate) fn describe(&self, entry: &mut NetworkEntry) -> Result<(), Failure> {
         self.check_addresses()?;
-        let contract = |name: &str| {
-            self.contracts
-                .get(name)
-                .ok_or_else(|| Failure::usage(format!("the networks file says nothing of {name}")))
-        };
-        let (names, packages) = (contract("NameRegistry")?, contract("PackageRegistry")?);
+        let (names, packages) = (self.contract("NameRegistry")?, self.contract("PackageRegistry")?);
         entry.chain_id = Some(self.chain_id);
         entry.registry_origin = Some(Url::parse(&self.registry_origin).while_doing(format!(
             "the networks file's registryOrigin {:?} is not a URL",
@@ -94,8 +108,8 @@ impl Deployment {
         (entry.name_registry, entry.name_registry_code_hash) = (Some(names.address), Some(names.code_hash));
         (entry.package_registry, entry.package_registry_code_hash) =
             (Some(packages.address), Some(packages.code_hash));
-        entry.safety_registry = Some(*contract("SafetyRegistry")?);
-        entry.signer_factory = Some(*contract("SignerFactory")?);
+        entry.safety_registry = Some(*self.contract("SafetyRegistry")?);
+        entry.signer_factory = Some(*self.contract("SignerFactory")?);
         Ok(())
     }
 }

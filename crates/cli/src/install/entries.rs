@@ -8,9 +8,11 @@
 //! 3. A folder holds the package it is named after, unless a dependent asks for another one there.
 //! 4. `resolved` on the registry does not name another package than the entry.
 //! 5. A git dependency names one commit.
-//! 6. A folder outside `node_modules` is a workspace or the target of a link, and has no source of its own.
+//! 6. A folder outside `node_modules` is a workspace or the target of a link, and has no source of its own. Who asks the
+//!    registry for a package gets one of these only where it is a workspace, or the project names a path for it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -19,6 +21,8 @@ use trust::{Integrity, PackageName, Version};
 use url::Url;
 
 use super::lockfile::{Entry, Lockfile};
+use crate::run_with::members::path_of;
+use crate::run_with::root::{is_listed, workspaces_of};
 
 /// Where an entry's bytes come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,7 +127,7 @@ pub(crate) fn check_entries(lockfile: &Lockfile, project: &Value, registries: &R
         .map(|entry| {
             let specs = specs.get(entry.location.as_str()).map_or(&[][..], Vec::as_slice);
             let source = match &entry.folder {
-                _ if entry.link => check_link(entry, lockfile),
+                _ if entry.link => check_link(entry, specs, project, lockfile),
                 None => check_folder(entry, &linked),
                 Some(folder) => check_package(entry, folder, specs, project, lockfile, registries),
             };
@@ -275,15 +279,41 @@ fn check_git(resolved: &str) -> Result<Source, Problem> {
 }
 
 /// Rule 6, for links.
-fn check_link(entry: &Entry, lockfile: &Lockfile) -> Result<Source, Problem> {
+fn check_link(
+    entry: &Entry,
+    specs: &[&str],
+    project: &Value,
+    lockfile: &Lockfile,
+) -> Result<Source, Problem> {
     let target = entry.resolved.as_deref().unwrap_or("");
     if entry.integrity.is_some() || entry.in_bundle {
         return Err(problem("link", "a folder and nothing else", "a hash beside it"));
     }
     match lockfile.entries.get(target) {
-        Some(folder) if folder.folder.is_none() && !folder.link => Ok(place_of(target)),
-        _ => Err(problem("link", "a folder that the lockfile lists", target)),
+        Some(folder) if folder.folder.is_none() && !folder.link => {}
+        _ => return Err(problem("link", "a folder that the lockfile lists", target)),
     }
+    let source = place_of(target);
+    // What nobody asks for any more npm takes away.
+    if source == Source::Own && !specs.is_empty() && !is_the_projects_word(entry, specs, project, lockfile) {
+        let name = entry.folder.as_deref().unwrap_or_default();
+        let expected = format!("a workspace, or a folder that the project names for {name} itself");
+        return Err(problem("link", &expected, target));
+    }
+    Ok(source)
+}
+
+/// Whether the project means this folder: as a workspace, or by a path. Which path, and what the folder's package is
+/// called, shows only where it lies: that is compared.
+fn is_the_projects_word(entry: &Entry, specs: &[&str], project: &Value, lockfile: &Lockfile) -> bool {
+    let folder = entry.folder.as_deref().unwrap_or_default();
+    let target = Path::new(entry.resolved.as_deref().unwrap_or_default());
+    let is_workspace = workspaces_of(project).is_some_and(|patterns| is_listed(&patterns, target));
+    let own = lockfile.entries.values().filter(|entry| entry.folder.is_none() && !entry.link);
+    let by_folders = own.filter_map(|entry| entry.requirements.get(folder)).map(String::as_str);
+    let by_root = KINDS.iter().filter_map(|kind| project.get(kind)?.get(folder)?.as_str());
+    let said = specs.iter().copied().chain(by_folders).chain(by_root);
+    is_workspace || said.chain(override_specs(project, folder)).any(|spec| path_of(spec).is_some())
 }
 
 /// Rule 6, for what links point to.

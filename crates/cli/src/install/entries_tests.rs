@@ -190,7 +190,8 @@ fn rule_5_a_git_dependency_names_one_commit() {
 #[test]
 fn rule_6_folders_of_the_project_have_no_source_and_are_linked() {
     let link = json!({"link": true, "resolved": "packages/a"});
-    let with = |folder: Value| check(json!({"node_modules/a": link, "packages/a": folder}), json!({}));
+    let project = || json!({"workspaces": ["packages/*"], "dependencies": {"a": "1"}});
+    let with = |folder: Value| check(json!({"node_modules/a": link, "packages/a": folder}), project());
     let good = with(json!({"version": "1.0.0"}));
     assert_eq!(good["packages/a"], Ok(Source::Own));
     assert_eq!(good["node_modules/a"], Ok(Source::Own));
@@ -212,6 +213,32 @@ fn rule_6_folders_of_the_project_have_no_source_and_are_linked() {
         json!({}),
     );
     assert_eq!(outside["node_modules/a"], Ok(Source::Outside { target: "../a".into() }));
+}
+
+#[test]
+fn rule_6_a_lockfile_alone_puts_no_folder_in_a_packages_place() {
+    let link = json!({"link": true, "resolved": "lib"});
+    let asker = json!({"version": "1.0.0", "integrity": HASH, "dependencies": {"a": "^1.0.0"}});
+    let with = |project: Value| {
+        let packages = json!({"node_modules/asker": asker, "node_modules/a": link, "lib": {"name": "a", "version": "1.0.0"}});
+        check(packages, project).remove("node_modules/a").unwrap()
+    };
+    refused(with(json!({"dependencies": {"asker": "1"}})), "link");
+    refused(with(json!({"dependencies": {"asker": "1", "a": "1"}})), "link");
+    refused(with(json!({"workspaces": ["packages/*"]})), "link");
+    for said in [
+        json!({"workspaces": ["lib"]}),
+        json!({"workspaces": {"packages": ["l*"]}}),
+        json!({"dependencies": {"a": "file:./lib"}}),
+        json!({"devDependencies": {"a": "./lib"}}),
+        json!({"overrides": {"asker": {"a": "file:./lib"}}}),
+        json!({"overrides": {"a": "$b"}, "dependencies": {"b": "file:lib"}}),
+    ] {
+        assert_eq!(with(said.clone()), Ok(Source::Own), "{said}");
+    }
+    // Nobody asks for it any more.
+    let left = check(json!({"node_modules/a": link, "lib": {"version": "1.0.0"}}), json!({}));
+    assert_eq!(left["node_modules/a"], Ok(Source::Own));
 }
 
 #[test]

@@ -88,6 +88,11 @@ impl Foresight {
         let _ = self.early.set(early);
     }
 
+    /// How many packages it thinks there are.
+    pub(crate) fn count(&self) -> usize {
+        self.lock().begun.len()
+    }
+
     /// Looks at a document that passes.
     pub(crate) fn see(&self, asked: &Asked, bytes: &Bytes) {
         let Some(name) = name_of_document(asked.url.path()) else { return };

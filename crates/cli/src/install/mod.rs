@@ -19,6 +19,7 @@ mod manifests;
 pub(crate) mod npm;
 pub(crate) mod npm_cache;
 pub(crate) mod pinned;
+pub(crate) mod plan;
 pub(crate) mod project;
 pub(crate) mod receipts;
 pub(crate) mod report;
@@ -38,6 +39,7 @@ use chain::ChainError;
 use client::coordinator::CoordinatorClient;
 use client::http::Http;
 use trust::policy::Policy;
+use trust::text::printable;
 
 use self::assess::{AssessError, TrustNetwork};
 use self::errors::FlowError;
@@ -52,6 +54,10 @@ use crate::errors::{Failure, Outcome};
 use crate::exit::{self, ExitCode};
 use crate::freshness::{Freshness, Offline};
 use crate::output::{Output, Page};
+use crate::run_with::Again;
+
+/// How much of a command to type next is shown, in characters.
+const HINT_CHARS: usize = 600;
 
 /// Where and with whom.
 #[derive(Debug)]
@@ -70,6 +76,8 @@ pub(crate) struct Surroundings {
     pub(crate) output: Output,
     /// 3pm's own folder.
     pub(crate) home: PathBuf,
+    /// What to type to run it again otherwise.
+    pub(crate) again: Again,
 }
 
 /// Checks packages, or the lockfile of this folder, without installing anything.
@@ -110,6 +118,7 @@ pub(crate) fn surroundings(context: &Context) -> Result<Surroundings, Failure> {
         interactive: context.interactive,
         output: context.output,
         home: context.home()?,
+        again: Again::default(),
     })
 }
 
@@ -139,16 +148,16 @@ pub(crate) fn keep_seen(context: &Context, around: &Surroundings) -> Result<(), 
 
 pub(crate) fn finish(context: &Context, around: &Surroundings, report: Result<Report, FlowError>) -> Outcome {
     keep_seen(context, around)?;
-    let report = report.map_err(failure)?;
+    let report = report.map_err(|error| failure(error, &around.again))?;
     if let Err(error) = receipts::keep(&context.home()?, &report, context.now()) {
         context.output.warn(&format!("the receipt of this install was not kept: {error}"));
     }
     context.output.result(&report.to_json(), |page| report.render(page));
-    if let Some((reason, next)) = report.refusal() {
+    if let Some((reason, next)) = report.refusal(&around.again) {
         let mut page = Page::default();
         page.bad(&format!("error: {reason}"));
-        if let Some(next) = next {
-            page.next(next);
+        for next in next {
+            page.next(&printable(&next, HINT_CHARS));
         }
         crate::output::write_stderr(page.text());
     }
@@ -156,7 +165,7 @@ pub(crate) fn finish(context: &Context, around: &Surroundings, report: Result<Re
 }
 
 /// A sentence with its exit code and what to do next.
-pub(crate) fn failure(error: FlowError) -> Failure {
+pub(crate) fn failure(error: FlowError, again: &Again) -> Failure {
     if let FlowError::Assess(AssessError::Store(cause)) = &error {
         let hint = cause.hint();
         return Failure::from(error).code(exit::UNKNOWN).hint(hint);
@@ -166,10 +175,10 @@ pub(crate) fn failure(error: FlowError) -> Failure {
             (status.code().map_or(exit::UNKNOWN, ExitCode::from_package_manager), None)
         }
         FlowError::Npm(NpmRunError::NotFound) => (exit::UNKNOWN, Some("install Node.js, which brings npm")),
-        FlowError::Source(_) => (
-            exit::NON_REGISTRY,
-            Some("repeat with --yes, or allow nonRegistry in the policy: 3pm policy show"),
-        ),
+        FlowError::Source(_) => {
+            let failure = Failure::from(error).code(exit::NON_REGISTRY).hint(again.accepting());
+            return failure.hint("or allow nonRegistry in the policy: 3pm policy show");
+        }
         FlowError::NothingToCheck { .. } => {
             (exit::USAGE, Some("name a package, or go to a project with a lockfile"))
         }

@@ -12,6 +12,9 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use trust::text::printable;
 
+use crate::run_with::manager::find_program;
+use crate::run_with::process::before_the_checks;
+
 /// How much of npm's output is kept: enough for any of its answers that are read (`config list`).
 const KEPT_OUTPUT_BYTES: usize = 1024 * 1024;
 
@@ -89,16 +92,10 @@ pub(crate) enum NpmRunError {
 }
 
 impl Npm {
-    /// The first npm on the PATH that does not lie in `project`: a project's own `node_modules/.bin` is
-    /// what is about to be checked.
-    pub(crate) fn find(project: &Path) -> Result<Self, NpmRunError> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path)
-            .filter(|folder| folder.is_absolute() && !folder.starts_with(project))
-            .map(|folder| folder.join("npm"))
-            .find(|program| is_executable(program) && !crate::shell::program::is_shim(program))
-            .map(Self::at)
-            .ok_or(NpmRunError::NotFound)
+    /// The user's, on the PATH: none that the project of `folder` brings.
+    pub(crate) fn find(folder: &Path) -> Result<Self, NpmRunError> {
+        let found = find_program("npm", folder, Path::new("/nonexistent"));
+        found.map(Self::at).ok_or(NpmRunError::NotFound)
     }
 
     /// The npm at this place.
@@ -139,6 +136,8 @@ impl Npm {
                 npm.env_remove(&name);
             }
         }
+        // It is started by a `node` of the PATH, and would ask a registry whether there is a newer one of itself.
+        npm.envs(before_the_checks(folder));
         npm.envs(self.variables.iter().map(|(name, value)| (name, value)));
         // npm 10 runs scripts of a repository where it was told to run none, some by another npm: what is in the
         // environment reaches both.
@@ -186,11 +185,6 @@ impl Drop for Group {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-}
-
-fn is_executable(program: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::metadata(program).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// Reads a pipe to its end and keeps the last part.
@@ -302,8 +296,7 @@ mod tests {
     #[test]
     fn npm_inside_the_project_is_not_the_users_npm() {
         let (folder, npm) = script("true");
-        assert!(is_executable(&npm.program));
-        assert!(!is_executable(&folder.path().join("nothing")));
+        assert!(npm.program.starts_with(folder.path()));
         if let Ok(found) = Npm::find(folder.path()) {
             assert!(!found.program.starts_with(folder.path()) && found.program.is_absolute());
         }

@@ -14,11 +14,13 @@ use trust::verdict::Verdict;
 use super::assess::{Assessment, Finding, Outcome, kind};
 use super::decision::{Call, call, in_words, line};
 use super::entries::{self, Source};
+use super::plan::{self, Plan};
 use super::scripted::Scripting;
 use super::settings::Noted;
 use super::unpacked::Receipt;
 use crate::exit::{self, ExitCode};
-use crate::output::{Page, moment};
+use crate::output::{Page, counted, moment};
+use crate::run_with::Again;
 
 /// How many packages of one kind a text lists before it counts the rest.
 const LISTED: usize = 20;
@@ -54,6 +56,8 @@ pub(crate) enum End {
         /// Whether somebody was asked.
         asked: bool,
     },
+    /// Nothing was to be changed, only known what would be.
+    Planned(Plan),
     /// Installed.
     Installed {
         /// What lies on disk.
@@ -73,7 +77,8 @@ impl Report {
     /// what could not be found out, so that nobody hides the one behind an outage.
     pub(crate) fn exit_code(&self) -> ExitCode {
         match &self.end {
-            End::Installed { .. } => return exit::FINE,
+            // What the policy would ask about is part of a plan.
+            End::Installed { .. } | End::Planned(_) => return exit::FINE,
             End::Declined { asked: true } => return exit::NOT_CONFIRMED,
             End::Checked | End::Refused | End::Declined { asked: false } => {}
         }
@@ -84,6 +89,7 @@ impl Report {
 
     /// For a person.
     pub(crate) fn render(&self, page: &mut Page) {
+        self.render_plan(page);
         self.render_head(page);
         for noted in &self.settings {
             page.line(&format!("  Project setting {}={}: {}", noted.setting, noted.value, noted.effect));
@@ -92,7 +98,11 @@ impl Report {
         self.render_signed(page);
         self.render_group(page, Call::Deny, "Denied:");
         self.render_group(page, Call::Undecided, "Could not be found out:");
-        self.render_group(page, Call::Warn, "Warnings:");
+        let warnings = match self.end {
+            End::Planned(_) => "Warnings, which the install would ask about:",
+            _ => "Warnings:",
+        };
+        self.render_group(page, Call::Warn, warnings);
         self.render_end(page);
     }
 
@@ -106,6 +116,9 @@ impl Report {
             .collect();
         let end = match &self.end {
             End::Checked => json!({"state": "checked"}),
+            End::Planned(Plan { installs, removes, stays }) => {
+                json!({"state": "planned", "installs": installs, "removes": removes, "stays": stays})
+            }
             End::Refused => json!({"state": "refused"}),
             End::Declined { asked } => json!({"state": "declined", "asked": asked}),
             End::Installed { receipt, scripts } => {
@@ -140,6 +153,22 @@ impl Report {
         counts
     }
 
+    fn render_plan(&self, page: &mut Page) {
+        let End::Planned(plan) = &self.end else { return };
+        let is_alone = plan.installs.is_empty() && plan.removes.is_empty();
+        page.title(&format!("{}{}", plan.title(), if is_alone { "." } else { ":" }));
+        for package in plan.installs.iter().take(LISTED) {
+            let mut findings = self.assessment.findings.iter();
+            let found = findings.find(|finding| plan::package_of(finding) == *package);
+            page.line(&format!("  {}", found.map_or_else(|| package.clone(), headline)));
+        }
+        render_rest(page, plan.installs.len());
+        for package in plan.removes.iter().take(LISTED) {
+            page.line(&format!("  {package}  would be removed"));
+        }
+        render_rest(page, plan.removes.len());
+    }
+
     fn render_head(&self, page: &mut Page) {
         let count = self
             .assessment
@@ -147,7 +176,7 @@ impl Report {
             .iter()
             .filter(|finding| !matches!(finding.outcome, Outcome::Own))
             .count();
-        let packages = if count == 1 { "1 package".to_owned() } else { format!("{count} packages") };
+        let packages = counted(count, "package");
         match (&self.network, &self.assessment.head) {
             (Some(network), Some(head)) => {
                 page.title(&format!("Checked {packages} against {network} at block {}.", head.number));
@@ -236,11 +265,14 @@ impl Report {
     }
 
     fn render_end(&self, page: &mut Page) {
+        if let End::Planned(_) = &self.end {
+            page.line("Nothing was changed: this was a dry run.");
+        }
         let End::Installed { receipt, scripts } = &self.end else { return };
-        let packages = if receipt.installed == 1 { "package" } else { "packages" };
         page.good(&format!(
-            "Installed {} {packages}; {} compared file by file with their checked tarballs.",
-            receipt.installed, receipt.compared
+            "Installed {}; {} compared file by file with their checked tarballs.",
+            counted(receipt.installed, "package"),
+            receipt.compared
         ));
         if !receipt.left_out.is_empty() {
             let count = receipt.left_out.len();
@@ -250,7 +282,7 @@ impl Report {
     }
 
     /// Why the command did not end well, in one sentence, with what to do next; `None` when it did.
-    pub(crate) fn refusal(&self) -> Option<(String, Option<&'static str>)> {
+    pub(crate) fn refusal(&self, again: &Again) -> Option<(String, Vec<String>)> {
         if self.exit_code() == exit::FINE {
             return None;
         }
@@ -272,14 +304,12 @@ impl Report {
         let nothing =
             if self.command == "install" { "nothing was installed" } else { "not everything is good" };
         Some(match &self.end {
-            End::Declined { asked: true } => ("nothing was installed, as you decided".to_owned(), None),
+            End::Declined { asked: true } => ("nothing was installed, as you decided".to_owned(), vec![]),
             End::Declined { asked: false } => (
                 format!("{nothing}: {reasons}, and nobody to ask"),
-                Some(
-                    "repeat with --yes to accept warnings once, or decide them in the policy: 3pm policy show",
-                ),
+                vec![again.accepting(), "or decide them in the policy: 3pm policy show".to_owned()],
             ),
-            _ => (format!("{nothing}: {reasons}"), None),
+            _ => (format!("{nothing}: {reasons}"), vec![]),
         })
     }
 }

@@ -5,10 +5,16 @@
 //! The folder `.3pm-install` in the project holds what was set aside and the journal. Its lock is held
 //! by a running process only, so a lock that can be taken means that its owner is gone. Renaming needs
 //! one file system, which is why it does not lie in a temporary folder.
+//!
+//! A hostile repository can bring that folder, so it is taken for ours only step by step:
+//! 1. It is a real folder, and the user's. A link in its place would have us write and remove elsewhere.
+//! 2. Its files are read and written as files, never through a link.
+//! 3. A journal in it names files and folders of the project that an install changes, and no others.
+//! 4. What lies in it without a journal is taken away before anything is set aside.
 
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -108,6 +114,16 @@ pub(crate) enum TransactionError {
         /// Which.
         path: PathBuf,
     },
+    /// Something else than what we make.
+    #[error("{} is {found}, expected {expected} that 3pm made", path.display())]
+    NotOurs {
+        /// Where.
+        path: PathBuf,
+        /// What we make there.
+        expected: &'static str,
+        /// What is there.
+        found: &'static str,
+    },
     /// The journal of an interrupted run cannot be read.
     #[error("the journal {} cannot be read, so the project was left as it is", path.display())]
     Journal {
@@ -134,12 +150,13 @@ impl Transaction {
     /// The same; calls `first` before anything is put back, once it is known that no other run is at it.
     pub(crate) fn recover_after(root: &Path, first: impl FnOnce()) -> Result<bool, TransactionError> {
         let folder = root.join(FOLDER);
-        if !folder.join(LOCK).exists() {
+        let is_there = |name: &str| folder.join(name).symlink_metadata().is_ok();
+        if !is_our_folder(&folder)? || !(is_there(LOCK) || is_there(JOURNAL)) {
             return Ok(false);
         }
         let lock = take_lock(root)?;
         first();
-        let recovered = folder.join(JOURNAL).exists();
+        let recovered = is_there(JOURNAL);
         restore(root)?;
         drop(lock);
         Ok(recovered)
@@ -161,7 +178,9 @@ impl Transaction {
             }
             _ => {}
         }
+        is_our_folder(&folder)?;
         let lock = take_lock(root)?;
+        clear(&folder)?;
         let transaction = Self { root: root.to_owned(), _lock: lock, committed: false };
         let mut journal = Journal::default();
         for (number, change) in changes.iter().enumerate() {
@@ -192,7 +211,7 @@ impl Transaction {
         }
         let path = folder.join(JOURNAL);
         let text = serde_json::to_vec(&journal).map_err(|error| io(&path, error.into()))?;
-        replace(&path, &text).map_err(|source| io(&path, source))?;
+        put(&path, &text).map_err(|source| io(&path, source))?;
         // From here on the journal says how to get back.
         for aside in &journal.folders {
             if let Some(original) = &aside.original {
@@ -247,7 +266,7 @@ impl Transaction {
     fn read_journal(&self) -> Result<Journal, TransactionError> {
         let path = self.root.join(FOLDER).join(JOURNAL);
         let unreadable = || TransactionError::Journal { path: path.clone() };
-        let text = read_bounded(&path, MAX_JOURNAL_BYTES).ok().flatten().ok_or_else(unreadable)?;
+        let text = read_ours(&path, MAX_JOURNAL_BYTES)?.ok_or_else(unreadable)?;
         serde_json::from_slice(&text).map_err(|_| unreadable())
     }
 
@@ -295,13 +314,56 @@ impl Drop for Transaction {
     }
 }
 
+/// Step 1: whether the folder is there, and an error where it is not ours.
+fn is_our_folder(folder: &Path) -> Result<bool, TransactionError> {
+    let not_ours = |found| TransactionError::NotOurs { path: folder.to_owned(), expected: "a folder", found };
+    match folder.symlink_metadata() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(io(folder, source)),
+        Ok(found) if found.is_symlink() => Err(not_ours("a link")),
+        Ok(found) if !found.is_dir() => Err(not_ours("a file")),
+        Ok(found) if found.uid() != rustix::process::geteuid().as_raw() => Err(not_ours("another user's")),
+        Ok(_) => Ok(true),
+    }
+}
+
+/// Step 2: whether a file of ours is there, and an error where it is none.
+fn is_our_file(path: &Path) -> Result<bool, TransactionError> {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_file() => Ok(true),
+        Ok(found) => {
+            let found = if found.is_symlink() { "a link" } else { "no file" };
+            Err(TransactionError::NotOurs { path: path.to_owned(), expected: "a file", found })
+        }
+        Err(_) => Ok(false),
+    }
+}
+
+/// One of our own files; none where it is not there.
+fn read_ours(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, TransactionError> {
+    is_our_file(path)?;
+    read_bounded(path, limit).map_err(|_| TransactionError::Journal { path: path.to_owned() })
+}
+
+/// Step 4.
+fn clear(folder: &Path) -> Result<(), TransactionError> {
+    for entry in std::fs::read_dir(folder).map_err(|source| io(folder, source))? {
+        let entry = entry.map_err(|source| io(folder, source))?;
+        if entry.file_name() != LOCK {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 fn take_lock(root: &Path) -> Result<File, TransactionError> {
-    use std::os::unix::fs::MetadataExt as _;
     let path = root.join(FOLDER).join(LOCK);
+    is_our_file(&path)?;
     let lock = File::options()
         .create(true)
         .truncate(false)
         .write(true)
+        .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
         .open(&path)
         .map_err(|source| io(&path, source))?;
     match lock.try_lock() {
@@ -322,7 +384,7 @@ fn restore(root: &Path) -> Result<(), TransactionError> {
     let folder = root.join(FOLDER);
     let path = folder.join(JOURNAL);
     let unreadable = || TransactionError::Journal { path: path.clone() };
-    if let Some(text) = read_bounded(&path, MAX_JOURNAL_BYTES).map_err(|_| unreadable())? {
+    if let Some(text) = read_ours(&path, MAX_JOURNAL_BYTES)? {
         let journal: Journal = serde_json::from_slice(&text).map_err(|_| unreadable())?;
         for (number, aside) in journal.folders.iter().enumerate() {
             let place = safe_place(root, &aside.place, &FOLDERS)?;
@@ -330,6 +392,9 @@ fn restore(root: &Path) -> Result<(), TransactionError> {
             // An original that is not set aside is still in its place.
             if original.as_ref().is_some_and(|original| original.symlink_metadata().is_err()) {
                 continue;
+            }
+            if let Some(original) = &original {
+                stays_inside(root, original, &place)?;
             }
             if place.symlink_metadata().is_ok() {
                 let failed = folder.join(format!("failed-{number}"));
@@ -345,8 +410,7 @@ fn restore(root: &Path) -> Result<(), TransactionError> {
             match &aside.original {
                 Some(_) => {
                     let original = folder.join(format!("file-{number}"));
-                    let bytes =
-                        read_bounded(&original, MAX_LOCKFILE_BYTES).ok().flatten().ok_or_else(unreadable)?;
+                    let bytes = read_ours(&original, MAX_LOCKFILE_BYTES)?.ok_or_else(unreadable)?;
                     replace(&place, &bytes).map_err(|source| io(&place, source))?;
                 }
                 None => remove(&place)?,
@@ -357,17 +421,32 @@ fn restore(root: &Path) -> Result<(), TransactionError> {
     remove(&folder)
 }
 
+/// A folder of packages may be a link, as long as it leads nowhere outside of the project from where it is put back.
+fn stays_inside(root: &Path, original: &Path, place: &Path) -> Result<(), TransactionError> {
+    let Ok(target) = std::fs::read_link(original) else { return Ok(()) };
+    let target = place.parent().unwrap_or(root).join(target).canonicalize();
+    let real = root.canonicalize().map_err(|source| io(root, source))?;
+    match target.is_ok_and(|target| !target.starts_with(real)) {
+        true => Err(TransactionError::Outside { path: original.to_owned() }),
+        false => Ok(()),
+    }
+}
+
 /// Writes a file so that it has its old content or its new, whenever the power goes; through a link, as
 /// npm does.
 fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    put(&path.canonicalize().unwrap_or_else(|_| path.to_owned()), bytes)
+}
+
+/// The same, in the place of a link.
+fn put(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("/"));
     let mut file = tempfile::NamedTempFile::new_in(parent)?;
     file.write_all(bytes)?;
-    let permissions = std::fs::metadata(&path).map(|found| found.permissions());
+    let permissions = std::fs::symlink_metadata(path).map(|found| found.permissions());
     file.as_file().set_permissions(permissions.unwrap_or_else(|_| new_file_permissions()))?;
     file.as_file().sync_all()?;
-    file.persist(&path).map_err(|error| error.error)?;
+    file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }
 
@@ -393,7 +472,7 @@ fn copy_links(from: &Path, to: &Path) -> std::io::Result<()> {
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = File::create(path)?;
+    let mut file = File::create_new(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -651,7 +730,65 @@ mod tests {
             }
         }
         assert_eq!(std::fs::read(victim.path()).unwrap(), b"");
+        std::fs::remove_file(root.join("npm-shrinkwrap.json")).unwrap();
+        // What was set aside is a link to elsewhere, which would be put in a place of the project.
+        let aside = "[{\"place\": \"node_modules\", \"original\": \"folder-0\"}]";
+        let journal = format!("{{\"files\": [], \"folders\": {aside}}}");
+        std::fs::write(root.join(FOLDER).join(JOURNAL), journal).unwrap();
+        std::os::unix::fs::symlink(victim.path(), root.join(FOLDER).join("folder-0")).unwrap();
+        assert!(matches!(Transaction::recover(&root), Err(TransactionError::Outside { .. })));
         std::fs::write(root.join(FOLDER).join(JOURNAL), "{").unwrap();
         assert!(matches!(Transaction::recover(&root), Err(TransactionError::Journal { .. })));
+    }
+
+    #[test]
+    fn a_folder_of_ours_that_is_a_link_leads_nowhere() {
+        let (_holder, root) = project();
+        let outside = tempfile::tempdir().unwrap();
+        for name in [LOCK, JOURNAL, "file-0", "failed-0"] {
+            std::fs::write(outside.path().join(name), "theirs").unwrap();
+        }
+        std::os::unix::fs::symlink(outside.path(), root.join(FOLDER)).unwrap();
+        assert!(matches!(Transaction::recover(&root), Err(TransactionError::NotOurs { .. })));
+        assert!(matches!(begin(&root), Err(TransactionError::NotOurs { .. })));
+        for name in [LOCK, JOURNAL, "file-0", "failed-0"] {
+            assert_eq!(std::fs::read_to_string(outside.path().join(name)).unwrap(), "theirs", "{name}");
+        }
+    }
+
+    #[test]
+    fn files_of_ours_that_are_links_are_neither_read_nor_written() {
+        let outside = tempfile::tempdir().unwrap();
+        let victim = outside.path().join("victim");
+        let journal = |name: &str| {
+            let aside = format!("[{{\"place\": {name:?}, \"original\": \"file-0\"}}]");
+            format!("{{\"files\": {aside}, \"folders\": []}}")
+        };
+        std::fs::write(&victim, journal("package.json")).unwrap();
+        // What of ours is a link, and what else is there; then whether it is refused.
+        for (link, file, is_refused) in [
+            (LOCK, None, true),
+            (JOURNAL, None, true),
+            ("file-0", Some((JOURNAL, journal("package.json"))), true),
+            ("file-0", None, false),
+            ("copy", None, false),
+        ] {
+            let (_holder, root) = project();
+            std::fs::create_dir(root.join(FOLDER)).unwrap();
+            std::os::unix::fs::symlink(&victim, root.join(FOLDER).join(link)).unwrap();
+            if let Some((name, text)) = file {
+                std::fs::write(root.join(FOLDER).join(name), text).unwrap();
+            }
+            let begun = begin(&root);
+            assert_eq!(
+                matches!(begun, Err(TransactionError::NotOurs { .. })),
+                is_refused,
+                "{link}: {begun:?}"
+            );
+            drop(begun);
+            assert_eq!(std::fs::read_to_string(&victim).unwrap(), journal("package.json"), "{link}");
+            assert_eq!(std::fs::read_to_string(root.join("package.json")).unwrap(), "old", "{link}");
+            assert!(is_refused || !root.join(FOLDER).exists(), "{link}");
+        }
     }
 }

@@ -4,6 +4,8 @@
 //! - The project asks for each package, or one that is itself asked for; something that lies there declares each command.
 //! - Who asks for a package gets one of that name, unless he or the project itself names another one for it. So
 //!   what an unsigned package says of a name counts for that package alone.
+//! - He gets a folder of the project only where he or the project itself names it, or where it is a workspace of that
+//!   name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::compare::{identity, is_elsewhere};
+use super::members::Members;
 use super::tree::{TreeError, without_version};
 
 /// Everybody who asks, and what lies where.
@@ -28,6 +31,8 @@ pub(crate) struct Asked {
     located: BTreeMap<PathBuf, Option<String>>,
     /// By place, the folder that a link there leads to.
     links: BTreeMap<PathBuf, PathBuf>,
+    /// By place, the folder of the project that a link there leads to.
+    own: BTreeMap<PathBuf, PathBuf>,
 }
 
 /// A package in another's place.
@@ -38,7 +43,16 @@ pub(crate) struct Misplaced {
     /// For what.
     pub(crate) name: String,
     /// What he gets.
-    pub(crate) found: String,
+    pub(crate) found: Found,
+}
+
+/// What somebody gets.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The package called so.
+    Package(String),
+    /// A folder of the project.
+    Folder(PathBuf),
 }
 
 impl Asked {
@@ -100,6 +114,12 @@ impl Asked {
         self.located.insert(folder, package);
     }
 
+    /// A link to a folder of the project.
+    pub(crate) fn leads(&mut self, place: PathBuf, folder: PathBuf) {
+        self.lies(place.clone(), None);
+        self.own.insert(place, folder);
+    }
+
     /// Links stand for what they lead to, which has to be a package that was compared.
     pub(crate) fn follow(&mut self, links: Vec<(PathBuf, PathBuf)>) -> Result<(), TreeError> {
         let mut followed = Vec::with_capacity(links.len());
@@ -135,7 +155,48 @@ impl Asked {
             name != found && !is_said && !replaced(name, found)
         };
         let all = by_folder.chain(by_table).filter(is_other);
-        all.map(|(asker, name, found)| Misplaced { asker: asker.clone(), name, found }).collect()
+        let found = |(asker, name, found): (&PathBuf, String, String)| Misplaced {
+            asker: asker.clone(),
+            name,
+            found: Found::Package(found),
+        };
+        all.map(found).collect()
+    }
+
+    /// Whoever gets a folder of the project, and it is not the one that he means. `table` is what a table gives somebody.
+    pub(crate) fn misled(&self, table: &[(PathBuf, String, PathBuf)], members: &Members) -> Vec<Misplaced> {
+        let by_folder = self.askers.iter().flat_map(|(asker, specs)| {
+            specs
+                .keys()
+                .filter_map(move |name| Some((asker, name, self.own.get(&self.place_of(asker, name)?)?)))
+        });
+        // A table also names everybody for himself.
+        let by_table = table.iter().filter(|(asker, _, folder)| asker != folder);
+        let by_table = by_table.map(|(asker, name, folder)| (asker, name, folder));
+        let is_other = |(asker, name, folder): &(&PathBuf, &String, &PathBuf)| {
+            let spec = self.askers.get(*asker).and_then(|specs| specs.get(*name));
+            !members.is_meant(asker, name, spec.map_or("", String::as_str), folder)
+        };
+        let found = |(asker, name, folder): (&PathBuf, &String, &PathBuf)| Misplaced {
+            asker: asker.clone(),
+            name: name.clone(),
+            found: Found::Folder(folder.clone()),
+        };
+        by_folder.chain(by_table).filter(is_other).map(found).collect()
+    }
+
+    /// Links to folders of the project that nobody asks for: their names, and where they lie.
+    pub(crate) fn idle(&self, members: &Members) -> Vec<(String, &Path)> {
+        let places = |(asker, specs): (&PathBuf, &BTreeMap<String, String>)| {
+            specs.keys().filter_map(|name| self.place_of(asker, name)).collect::<Vec<_>>()
+        };
+        let used: BTreeSet<PathBuf> = self.askers.iter().flat_map(places).collect();
+        let idle = self.own.iter().filter(|(place, _)| !used.contains(*place));
+        let named = idle.map(|(place, folder)| (name_of(place), place.as_path(), folder));
+        named
+            .filter(|(name, _, folder)| !members.has(name, folder))
+            .map(|(name, place, _)| (name, place))
+            .collect()
     }
 
     /// From where else than a registry the package called `name` at `location` was asked for, where all say so who get
@@ -169,6 +230,16 @@ impl Asked {
             from.ancestors().filter(|folder| folder.file_name().is_none_or(|last| last != "node_modules"));
         let mut places = folders.map(|folder| folder.join("node_modules").join(name));
         places.find(|place| self.located.contains_key(place))
+    }
+}
+
+/// The name that what lies at a place below a `node_modules` is found by.
+pub(crate) fn name_of(place: &Path) -> String {
+    let parts: Vec<_> = place.iter().map(|part| part.to_string_lossy()).collect();
+    match parts.as_slice() {
+        [.., scope, name] if scope.starts_with('@') => format!("{scope}/{name}"),
+        [.., name] => name.to_string(),
+        [] => String::new(),
     }
 }
 
@@ -284,7 +355,8 @@ mod tests {
         assert!(asked.follow(link("node_modules/.pnpm/x@1/node_modules/x/lib")).is_err());
         asked.follow(link("node_modules/.pnpm/x@1/node_modules/x")).unwrap();
         let found = asked.misplaced(&[], |_, _| false);
-        assert_eq!(found, [Misplaced { asker: "".into(), name: "b".into(), found: "x".into() }]);
+        let found_as = Found::Package("x".into());
+        assert_eq!(found, [Misplaced { asker: "".into(), name: "b".into(), found: found_as }]);
     }
 
     #[test]

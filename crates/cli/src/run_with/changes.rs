@@ -12,6 +12,7 @@ use serde_json::Value;
 use trust::PackageName;
 use trust::text::printable;
 
+use super::members::last_name;
 use super::tree::without_version;
 use crate::install::lockfile::MAX_LOCKFILE_BYTES;
 use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
@@ -102,6 +103,14 @@ pub(crate) fn names_in_settings(root: &Path, manifest: &Value) -> BTreeSet<Strin
         names.extend(given.flat_map(|given| given.keys().cloned()));
     }
     names
+}
+
+/// What the project's settings give each name, whatever list it stands in: `name: spec`, `asker>name: spec`.
+pub(crate) fn pairs_in_settings(root: &Path) -> Vec<(String, String)> {
+    // Behind a name in quotes the colon is a word.
+    let words: Vec<String> = words_of_settings(root).into_iter().filter(|word| word != ":").collect();
+    let pairs = words.iter().zip(words.iter().skip(1));
+    pairs.map(|(key, value)| (last_name(key.trim_end_matches(':')).to_owned(), value.clone())).collect()
 }
 
 fn words_of_settings(root: &Path) -> Vec<String> {

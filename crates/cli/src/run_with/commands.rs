@@ -1,9 +1,10 @@
-//! Commands in `node_modules/.bin` that lie there from before: whether each is a link to the file that the package
-//! declares for it. Where a package manager made them in this run, nobody else had a hand in them.
+//! Commands in `node_modules/.bin`: whether each is a link to the file that the package it leads into declares for it,
+//! in the bytes that were compared. A package manager makes them by what a registry's document says, and it makes
+//! them once; those that lay there before can be anybody's.
 //!
-//! Looks at links only, as npm makes them; anything else is not one of these.
+//! Looks at links only, as npm, yarn and bun make them; what pnpm writes is a program of its own, and none of these.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
@@ -11,40 +12,75 @@ use super::tree::read_manifest;
 
 /// Whether all of them are.
 pub(crate) fn are_declared(root: &Path, commands: &[PathBuf]) -> bool {
+    commands.iter().all(|place| is_link(root, place) && is_declared(root, place))
+}
+
+/// Whether it is a link.
+pub(crate) fn is_link(root: &Path, place: &Path) -> bool {
+    root.join(place).symlink_metadata().is_ok_and(|found| found.is_symlink())
+}
+
+/// Whether this link leads to what a package declares under its name. The file need not be there: some is built.
+pub(crate) fn is_declared(root: &Path, place: &Path) -> bool {
     let Ok(real) = root.canonicalize() else { return false };
-    commands.iter().all(|place| is_declared(&real, place).unwrap_or(false))
-}
-
-fn is_declared(root: &Path, place: &Path) -> Option<bool> {
-    let path = root.join(place);
-    if !path.symlink_metadata().ok()?.is_symlink() {
-        return None;
-    }
-    let target = path.canonicalize().ok()?;
-    let package = package_of(target.strip_prefix(root).ok()?)?;
-    let manifest = read_manifest(root, &package).ok()?;
-    let command = place.file_name()?.to_str()?;
-    let file = match manifest.get("bin")? {
-        Value::String(file) => {
-            let name = manifest.get("name")?.as_str()?;
-            (name.rsplit('/').next() == Some(command)).then_some(file)?
-        }
-        Value::Object(commands) => {
-            let named = commands.iter().find(|(name, _)| name.rsplit('/').next() == Some(command));
-            named?.1.as_str()?
-        }
-        _ => return None,
+    let target = || -> Option<PathBuf> {
+        let path = real.join(place);
+        let parent = path.parent()?.canonicalize().ok()?;
+        let target = plain(&parent.join(std::fs::read_link(&path).ok()?))?;
+        let target = target.canonicalize().unwrap_or(target);
+        target.strip_prefix(&real).ok().map(Path::to_owned)
     };
-    Some(root.join(package).join(file).canonicalize().ok()? == target)
+    let Some(target) = target() else { return false };
+    let Some(command) = place.file_name().and_then(|name| name.to_str()) else { return false };
+    // A folder inside a package can have a package.json as well.
+    let mut packages = target.ancestors().skip(1);
+    packages.any(|package| declares(&real, package, command, &target).unwrap_or(false))
 }
 
-/// The folder of the package that a file belongs to.
-fn package_of(file: &Path) -> Option<PathBuf> {
-    let parts: Vec<_> = file.iter().collect();
-    let at = parts.iter().rposition(|part| *part == "node_modules")?;
-    let is_scoped = parts.get(at + 1)?.to_str()?.starts_with('@');
-    let end = at + if is_scoped { 3 } else { 2 };
-    (parts.len() > end).then(|| parts[..end].iter().collect())
+fn declares(root: &Path, package: &Path, command: &str, target: &Path) -> Option<bool> {
+    let manifest = read_manifest(root, package).ok()?;
+    let leads_there = |file: &str| {
+        let file = package.join(inside(file));
+        file == target || root.join(file).canonicalize().is_ok_and(|real| real == root.join(target))
+    };
+    let last = |name: &str| name.rsplit('/').next() == Some(command);
+    let is_named = match manifest.get("bin") {
+        Some(Value::String(file)) => last(manifest.get("name")?.as_str()?) && leads_there(file),
+        Some(Value::Object(commands)) => {
+            let mut named = commands.iter().filter(|(name, _)| last(name));
+            named.any(|(_, file)| file.as_str().is_some_and(leads_there))
+        }
+        _ => false,
+    };
+    let folder = manifest.pointer("/directories/bin").and_then(Value::as_str);
+    let is_in_folder = || folder.is_some_and(|folder| target.starts_with(package.join(inside(folder))));
+    Some(is_named || is_in_folder() && target.file_name().is_some_and(|name| name == command))
+}
+
+/// A path of a manifest, which never leads out of its package.
+fn inside(file: &str) -> PathBuf {
+    let mut found = PathBuf::new();
+    for part in file.split(['/', '\\']) {
+        match part {
+            "" | "." => {}
+            ".." => drop(found.pop()),
+            part => found.push(part),
+        }
+    }
+    found
+}
+
+/// Without `.` and `..`.
+fn plain(path: &Path) -> Option<PathBuf> {
+    let mut found = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => found.pop().then_some(())?,
+            Component::CurDir => {}
+            part => found.push(part),
+        }
+    }
+    Some(found)
 }
 
 #[cfg(test)]
@@ -55,10 +91,15 @@ mod tests {
     fn a_command_is_a_link_to_the_file_that_its_package_declares() {
         let holder = tempfile::tempdir().unwrap();
         let root = holder.path();
-        for (package, bin) in [("a", r#"{"a": "./cli.js"}"#), ("@s/b", r#""cli.js""#)] {
+        for (package, bin) in [
+            ("a", r#""bin": {"a": "./cli.js", "built": "dist/built.js"}"#),
+            ("@s/b", r#""bin": "cli.js""#),
+            ("c", r#""directories": {"bin": "./tools"}"#),
+        ] {
             let folder = root.join("node_modules").join(package);
-            std::fs::create_dir_all(&folder).unwrap();
-            let manifest = format!(r#"{{"name": "{package}", "bin": {bin}}}"#);
+            std::fs::create_dir_all(folder.join("tools")).unwrap();
+            std::fs::write(folder.join("tools/c"), "").unwrap();
+            let manifest = format!(r#"{{"name": "{package}", {bin}}}"#);
             std::fs::write(folder.join("package.json"), manifest).unwrap();
             std::fs::write(folder.join("cli.js"), "").unwrap();
             std::fs::write(folder.join("other.js"), "").unwrap();
@@ -75,6 +116,7 @@ mod tests {
             are_declared(root, &[place])
         };
         assert!(check("a", Some("../a/cli.js")) && check("b", Some("../@s/b/cli.js")));
+        assert!(check("built", Some("../a/dist/built.js")) && check("c", Some("../c/tools/c")));
         for (name, target) in [
             ("a", None),
             ("a", Some("../a/other.js")),
@@ -82,6 +124,9 @@ mod tests {
             ("a", Some("../../own.js")),
             ("a", Some("../a/gone.js")),
             ("c", Some("../a/cli.js")),
+            ("d", Some("../c/tools/c")),
+            ("other.js", Some("../c/other.js")),
+            ("c", Some("../a/tools/c")),
         ] {
             assert!(!check(name, target), "{name} {target:?}");
         }

@@ -5,12 +5,14 @@
 //! The steps, each with a test that breaks only it:
 //! 1. A folder holds the package it is named after, unless a dependent asks for another one there (`npm:`).
 //! 2. There is a checked tarball of that name and version, with the hash that the lockfile has for it: from this run,
-//!    from an earlier one, or fetched now.
+//!    from an earlier one, or fetched now. Where the lockfile has none and nobody signs, one of an earlier run counts
+//!    that has the hash which the registry of this project announces, since it may have come from another registry.
 //! 3. All of its files are there, with its bytes, and no others.
 //! 4. What comes from no registry, or was changed by a patch of the project, is named, for the policy to decide about.
 //! 5. The project asks for each package, or one that is itself asked for, and something declares each command: what a
 //!    registry's document added to a manifest is in nobody's bytes.
-//! 6. Who asks for a package gets one of that name, through a link or a table as well.
+//! 6. Who asks for a package gets one of that name, through a link or a table as well; a folder of the project only
+//!    where the project itself makes it one of that name (`members`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -24,10 +26,12 @@ use trust::policy::Policy;
 use trust::text::printable;
 use trust::{Integrity, PackageName};
 
-use super::asked::{Asked, Misplaced};
+use super::asked::{Asked, Found, Misplaced};
 use super::changes::{self, Patches};
-use super::gate::{Arrived, Gatekeeper};
+use super::commands;
+use super::gate::{Announcements, Arrived, Gatekeeper};
 use super::lists::Lists;
+use super::members::Members;
 use super::plug;
 use super::tree::{self, Package, Place, Tree, TreeError, aliases, list, without_version};
 use crate::install::assess::{Finding, Outcome, Subject, chain_of};
@@ -38,6 +42,9 @@ use crate::install::unpacked::{Files, Receipt};
 
 /// Tarballs fetched at once.
 const PARALLEL: usize = 8;
+
+/// Documents fetched at once: small ones, of many names.
+const DOCUMENTS: usize = 32;
 
 /// Names asked about at once: the answers come in batches, so that few rounds are many times faster.
 const ASKED_AT_ONCE: usize = 400;
@@ -112,14 +119,17 @@ pub(crate) async fn compare_tree(
             asked.add(folder, &manifest, true);
         }
     }
-    for place in tree.outside.keys() {
+    for (place, target) in &tree.outside {
         compared.links.push(place.clone());
-        asked.lies(place.clone(), None);
+        match target.is_absolute() {
+            true => asked.lies(place.clone(), None),
+            false => asked.leads(place.clone(), target.clone()),
+        }
     }
     let own_names = names.clone();
     let replacements = changes::replacements_in_settings(root);
     let patches = Patches::read(root);
-    let (mut commands, mut links) = (tree.commands, tree.linked);
+    let (mut linked_commands, mut links) = (tree.commands, tree.linked);
     let mut present: Vec<(String, PathBuf)> = Vec::new();
     let mut other: Vec<(Package, String)> = Vec::new();
     let mut level = tree.packages;
@@ -162,14 +172,14 @@ pub(crate) async fn compare_tree(
                 Err(reason) => other.push((package, reason)),
             }
         }
-        commands.extend(inside.commands);
+        linked_commands.extend(inside.commands);
         links.extend(inside.linked);
         for (place, target) in inside.outside {
             if target.is_absolute() || !tree.own_folders.contains(&target) {
                 return Err(TreeError::Astray { location: place, target });
             }
             compared.links.push(place.clone());
-            asked.lies(place, None);
+            asked.leads(place, target);
         }
         level = inside.packages;
     }
@@ -181,8 +191,13 @@ pub(crate) async fn compare_tree(
         let what = "neither the project nor a package that it leads to asks for it";
         compared.findings.push(named_elsewhere(name, location, what));
     }
-    for (place, command) in commands {
-        if !asked.commands.contains(&command) && !asked.any_command {
+    for (place, command) in linked_commands {
+        // A link shows whose it is; of what else a package manager writes there, the name has to do.
+        let is_known = match commands::is_link(root, &place) {
+            true => commands::is_declared(root, &place),
+            false => asked.commands.contains(&command) || asked.any_command,
+        };
+        if !is_known {
             return Err(TreeError::Unknown { location: place, what: "the commands of these packages" });
         }
         compared.commands.push(place);
@@ -204,13 +219,21 @@ pub(crate) async fn compare_tree(
             }
         });
     }
+    let members = Members::of(root, &tree.own_folders);
+    let said_names = aliases(members.manifests());
+    let said_sources = sources_elsewhere(members.manifests(), &OF_THE_PROJECT);
     let replaced = |name: &str, found: &str| {
-        own_names.get(name).is_some_and(|names| names.contains(found))
-            || own_sources.contains_key(name)
+        said_names.get(name).is_some_and(|names| names.contains(found))
+            || said_sources.contains_key(name)
             || replacements.contains(found)
     };
-    let misplaced = asked.misplaced(&tree.renamed, replaced);
-    compared.findings.extend(misplaced.into_iter().map(in_anothers_place));
+    let misplaced = asked.misplaced(&tree.renamed, replaced).into_iter();
+    let misplaced = misplaced.chain(asked.misled(&tree.given, &members));
+    compared.findings.extend(misplaced.map(in_anothers_place));
+    for (name, place) in asked.idle(&members) {
+        let what = "a folder of the project, and neither the project nor a package asks for it there";
+        compared.findings.push(named_elsewhere(&name, place, what));
+    }
     Ok(compared)
 }
 
@@ -289,10 +312,14 @@ async fn find_missing(
         .buffer_unordered(ASKED_AT_ONCE)
         .count()
         .await;
+    let announced = ask_what_is_announced(&missing, known).await;
     let found: Vec<(Key, Vec<Candidate>)> = stream::iter(missing)
-        .map(|key| async move {
-            let found = find_one(&key, known).await;
-            (key, found)
+        .map(|key| {
+            let announced = announced.get(&key);
+            async move {
+                let found = find_one(&key, known, announced).await;
+                (key, found)
+            }
         })
         .buffer_unordered(PARALLEL)
         .collect()
@@ -300,13 +327,52 @@ async fn find_missing(
     candidates.extend(found);
 }
 
-async fn find_one(key: &Key, known: &Known<'_>) -> Vec<Candidate> {
+/// What documents of this run announce, and those that are fetched now: of names that nobody signs, where an earlier run
+/// saw a tarball and neither the lockfile nor what the registry said then tells whether that one is meant.
+async fn ask_what_is_announced(missing: &BTreeSet<Key>, known: &Known<'_>) -> Announcements {
+    let Known { gate, lists, pins } = known;
+    let mut announced = gate.announcements();
+    if gate.sources().npm.is_offline() {
+        return announced;
+    }
+    let mut unsaid: BTreeSet<PackageName> = BTreeSet::new();
+    for key in missing.iter().filter(|key| !pins.contains_key(*key)) {
+        let Ok(name) = key.0.parse::<PackageName>() else { continue };
+        if announced.contains_key(key) || lists.read(&name, &key.1).is_empty() {
+            continue;
+        }
+        match lists.announced(&name, &key.1, &gate.registry_of(&name)) {
+            Some(integrity) => drop(announced.entry(key.clone()).or_default().insert(integrity)),
+            None => drop(unsaid.insert(name)),
+        }
+    }
+    if unsaid.is_empty() {
+        return announced;
+    }
+    let asked = stream::iter(&unsaid).map(|name| async move {
+        if !gate.is_enrolled(name).await {
+            gate.ask_about(name).await;
+        }
+    });
+    asked.buffer_unordered(DOCUMENTS).count().await;
+    for (key, hashes) in gate.announcements() {
+        announced.entry(key).or_default().extend(hashes);
+    }
+    announced
+}
+
+async fn find_one(key: &Key, known: &Known<'_>, announced: Option<&BTreeSet<Integrity>>) -> Vec<Candidate> {
     let Known { gate, lists, pins } = known;
     let Ok(name) = key.0.parse::<PackageName>() else { return vec![] };
     // Bytes that an earlier run saw are as good as new ones where nobody signs; what is signed is judged anew.
     if !gate.is_enrolled(&name).await {
         let mut known = lists.read(&name, &key.1);
-        known.retain(|(integrity, _)| is_pinned(pins, key, integrity));
+        let is_meant = |integrity: &Integrity| match (pins.get(key), announced) {
+            (Some(hashes), _) | (None, Some(hashes)) => hashes.contains(integrity),
+            // Nobody can be asked which of them it is.
+            (None, None) => gate.sources().npm.is_offline(),
+        };
+        known.retain(|(integrity, _)| is_meant(integrity));
         if !known.is_empty() {
             let mut candidates = Vec::with_capacity(known.len());
             for (integrity, files) in known {
@@ -621,12 +687,20 @@ fn subject(
 fn in_anothers_place(misplaced: Misplaced) -> Finding {
     let Misplaced { asker, name, found } = misplaced;
     let asker = if asker.as_os_str().is_empty() { "the project".into() } else { asker.display().to_string() };
+    let (called, received) = match found {
+        Found::Package(found) => (found.clone(), printable(&found, 214)),
+        Found::Folder(folder) => {
+            let folder = folder.display();
+            let said = format!("the project's folder {folder}, which nothing but a lockfile puts there");
+            (name.clone(), printable(&said, 300))
+        }
+    };
     let problem = Problem {
         what: printable(&format!("identity, for {asker}"), 300),
         expected: printable(&format!("a package called {name}: that is what it asks for"), 300),
-        received: printable(&found, 214),
+        received,
     };
-    let subject = subject(Path::new(&asker), printable(&found, 214), None, Err(problem.clone()));
+    let subject = subject(Path::new(&asker), printable(&called, 214), None, Err(problem.clone()));
     Finding::new(subject, Outcome::Refused(problem))
 }
 

@@ -1,6 +1,7 @@
 //! `3pm exec`: runs a command of a package that is not installed here, as `npx`, `pnpm dlx`, `yarn dlx` and
 //! `bunx` do, after the same checks as an install: it goes into a private folder, is compared, and is gone
-//! afterwards. A command that the project has already is run as it lies there: it was checked when it came.
+//! afterwards. npm installs it there, from the registries that the project's own package manager would ask. A command
+//! that the project has already is run as it lies there, which is said where 3pm did not install the project.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,16 +10,22 @@ use serde_json::Value;
 use tokio::process::Command;
 use trust::text::printable;
 
-use super::flow::{self, Order};
+use super::again::Again;
+use super::code;
+use super::flow::{self, Order, RunError};
+use super::foreground;
 use super::manager::Kind;
+use super::registries::Own;
 use super::root;
 use crate::args::ExecArgs;
 use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
-use crate::exit::{self, ExitCode};
-use crate::install::npm::Group;
+use crate::exit::ExitCode;
+use crate::install::answers::Answers;
 use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
+use crate::install::receipts;
 use crate::install::report::{End, Report};
+use crate::shell::decide::Refusal;
 
 /// Runs it.
 pub(crate) async fn run(context: &Context, args: ExecArgs) -> Outcome {
@@ -26,16 +33,31 @@ pub(crate) async fn run(context: &Context, args: ExecArgs) -> Outcome {
     if args.package.is_empty()
         && let Some(program) = installed_here(&here, &args.command)
     {
-        return execute(&program, &args.arguments, &here, None).await;
+        let root = uppermost(&here).unwrap_or_else(|| here.clone());
+        let root = root.canonicalize().unwrap_or(root);
+        if !receipts::read(&context.home()?, &root).is_ok_and(|kept| kept.is_some()) {
+            let shown = printable(&program.display().to_string(), 300);
+            context.output.note(&format!("{shown} runs as it lies there: 3pm did not install this project"));
+        }
+        return execute(context, &program, &args.arguments, &here, None).await;
     }
     let folder = tempfile::Builder::new().prefix("3pm-exec-").tempdir().while_doing("no private folder")?;
     std::fs::write(folder.path().join("package.json"), "{\"private\": true}\n")?;
-    // Where packages come from is the project's to say, as for npx.
-    if let Some(settings) = here.ancestors().map(|place| place.join(".npmrc")).find(|file| file.is_file()) {
-        std::fs::copy(settings, folder.path().join(".npmrc"))?;
-    }
+    // Where packages come from is the project's to say, as for npx and its like.
+    let settings = here.ancestors().map(|place| place.join(".npmrc")).find(|file| file.is_file());
+    let settings = settings.map(|file| read_bounded(&file, MAX_MANIFEST_BYTES)).transpose()?.flatten();
+    let settings = String::from_utf8_lossy(&settings.unwrap_or_default()).into_owned();
     let mut around = crate::install::surroundings(context)?;
     around.folder = folder.path().to_owned();
+    around.again = Again::of_exec(&args);
+    let answers = Answers::of(&around.home, context.now());
+    let settings = match registries(&here, &around.home, &answers).await {
+        Ok(own) => own.render(&settings),
+        Err(error) => return super::finish(context, &around, Err(error)),
+    };
+    if !settings.trim().is_empty() {
+        std::fs::write(folder.path().join(".npmrc"), settings)?;
+    }
     let packages = if args.package.is_empty() { vec![args.command.clone()] } else { args.package.clone() };
     let arguments =
         ["install", "--"].into_iter().map(OsString::from).chain(packages.into_iter().map(Into::into));
@@ -71,21 +93,50 @@ pub(crate) async fn run(context: &Context, args: ExecArgs) -> Outcome {
         }
         program
     };
-    let code =
-        execute(&program, &args.arguments, &here, Some(&folder.path().join("node_modules/.bin"))).await;
+    let commands = folder.path().join("node_modules/.bin");
+    let code = execute(context, &program, &args.arguments, &here, Some(&commands)).await;
     folder.close().while_doing("the private folder is not gone")?;
     code
+}
+
+/// Where the package manager of the project here looks for packages.
+async fn registries(here: &Path, home: &Path, answers: &Answers) -> Result<Own, RunError> {
+    let command = super::manager_of(here).as_str();
+    let manager = match flow::find_manager(command, here, home).await {
+        Ok(manager) => manager,
+        // It cannot be asked, and has nothing to say.
+        Err(RunError::NotFound { .. }) if !has_settings(here) => return Ok(Own::default()),
+        Err(error) => return Err(error),
+    };
+    let Some(root) = root::find(manager.kind, here, false)? else { return Ok(Own::default()) };
+    // To be asked is enough for it to run that.
+    if let Some(what) = code::of_settings(manager.kind, &root, here) {
+        let instead = Some("3pm exec in another folder".to_owned());
+        return Err(Refusal { why: what, instead }.into());
+    }
+    Ok(Own::of(&manager, &root, answers).await)
+}
+
+/// Whether there are settings that only another package manager than npm reads.
+fn has_settings(here: &Path) -> bool {
+    let names = [code::SETTINGS, ".yarnrc", "pnpm-workspace.yaml", "bunfig.toml"];
+    here.ancestors().any(|place| names.iter().any(|name| place.join(name).is_file()))
 }
 
 /// The command in the nearest `node_modules/.bin` of the project that this folder belongs to. What lies further up is
 /// somebody else's.
 fn installed_here(here: &Path, command: &str) -> Option<PathBuf> {
-    let kinds = [Kind::Npm, Kind::Pnpm, Kind::YarnClassic];
-    let roots = kinds.map(|kind| root::find(kind, here, false).ok().flatten());
-    let uppermost = roots.into_iter().flatten().min_by_key(|root| root.components().count())?;
+    let uppermost = uppermost(here)?;
     let places = here.ancestors().take_while(|place| place.starts_with(&uppermost));
     let mut commands = places.map(|place| place.join("node_modules/.bin").join(command));
     is_plain(command).then(|| commands.find(|program| program.exists())).flatten()
+}
+
+/// The project's root, whichever package manager it has.
+fn uppermost(here: &Path) -> Option<PathBuf> {
+    let kinds = [Kind::Npm, Kind::Pnpm, Kind::YarnClassic];
+    let roots = kinds.map(|kind| root::find(kind, here, false).ok().flatten());
+    roots.into_iter().flatten().min_by_key(|root| root.components().count())
 }
 
 /// A name, and no path.
@@ -118,8 +169,9 @@ fn command_of(folder: &Path) -> Result<PathBuf, Failure> {
     })
 }
 
-/// As if it had been typed: its standard streams are ours, and so is its exit code.
+/// As if it had been typed: its standard streams and signals are ours, and so is how it ends.
 async fn execute(
+    context: &Context,
     program: &Path,
     arguments: &[OsString],
     folder: &Path,
@@ -132,9 +184,8 @@ async fn execute(
         let all = std::iter::once(commands.to_owned()).chain(std::env::split_paths(&path));
         command.env("PATH", std::env::join_paths(all)?);
     }
-    let mut child = Group(command.spawn().while_doing(format!("{} cannot be started", program.display()))?);
-    let status = child.0.wait().await?;
-    Ok(status.code().map_or(exit::INTERRUPTED, ExitCode::of_program))
+    let ended = foreground::run(context, &mut command).await;
+    ended.while_doing(format!("{} cannot be started", program.display()))
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@
 //!    reached. Where the registry itself says that a tarball lies elsewhere, it runs once more with that host.
 //!    After a command for a part of the project, the rest of what lay there is made anew as well.
 //! 4. What lies on disk is compared, file by file, with checked tarballs, whether they came through the proxy
-//!    or out of a cache. What a lockfile names besides is judged, too: somebody else will install by it.
+//!    or out of a cache, or lay there before and nobody made it anew. Only after a command that lays out nothing by
+//!    its own words (`--package-lock-only`) it is left alone. What a lockfile names besides is judged, too: somebody
+//!    else will install by it.
 //! 5. The policy decides; one question at most.
 //! 6. Scripts run. Then, and only then, the change is final; anything else puts the project back.
 //!
@@ -34,7 +36,7 @@ use super::commands;
 use super::compare::{Compared, compare_tree};
 use super::gate::{Door, Gatekeeper, Placed, Sources};
 use super::git::{self, NoGit};
-use super::laid::{self, Before};
+use super::laid::{self, Before, Effect};
 use super::lists::Lists;
 use super::lookup::Lookup;
 use super::manager::{Gateway, Kind, Manager, find_program, kind_of_yarn};
@@ -42,6 +44,7 @@ use super::npm_scripts::{self, Scripts};
 use super::orphan::Book;
 use super::places;
 use super::process::{self, ProcessError, Words};
+use super::rebuild::Variables;
 use super::registries::Own;
 use super::root;
 use super::scripts;
@@ -59,6 +62,7 @@ use crate::install::lockfile::MAX_LOCKFILE_BYTES;
 use crate::install::npm::Npm;
 use crate::install::npm_cache;
 use crate::install::pinned;
+use crate::install::plan::{self, Laid, Plan};
 use crate::install::project::{MAX_MANIFEST_BYTES, Mirror, Project, read_bounded};
 use crate::install::report::{End, Report};
 use crate::install::resolve::Resolver;
@@ -220,6 +224,10 @@ pub(crate) async fn run(
         own: own_folders(&root)?.into_iter().collect(),
         had_packages: root.join("node_modules").is_dir(),
     };
+    let before_it = match order.dry_run {
+        true => read_tree(&root).as_ref().map(laid_in).unwrap_or_default(),
+        false => Laid::new(),
+    };
     let transaction = run.set_aside()?;
     // 3.
     let settings = npm.map(|says| &says.settings);
@@ -229,20 +237,22 @@ pub(crate) async fn run(
         report.end = End::Refused;
         return Ok(report);
     }
-    if let Err(error) = fetched {
-        answers.forget();
-        return Err(error);
-    }
-    // Manifests and lockfiles at most have changed: what lay there lies there.
-    let is_untouched = transaction.give_back_untouched()?;
+    let told = fetched.inspect_err(|_| answers.forget())?;
+    // Manifests and lockfiles at most have changed: what lay there lies there. Where all was to be laid out anew, it was
+    // not wanted any more.
+    let effect = laid::effect(&order.arguments);
+    let is_given_back = effect != Effect::Everything && transaction.give_back_untouched()?;
     let laid = |tree: &Tree| laid::check(kind, &root, &before, tree, gate.arrived().len(), &order.arguments);
-    if is_untouched {
+    if is_given_back && effect == Effect::Lockfile {
         laid(&Tree::untouched(&root))?;
         let more = run.judge_rest(read_locked(&gate)?.as_ref(), &gate).await?;
         report = run.report(&gate, more, npm);
         report.end = settle(&report, run.on_warning(), around.interactive, ask).await;
-        if report.end == End::Checked && !order.dry_run {
-            transaction.commit()?;
+        if report.end == End::Checked {
+            match order.dry_run {
+                true => report.end = End::Planned(Plan::between(&before_it, &before_it)),
+                false => transaction.commit()?,
+            }
         }
         return Ok(report);
     }
@@ -252,6 +262,7 @@ pub(crate) async fn run(
     let tree = read_tree(&root)?;
     laid(&tree)?;
     let own = tree.own.clone();
+    let plan = order.dry_run.then(|| Plan::between(&before_it, &laid_in(&tree)));
     let locked = read_locked(&gate)?;
     let pins = locked.as_ref().map_or_else(|| pinned::pins(kind, &root), Locked::pins);
     let compared = compare_tree(&root, tree, &gate, &lists, &pins).await?;
@@ -262,11 +273,19 @@ pub(crate) async fn run(
     report = run.report(&gate, findings, npm);
     // 5.
     report.end = settle(&report, run.on_warning(), around.interactive, ask).await;
-    if report.end != End::Checked || order.dry_run {
+    if report.end != End::Checked {
+        return Ok(report);
+    }
+    if let Some(plan) = plan {
+        report.end = End::Planned(plan);
+        return Ok(report);
+    }
+    if is_given_back {
+        transaction.commit()?;
         return Ok(report);
     }
     // 6.
-    let said = run.run_scripts(settings, locked.as_ref(), &own, &scripted).await?;
+    let said = run.run_scripts(settings, locked.as_ref(), &told, &own, &scripted).await?;
     let scripts = Scripting { said, packages: scripted };
     transaction.commit()?;
     keep_lists(&gate, &present, &lists);
@@ -328,7 +347,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let Ok(tree) = read_tree(root) else { return Ok(None) };
-        let own = tree.own.clone();
+        let (own, laid) = (tree.own.clone(), laid_in(&tree));
         let lists = Lists::in_home(&around.home);
         let Ok(compared) = compare_tree(root, tree, gate, &lists, &locked.pins()).await else {
             return Ok(None);
@@ -352,7 +371,9 @@ impl Run<'_> {
         drop(progress);
         let mut report = self.report(gate, findings, Some(says));
         report.end = settle(&report, self.on_warning(), around.interactive, ask).await;
-        if report.end == End::Checked && !order.dry_run {
+        if report.end == End::Checked && order.dry_run {
+            report.end = End::Planned(Plan::between(&laid, &laid));
+        } else if report.end == End::Checked {
             keep_lists(gate, &present, &lists);
             let scripts = Scripting { said: NO_SCRIPTS.to_owned(), packages: scripted };
             report.root = Some((*root).to_owned());
@@ -388,7 +409,7 @@ impl Run<'_> {
         Ok(Transaction::guard(root, &files, &modules, MAX_MANIFEST_BYTES)?)
     }
 
-    /// Step 3: once, or once more.
+    /// Step 3: once, or once more. Returns what stood in the package manager's environment.
     async fn fetch(
         &self,
         gate: &Arc<Gatekeeper>,
@@ -396,19 +417,19 @@ impl Run<'_> {
         settings: Option<&Settings>,
         locked: Option<&Locked>,
         aside: &Transaction,
-    ) -> Result<(), RunError> {
+    ) -> Result<Variables, RunError> {
         let git = without_git(self.manager, self.order, self.around)?;
         let mut reach = Reach { registries, whole: false };
         let again =
             async |reach: &Reach| self.fetch_from(gate, reach, settings, locked, git.as_ref(), aside).await;
-        let (mut ended, mut requests) = again(&reach).await?;
+        let (mut ended, mut requests, mut told) = again(&reach).await?;
         let is_denied = || matches!(self.report(gate, Vec::new(), None).call(), Call::Deny | Call::Undecided);
         if !ended.status.success() && !is_denied() {
             let mut elsewhere = self.find_elsewhere(gate, &reach.registries, locked, &requests).await?;
             if elsewhere.is_empty() && requests.iter().any(|request| request.kind == proxy::Kind::Foreign) {
                 // A document that came out of a cache did not pass by: only it says what lies there.
                 reach.whole = true;
-                (ended, requests) = again(&reach).await?;
+                (ended, requests, told) = again(&reach).await?;
                 elsewhere = self.find_elsewhere(gate, &reach.registries, locked, &requests).await?;
             }
             if !elsewhere.is_empty() {
@@ -418,21 +439,21 @@ impl Run<'_> {
                     .output
                     .note(&format!("the registry has tarballs on {hosts}; once more, with that"));
                 reach.registries.extend(elsewhere);
-                (ended, requests) = again(&reach).await?;
+                (ended, requests, told) = again(&reach).await?;
             }
         }
         if let Some(asked) = git.as_ref().and_then(NoGit::asked) {
             return Err(git_was_asked(self.manager, self.order, self.around, asked));
         }
         if ended.status.success() {
-            return Ok(());
+            return Ok(told);
         }
         // What the report says anyway need not be said twice.
         for refused in requests.iter().filter(|request| request.refused.is_some() && !is_denied()) {
             let reason = refused.refused.as_deref().unwrap_or_default();
             self.around.output.warn(&format!("{} {}: {reason}", refused.method, refused.url));
         }
-        let process::Ended { status, words } = ended;
+        let process::Ended { status, words, .. } = ended;
         Err(RunError::Failed { command: self.order.command.clone(), status, words })
     }
 
@@ -478,7 +499,7 @@ impl Run<'_> {
         locked: Option<&Locked>,
         git: Option<&NoGit>,
         aside: &Transaction,
-    ) -> Result<(process::Ended, Vec<Passed>), RunError> {
+    ) -> Result<(process::Ended, Vec<Passed>, Variables), RunError> {
         let kind = self.manager.kind;
         let settings = proxy::Settings {
             registries: reach.registries.clone(),
@@ -490,23 +511,27 @@ impl Run<'_> {
         let foresight = foresees.then(|| Arc::new(foresee(gate, self.root, self.now)));
         let door = Door { gate: Arc::clone(gate), foresight: foresight.clone() };
         let running = proxy::start(settings, Arc::new(door)).await?;
-        if let Some(foresight) = foresight {
+        if let Some(foresight) = &foresight {
             foresight.begin(running.early());
         }
+        // Of what a lockfile names, what is not in a cache.
+        let mut named = 0;
         if let Some(locked) = locked.filter(|_| !is_offline) {
             let config = gate.sources().npm.config();
             let cache = config.cache();
-            let missing = locked
+            let missing: Vec<_> = locked
                 .needed()
-                .filter(|tarball| !cache.is_some_and(|cache| npm_cache::holds(cache, &tarball.integrity)));
-            running.fetch_ahead(missing.filter_map(|tarball| {
+                .filter(|tarball| !cache.is_some_and(|cache| npm_cache::holds(cache, &tarball.integrity)))
+                .collect();
+            named = missing.iter().map(|tarball| tarball.integrity).collect::<BTreeSet<_>>().len();
+            running.fetch_ahead(missing.into_iter().filter_map(|tarball| {
                 let url = tarball.url.clone()?;
                 let authorization = config.authorization_for(&url).map(|value| value.into_header_value());
                 Some(Ahead { authorization, ..Ahead::from(url) })
             }));
         }
-        let (ca, bundle) = (running.ca_file(), running.bundle_file());
-        let gateway = Gateway { url: running.url(), ca: &ca, bundle: &bundle };
+        let ca = running.ca_file();
+        let gateway = Gateway { url: running.url(), ca: &ca };
         let places = kind.overruled(self.root, &self.around.folder);
         let told = |user: &[OsString]| match npm {
             Some(settings) => npm_arguments(settings, user),
@@ -530,24 +555,35 @@ impl Run<'_> {
             arguments.extend(flag.map(OsString::from));
             process::run(program, &arguments, folder, &variables, self.words(), RUN_LIMIT, self.book).await
         };
-        // A package manager whose words are kept shows nothing of how far it is.
-        let progress = (self.words() == Words::Kept)
-            .then(|| self.around.output.progress(&format!("{} fetches packages", self.order.command)));
+        let total = || match locked {
+            Some(_) => named,
+            None => foresight.as_ref().map_or(0, |foresight| foresight.count()),
+        };
+        // One whose words are passed shows itself how far it is.
+        let words = self.words();
+        let text = format!("{} fetches packages", self.order.command);
+        let progress = match words {
+            Words::Passed => Progress::new(&text, false),
+            Words::Kept | Words::Afterwards => self.around.output.progress(&text),
+        };
         let mut ended = tokio::select! {
             ended = go(&self.order.arguments) => ended?,
-            never = tell_how_far(progress.as_ref(), gate) => match never {},
+            never = tell_how_far(&progress, gate, total) => match never {},
             host = asks_again(&running), if kind == Kind::Pnpm => {
                 let words = vec![format!("it was ended: {host} is refused, and it would go on asking")];
-                process::Ended { status: std::process::ExitStatus::from_raw(1 << 8), words }
+                let status = std::process::ExitStatus::from_raw(1 << 8);
+                process::Ended { status, words, said: String::new() }
             }
         };
+        progress.show(&ended.said);
         if ended.status.success()
             && let Some(more) = kind.completing(&self.order.arguments, &aside.made_again()?)
         {
             self.around.output.note("and the rest of the project, which lay there before");
             ended = go(&more).await?;
+            progress.show(&ended.said);
         }
-        Ok((ended, running.log()))
+        Ok((ended, running.log(), variables))
     }
 
     /// Step 4, what a lockfile names and nobody judged yet.
@@ -598,6 +634,7 @@ impl Run<'_> {
         &self,
         npm: Option<&Settings>,
         locked: Option<&Locked>,
+        told: &Variables,
         own: &[Value],
         scripted: &[Scripted],
     ) -> Result<String, RunError> {
@@ -607,7 +644,8 @@ impl Run<'_> {
             return match self.order.ignore_scripts {
                 true => Ok(none()),
                 false => {
-                    let place = scripts::Place { root: self.root, own, runs_own, book: self.book };
+                    let (root, folder, book) = (self.root, self.around.folder.as_path(), self.book);
+                    let place = scripts::Place { root, folder, told, own, runs_own, book };
                     scripts::run(self.manager, &place, scripted, self.words()).await
                 }
             };
@@ -625,14 +663,23 @@ impl Run<'_> {
         scripts.run(&place).await
     }
 
-    /// Where nothing is installed, nobody needs to agree.
+    /// Where nothing is installed, nobody needs to agree; `--deny` wants to know.
     fn on_warning(&self) -> OnWarning {
-        if self.order.dry_run { OnWarning::Accept } else { self.order.on_warning }
+        match self.order.on_warning {
+            OnWarning::Ask if self.order.dry_run => OnWarning::Accept,
+            on_warning => on_warning,
+        }
     }
 
     fn words(&self) -> Words {
         let output = &self.around.output;
-        if output.is_json() || output.is_quiet() || self.order.silent { Words::Kept } else { Words::Passed }
+        let is_own = output.is_json() || output.is_quiet() || self.order.silent || self.order.dry_run;
+        match is_own {
+            true => Words::Kept,
+            // It says nothing of how far it is, so we do.
+            false if self.manager.kind == Kind::Npm && output.is_watched() => Words::Afterwards,
+            false => Words::Passed,
+        }
     }
 
     /// What the gate and the comparison found, not yet what was done.
@@ -684,14 +731,19 @@ async fn asks_again(running: &Running) -> String {
     }
 }
 
-/// Says how many tarballs were checked, for as long as it is let.
-async fn tell_how_far(progress: Option<&Progress>, gate: &Gatekeeper) -> Infallible {
+/// Says how many tarballs were checked, and of how many as far as that is known, for as long as it is let.
+async fn tell_how_far(progress: &Progress, gate: &Gatekeeper, total: impl Fn() -> usize) -> Infallible {
     loop {
+        let (checked, total) = (gate.count_arrived(), total());
+        let of = if total > checked { format!(" of about {total}") } else { String::new() };
+        progress.say(&format!("fetching packages: {checked}{of} checked"));
         tokio::time::sleep(LOOK).await;
-        if let Some(progress) = progress {
-            progress.say(&format!("fetching packages: {} checked", gate.count_arrived()));
-        }
     }
+}
+
+/// The packages that lie there.
+fn laid_in(tree: &Tree) -> Laid {
+    tree.packages.iter().map(|found| plan::package(&found.manifest)).collect()
 }
 
 /// Whether a request, as the proxy notes it, went to a host.
@@ -706,13 +758,17 @@ fn keep_lists(gate: &Gatekeeper, present: &BTreeMap<(String, String), Integrity>
     if let Err(error) = gate.sources().tarballs.prune() {
         tracing::warn!(%error, "signed tarballs were not cleared away");
     }
+    let announced = gate.announcements();
     for arrived in gate.arrived() {
         let (Some(files), Ok(name)) = (&arrived.files, arrived.finding.subject.name.parse()) else {
             continue;
         };
         let version = arrived.finding.subject.version.clone().unwrap_or_default();
-        if present.get(&(arrived.finding.subject.name.clone(), version.clone())) == Some(&arrived.integrity)
-            && let Err(error) = lists.note(&name, &version, arrived.integrity, files)
+        let key = (arrived.finding.subject.name.clone(), version.clone());
+        let is_announced = announced.get(&key).is_some_and(|hashes| hashes.contains(&arrived.integrity));
+        let by = is_announced.then(|| gate.registry_of(&name));
+        if present.get(&key) == Some(&arrived.integrity)
+            && let Err(error) = lists.note(&name, &version, arrived.integrity, files, by.as_ref())
         {
             tracing::warn!(%error, "the file list of {name}@{version} was not kept");
         }

@@ -11,8 +11,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
+use client::http::Limits;
 use client::npm::NpmClient;
 use proxy::{Asked, Gate, Passed, Ruling};
 use serde::Deserialize;
@@ -39,6 +41,12 @@ use crate::install::unpacked::Files;
 /// Documents of one name that are kept: the short form, the long form, and as many again that differ.
 const MAX_DOCUMENTS: usize = 6;
 
+/// A document in its short form.
+const DOCUMENT: Limits = Limits { bytes: 64 << 20, time: Duration::from_secs(30) };
+
+/// How a registry is asked for the short form, or the long one where it has no other.
+const SHORT_FORM: &str = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8";
+
 /// Addresses that are remembered.
 const MAX_ANNOUNCED: usize = 2_000_000;
 
@@ -49,10 +57,15 @@ const SMALL: usize = 64 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Announced {
     url: Url,
+    /// Whose document said so.
+    about: String,
     name: String,
     version: String,
     integrity: Option<Integrity>,
 }
+
+/// The hashes that a registry announces, by name and version.
+pub(crate) type Announcements = HashMap<(String, String), BTreeSet<Integrity>>;
 
 /// A tarball, and the server that it lies on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -199,6 +212,40 @@ impl Gatekeeper {
             .keys()
             .map(|(name, version, integrity)| (name.clone(), clean(version).to_owned(), *integrity));
         known.collect()
+    }
+
+    /// What documents of this run announce, each about its own package.
+    pub(crate) fn announcements(&self) -> Announcements {
+        let announced = lock(&self.announced);
+        let mut hashes = Announcements::new();
+        for one in announced.values().flatten().filter(|one| one.about == one.name) {
+            if let Some(integrity) = one.integrity {
+                let key = (one.name.clone(), clean(&one.version).to_owned());
+                hashes.entry(key).or_default().insert(integrity);
+            }
+        }
+        hashes
+    }
+
+    /// Where packages of this name come from in this run.
+    pub(crate) fn registry_of(&self, name: &PackageName) -> Url {
+        self.sources.npm.config().registry_for(name).url
+    }
+
+    /// Has its registry say what it announces of a name that nobody signs. Where it does not, nothing is announced.
+    pub(crate) async fn ask_about(&self, name: &PackageName) {
+        let npm = &self.sources.npm;
+        let asked = async {
+            let url = npm.package_url(name).map_err(|error| assess::chain_of(&error))?;
+            let authorization = npm.config().authorization_for(&url);
+            let asked = npm.http().get_bytes(&url, authorization.as_ref(), Some(SHORT_FORM), DOCUMENT);
+            let bytes = asked.await.map_err(|error| assess::chain_of(&error))?;
+            self.read_document(url.path(), &bytes)
+        };
+        if let Err(reason) = asked.await {
+            tracing::warn!(%name, reason, "the registry does not say which tarballs it has");
+        }
+        self.forget_unless_enrolled(name).await;
     }
 
     /// Where the registry says that tarballs lie.
@@ -564,6 +611,7 @@ impl Gatekeeper {
             let Ok(url) = Url::parse(&tarball) else { return };
             let one = Announced {
                 url: url.clone(),
+                about: name.clone(),
                 name: named.unwrap_or_else(|| name.clone()),
                 version,
                 integrity: integrity.and_then(|text| text.parse().ok()),

@@ -7,12 +7,14 @@
 //! 3. Where tarballs came, or the project asks for packages and the command installs them, some lie there.
 //! 4. The root's own packages were not left behind while others were made anew.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::asked::name_of;
 use super::compare::{OF_A_PACKAGE, OF_THE_PROJECT, is_elsewhere, sources_elsewhere};
 use super::manager::Kind;
 use super::tree::Tree;
@@ -30,22 +32,18 @@ pub(crate) struct Before {
 /// Words that make any package manager lay out the project's packages; so does none at all.
 const INSTALLING: [&str; 9] = ["install", "i", "add", "a", "ci", "update", "up", "upgrade", "dedupe"];
 
-/// Words that fetch packages to look at them, and lay out none.
-const LOCKFILE_ONLY: [&str; 10] = [
-    "--lockfile-only",
-    "--package-lock-only",
-    "--mode=update-lockfile",
-    "--dry-run",
-    "--check",
-    "audit",
-    "import",
-    "patch",
-    "generate-lock-entry",
-    "generateLockEntry",
-];
+/// Words that take packages away: what they leave is all that is to lie there.
+const REMOVING: [&str; 6] = ["uninstall", "un", "remove", "rm", "r", "prune"];
 
-/// Flags with which less is installed than the project asks for, or nothing, up to an `=`.
-const PARTIAL: [&str; 19] = [
+/// Flags with which packages are looked at, and none is laid out.
+const LOCKFILE_ONLY: [&str; 5] =
+    ["--lockfile-only", "--package-lock-only", "--mode=update-lockfile", "--dry-run", "--check"];
+
+/// Words that do the same.
+const LOOKING: [&str; 5] = ["audit", "import", "patch", "generate-lock-entry", "generateLockEntry"];
+
+/// Flags with which a part of a project is laid out, or nothing, up to an `=`.
+const PARTIAL: [&str; 14] = [
     "--lockfile-only",
     "--package-lock-only",
     "--mode",
@@ -56,16 +54,39 @@ const PARTIAL: [&str; 19] = [
     "--workspace",
     "--workspaces",
     "-w",
-    "--omit",
-    "--only",
-    "--dev",
-    "-D",
     "--check",
     "--focus",
     "--global",
-    "--no-save",
     "--help",
 ];
+
+/// Flags with which all of it is laid out, but not all that it asks for.
+const WITH_LESS: [&str; 5] = ["--omit", "--only", "--dev", "-D", "--no-save"];
+
+/// What a command does to the folders of packages, by its words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// None is touched: it writes a lockfile, or looks.
+    Lockfile,
+    /// What it leaves is all that is to lie there: a folder that it did not make is not wanted any more.
+    Everything,
+    /// That cannot be told.
+    Untold,
+}
+
+/// What these words do.
+pub(crate) fn effect(arguments: &[OsString]) -> Effect {
+    let words: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
+    let mut plain = words.iter().filter(|word| !word.starts_with('-'));
+    let verb = plain.next().map_or("install", AsRef::as_ref);
+    // `npm audit fix` installs.
+    let is_looking = LOOKING.contains(&verb) && plain.all(|word| word != "fix");
+    if is_looking || words.iter().any(|word| LOCKFILE_ONLY.contains(&word.as_ref())) {
+        return Effect::Lockfile;
+    }
+    let is_whole = INSTALLING.contains(&verb) || REMOVING.contains(&verb);
+    if is_whole && !has_flag(&words, &PARTIAL) { Effect::Everything } else { Effect::Untold }
+}
 
 /// Checks it.
 pub(crate) fn check(
@@ -105,8 +126,7 @@ pub(crate) fn check(
         return Err(super::places::no_plug_and_play());
     }
     let is_empty = tree.packages.is_empty();
-    let is_lockfile_only = arguments.iter().any(|argument| LOCKFILE_ONLY.iter().any(|word| argument == word));
-    if is_empty && !is_lockfile_only {
+    if is_empty && effect(arguments) != Effect::Lockfile {
         // Some are fetched to see that they do not belong on this machine.
         if arrived > 0 && !tree.own.iter().all(asks_for_optional_only) {
             let why = format!("{command} fetched packages, and none of them lies in {}", root.display());
@@ -132,23 +152,15 @@ pub(crate) fn check(
     Ok(())
 }
 
-fn name_of(place: &Path) -> String {
-    let parts: Vec<String> = place.iter().map(|part| part.to_string_lossy().into_owned()).collect();
-    match parts.as_slice() {
-        [.., scope, name] if scope.starts_with('@') => format!("{scope}/{name}"),
-        [.., name] => name.clone(),
-        [] => String::new(),
-    }
-}
-
 fn installs_all(arguments: &[OsString]) -> bool {
     let words: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
     let verb = words.iter().find(|word| !word.starts_with('-'));
-    let is_partial = words.iter().any(|word| {
-        let flag = word.split('=').next().unwrap_or(word);
-        PARTIAL.contains(&flag)
-    });
+    let is_partial = has_flag(&words, &PARTIAL) || has_flag(&words, &WITH_LESS);
     verb.is_none_or(|verb| INSTALLING.contains(&verb.as_ref())) && !is_partial
+}
+
+fn has_flag(words: &[Cow<'_, str>], flags: &[&str]) -> bool {
+    words.iter().any(|word| flags.contains(&word.split('=').next().unwrap_or(word)))
 }
 
 /// Whether no package is asked for that may not be missing.
@@ -227,6 +239,30 @@ mod tests {
             json!({"dependencies": {"a": "file:./a", "b": "workspace:*"}}),
         ] {
             assert_eq!(verdict(&tree(manifest.clone()), 0, "install"), Ok(()), "{manifest}");
+        }
+    }
+
+    #[test]
+    fn what_a_command_does_to_folders_is_told_by_its_words() {
+        let check = |line: &str, expected: Effect| {
+            let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            assert_eq!(effect(&words), expected, "{line}");
+        };
+        for line in
+            ["install --package-lock-only", "--lockfile-only install", "import", "audit", "add x --dry-run"]
+        {
+            check(line, Effect::Lockfile);
+        }
+        // Packages of these names, and a word that installs.
+        for line in
+            ["", "install", "ci --omit=dev", "add import", "install -D audit", "uninstall x", "--immutable"]
+        {
+            check(line, Effect::Everything);
+        }
+        for line in
+            ["audit fix", "install --filter=web", "i -w a", "list", "rebuild", "install --mode=skip-build"]
+        {
+            check(line, Effect::Untold);
         }
     }
 

@@ -1,5 +1,6 @@
 //! What earlier runs saw in tarballs: per name and version the file lists, by the hash of the tarball. A
-//! package that comes out of a cache is compared with these. Holds no verdict: those are made anew each time.
+//! package that comes out of a cache is compared with these. Which of them a registry announced is kept as well: what
+//! one registry gave is not what another means. Holds no verdict: those are made anew each time.
 //!
 //! One file per version in `~/.3pm/tarballs`, readable by its owner only.
 
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
 use trust::{Integrity, PackageName, Version};
+use url::Url;
 
 use crate::install::project::read_bounded;
 use crate::install::unpacked::{FileOnDisk, Files};
@@ -32,6 +34,9 @@ pub(crate) struct Lists {
 #[serde(deny_unknown_fields)]
 struct Stored {
     tarballs: BTreeMap<String, BTreeMap<String, StoredFile>>,
+    /// The hash that a registry, by its address, announced last.
+    #[serde(default)]
+    announced: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,24 +64,39 @@ impl Lists {
             .collect()
     }
 
-    /// Remembers one; a failure costs a fetch some other day and nothing else.
+    /// What `registry` announced of a version when an earlier run asked.
+    pub(crate) fn announced(&self, name: &PackageName, version: &str, registry: &Url) -> Option<Integrity> {
+        self.load(name, version)?.announced.get(&address(registry))?.parse().ok()
+    }
+
+    /// Remembers one, and the registry that announced it in this run; a failure costs a fetch some other day and nothing
+    /// else.
     pub(crate) fn note(
         &self,
         name: &PackageName,
         version: &str,
         integrity: Integrity,
         files: &Files,
+        announced_by: Option<&Url>,
     ) -> std::io::Result<()> {
         let Some(path) = self.path(name, version) else { return Ok(()) };
         let mut stored = self.load(name, version).unwrap_or_default();
-        if stored.tarballs.contains_key(&integrity.to_string()) {
+        let hash = integrity.to_string();
+        let is_said = announced_by.is_none_or(|by| stored.announced.get(&address(by)) == Some(&hash));
+        if is_said && stored.tarballs.contains_key(&hash) {
             return Ok(());
         }
-        while stored.tarballs.len() >= MAX_TARBALLS {
+        if let Some(by) = announced_by {
+            while stored.announced.len() >= MAX_TARBALLS {
+                stored.announced.pop_first();
+            }
+            stored.announced.insert(address(by), hash.clone());
+        }
+        while stored.tarballs.len() >= MAX_TARBALLS && !stored.tarballs.contains_key(&hash) {
             stored.tarballs.pop_first();
         }
         let files = files.iter().map(|(path, file)| (path.clone(), file.into())).collect();
-        stored.tarballs.insert(integrity.to_string(), files);
+        stored.tarballs.insert(hash, files);
         let folder = path.parent().unwrap_or(&self.folder);
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -95,6 +115,11 @@ impl Lists {
         let version: Version = version.parse().ok()?;
         Some(self.folder.join(name.as_str().replace('/', "+")).join(format!("{version}.json")))
     }
+}
+
+/// A registry without credentials.
+fn address(registry: &Url) -> String {
+    format!("{}{}", registry.origin().ascii_serialization(), registry.path())
 }
 
 impl From<StoredFile> for FileOnDisk {
@@ -135,7 +160,7 @@ mod tests {
         let name: PackageName = "@a/b".parse().unwrap();
         assert!(lists.read(&name, "1.0.0").is_empty());
         for byte in 0..6 {
-            lists.note(&name, "1.0.0", Integrity::of(&[byte]), &files(byte)).unwrap();
+            lists.note(&name, "1.0.0", Integrity::of(&[byte]), &files(byte), None).unwrap();
         }
         let known = lists.read(&name, "1.0.0");
         assert_eq!(known.len(), MAX_TARBALLS);
@@ -144,11 +169,33 @@ mod tests {
     }
 
     #[test]
+    fn what_one_registry_announced_is_not_what_another_did() {
+        let home = tempfile::tempdir().unwrap();
+        let lists = Lists::in_home(home.path());
+        let name: PackageName = "a".parse().unwrap();
+        let url = |text: &str| text.parse::<Url>().unwrap();
+        let note = |byte: u8, by: Option<&Url>| {
+            lists.note(&name, "1.0.0", Integrity::of(&[byte]), &files(byte), by).unwrap();
+        };
+        let of = |by: &str| lists.announced(&name, "1.0.0", &url(by));
+        note(1, None);
+        assert_eq!(of("https://one.example/"), None);
+        note(1, Some(&url("https://user:word@one.example/")));
+        note(2, Some(&url("https://two.example/x/")));
+        assert_eq!(of("https://one.example/"), Some(Integrity::of(&[1])));
+        assert_eq!(of("https://two.example/x/"), Some(Integrity::of(&[2])));
+        assert_eq!(of("https://two.example/"), None);
+        assert_eq!(lists.read(&name, "1.0.0").len(), 2);
+        let text = std::fs::read_to_string(home.path().join("tarballs/a/1.0.0.json")).unwrap();
+        assert!(!text.contains("word"));
+    }
+
+    #[test]
     fn a_damaged_list_is_none() {
         let home = tempfile::tempdir().unwrap();
         let lists = Lists::in_home(home.path());
         let name: PackageName = "a".parse().unwrap();
-        lists.note(&name, "1.0.0", Integrity::of(b""), &files(1)).unwrap();
+        lists.note(&name, "1.0.0", Integrity::of(b""), &files(1), None).unwrap();
         std::fs::write(home.path().join("tarballs/a/1.0.0.json"), "{").unwrap();
         assert!(lists.read(&name, "1.0.0").is_empty());
         assert!(lists.read(&name, "../../x").is_empty());

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use url::Url;
 
+use super::root::MANIFESTS;
 use crate::install::npm::no_shell;
 use crate::shell::Client;
 
@@ -34,14 +35,26 @@ pub(crate) enum Kind {
 pub(crate) struct Gateway<'a> {
     /// With this run's credentials.
     pub(crate) url: &'a Url,
-    /// The run's certificate authority alone.
+    /// The run's certificate authority.
     pub(crate) ca: &'a Path,
-    /// The same with every authority the system knows, for those who replace their list.
-    pub(crate) bundle: &'a Path,
 }
 
 /// A host that does not exist: an empty list of exceptions would let the project's own stand.
 const NO_EXCEPTIONS: &str = "3pm.invalid";
+
+/// A proxy that nobody is: no program may listen there without being root.
+const NOBODY: &str = "http://127.0.0.1:1";
+
+/// Settings of pnpm 9 to 11 for a proxy, as variables, and for what does not go through it.
+const TO_PNPM_A_PROXY: [&str; 5] = [
+    "npm_config_https_proxy",
+    "npm_config_proxy",
+    "pnpm_config_https_proxy",
+    "pnpm_config_http_proxy",
+    "pnpm_config_proxy",
+];
+const TO_PNPM_EXCEPTIONS: [&str; 4] =
+    ["npm_config_noproxy", "npm_config_no_proxy", "pnpm_config_noproxy", "pnpm_config_no_proxy"];
 
 /// Commands of yarn 4 that take `--mode=skip-build`. All others that install run scripts while they do.
 const YARN_WITHOUT_BUILDS: [&str; 5] = ["install", "add", "up", "remove", "dedupe"];
@@ -202,7 +215,7 @@ impl Kind {
     /// What stands in its environment while nothing may run. `None` takes a variable away.
     pub(crate) fn environment(self, gateway: &Gateway<'_>) -> Vec<(&'static str, OsString)> {
         let proxy = || OsString::from(gateway.url.as_str());
-        let bundle = || gateway.bundle.as_os_str().to_owned();
+        let ca = || gateway.ca.as_os_str().to_owned();
         let mut variables = self.own_program();
         variables.extend([
             ("HTTPS_PROXY", proxy()),
@@ -211,14 +224,14 @@ impl Kind {
             ("http_proxy", proxy()),
             ("NO_PROXY", NO_EXCEPTIONS.into()),
             ("no_proxy", NO_EXCEPTIONS.into()),
-            ("NODE_EXTRA_CA_CERTS", gateway.ca.as_os_str().to_owned()),
+            ("NODE_EXTRA_CA_CERTS", ca()),
         ]);
         match self {
             Self::Npm | Self::YarnClassic | Self::Pnpm | Self::Bun => variables.extend([
                 ("npm_config_https_proxy", proxy()),
                 ("npm_config_proxy", proxy()),
                 ("npm_config_noproxy", NO_EXCEPTIONS.into()),
-                ("npm_config_cafile", bundle()),
+                ("npm_config_cafile", ca()),
                 ("npm_config_ignore_scripts", "true".into()),
                 ("npm_config_strict_ssl", "true".into()),
                 ("npm_config_global", "false".into()),
@@ -240,7 +253,7 @@ impl Kind {
                 // To pnpm `no-proxy` is a setting of its own, above the one that everybody has.
                 ("npm_config_no_proxy", NO_EXCEPTIONS.into()),
                 ("pnpm_config_no_proxy", NO_EXCEPTIONS.into()),
-                ("pnpm_config_cafile", bundle()),
+                ("pnpm_config_cafile", ca()),
                 ("pnpm_config_ignore_scripts", "true".into()),
                 ("npm_config_update_notifier", "false".into()),
                 ("npm_config_verify_store_integrity", "true".into()),
@@ -249,19 +262,37 @@ impl Kind {
                 ("yarn_proxy", proxy()),
                 ("yarn_https_proxy", proxy()),
                 ("yarn_no_proxy", NO_EXCEPTIONS.into()),
-                ("yarn_cafile", bundle()),
+                ("yarn_cafile", ca()),
                 ("yarn_ignore_scripts", "true".into()),
             ]),
             Self::Yarn => variables.extend([
                 ("YARN_HTTPS_PROXY", proxy()),
                 ("YARN_HTTP_PROXY", proxy()),
-                ("YARN_HTTPS_CA_FILE_PATH", bundle()),
+                ("YARN_HTTPS_CA_FILE_PATH", ca()),
                 ("YARN_ENABLE_STRICT_SSL", "1".into()),
-                ("YARN_ENABLE_SCRIPTS", "0".into()),
+                // No `YARN_ENABLE_SCRIPTS`: `--mode=skip-build` runs none, and where packages lie depends on whether
+                // they may run theirs, which must be the same when they do.
                 ("YARN_ENABLE_TELEMETRY", "0".into()),
-                ("YARN_CHECKSUM_BEHAVIOR", "throw".into()),
             ]),
             Self::Bun => variables.push(("BUN_CONFIG_NO_CLEAR_TERMINAL", "1".into())),
+        }
+        variables
+    }
+
+    /// What stands in its environment where it is asked something: that needs no network, and what it would fetch all
+    /// the same comes from nobody.
+    pub(crate) fn asked(self) -> Vec<(&'static str, OsString)> {
+        let mut variables = self.own_program();
+        match self {
+            Self::Pnpm => {
+                variables.extend(TO_PNPM_A_PROXY.map(|name| (name, NOBODY.into())));
+                variables.extend(TO_PNPM_EXCEPTIONS.map(|name| (name, NO_EXCEPTIONS.into())));
+            }
+            Self::Yarn => {
+                variables.extend(self.without_network().0.map(|(name, value)| (name, value.into())));
+            }
+            // Neither fetches anything to answer, and bun is not asked.
+            Self::Npm | Self::YarnClassic | Self::Bun => {}
         }
         variables
     }
@@ -300,14 +331,44 @@ pub(crate) struct Manager {
     pub(crate) version: String,
 }
 
-/// The first program of that name on the PATH that lies neither in `project` nor among our own shims: what a
-/// project brings in `node_modules/.bin` is what is about to be checked.
-pub(crate) fn find_program(command: &str, project: &Path, shims: &Path) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .filter(|folder| folder.is_absolute() && !folder.starts_with(project) && !folder.starts_with(shims))
+/// The first program of that name on the PATH that is neither the project's of `folder` nor one of our own shims.
+pub(crate) fn find_program(command: &str, folder: &Path, shims: &Path) -> Option<PathBuf> {
+    own_path(folder)
+        .into_iter()
+        .filter(|folder| !folder.starts_with(shims))
         .map(|folder| folder.join(command))
         .find(|program| is_executable(program) && !crate::shell::program::is_shim(program))
+}
+
+/// The folders of the PATH that programs are taken from before everything was compared: what the project of `folder`
+/// brings, in `node_modules/.bin` or elsewhere, is what is about to be checked. Scripts and tools like direnv put that
+/// on the PATH, some of it as a relative path.
+pub(crate) fn own_path(folder: &Path) -> Vec<PathBuf> {
+    let places = [Some(folder.to_owned()), std::env::current_dir().ok()];
+    let projects: Vec<PathBuf> =
+        places.into_iter().flatten().filter_map(|place| whole_project(&place)).collect();
+    let is_fit = |entry: &Path| {
+        let is_modules = entry.iter().any(|part| part == "node_modules");
+        !is_modules && !projects.iter().any(|project| entry.starts_with(project))
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .filter(|entry| entry.is_absolute() && is_fit(entry))
+        .filter(|entry| entry.canonicalize().map_or(true, |real| is_fit(&real)))
+        .collect()
+}
+
+/// The uppermost folder from here with a package.json, else this one. The user's home and what is above it is no
+/// project, whatever lies there.
+fn whole_project(folder: &Path) -> Option<PathBuf> {
+    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let home = std::env::home_dir().and_then(|home| home.canonicalize().ok());
+    let is_one = |place: &&Path| {
+        place.parent().is_some() && !home.as_ref().is_some_and(|home| home.starts_with(place))
+    };
+    let places = || real.ancestors().take_while(is_one);
+    let has_manifest = |place: &&Path| MANIFESTS.iter().any(|name| place.join(name).is_file());
+    places().filter(has_manifest).last().or_else(|| places().next()).map(Path::to_owned)
 }
 
 /// yarn 1, or a later one.
@@ -347,13 +408,30 @@ mod tests {
     #[test]
     fn every_manager_is_told_of_the_proxy_and_that_nothing_is_excepted() {
         let url: Url = "http://u:p@127.0.0.1:1".parse().unwrap();
-        let gateway = Gateway { url: &url, ca: Path::new("/ca"), bundle: Path::new("/all") };
+        let gateway = Gateway { url: &url, ca: Path::new("/ca") };
         for kind in [Kind::Npm, Kind::Pnpm, Kind::YarnClassic, Kind::Yarn, Kind::Bun] {
             let variables = kind.environment(&gateway);
             let of =
                 |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| value.clone());
             assert_eq!(of("HTTPS_PROXY"), Some(url.as_str().into()), "{kind:?}");
             assert_eq!(of("NO_PROXY"), Some(NO_EXCEPTIONS.into()), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_project_is_everything_below_the_uppermost_manifest() {
+        let holder = tempfile::tempdir().unwrap();
+        let base = holder.path().canonicalize().unwrap();
+        let inner = base.join("project/packages/a/src");
+        std::fs::create_dir_all(&inner).unwrap();
+        assert_eq!(whole_project(&inner), Some(inner.clone()));
+        for place in ["project", "project/packages/a"] {
+            std::fs::write(base.join(place).join("package.json"), "{}").unwrap();
+        }
+        assert_eq!(whole_project(&inner), Some(base.join("project")));
+        assert_eq!(whole_project(Path::new("/")), None);
+        if let Some(home) = std::env::home_dir() {
+            assert_eq!(whole_project(&home), None);
         }
     }
 

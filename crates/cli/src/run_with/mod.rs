@@ -1,6 +1,7 @@
 //! Every install, by any package manager: nothing unverified is unpacked, nothing unpacked runs before it was
 //! compared, and a project ends as it was or complete. Start reading at `flow`. This file ties it to the command line; it makes no verdict and no decision.
 
+mod again;
 mod asked;
 mod changes;
 mod code;
@@ -8,31 +9,36 @@ mod commands;
 mod compare;
 pub(crate) mod exec;
 mod flow;
+mod foreground;
 pub(crate) mod gate;
 mod git;
 mod laid;
 pub(crate) mod lists;
 mod lookup;
 pub(crate) mod manager;
+pub(crate) mod members;
 mod npm_scripts;
 mod orphan;
 mod places;
 mod plug;
-mod process;
+pub(crate) mod process;
+mod rebuild;
 pub(crate) mod registries;
-mod root;
+pub(crate) mod root;
 mod scripts;
 mod tree;
 
 use std::ffi::OsString;
 use std::path::Path;
 
+pub(crate) use again::{Again, Typed};
 use flow::{Order, RunError};
 
-use crate::args::{InstallArgs, ManagedArgs, ManagerName, QuestionArgs, RunWithArgs};
+use crate::args::{InstallArgs, ManagedArgs, ManagerName, RunWithArgs};
 use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit::{self, ExitCode};
+use crate::install::transaction::TransactionError;
 use crate::install::{self, Surroundings, report::Report};
 use crate::shell::Client;
 use crate::shell::decide::Here;
@@ -40,13 +46,14 @@ use crate::shell::decide::Here;
 /// Runs a package manager behind the gate.
 pub(crate) async fn run(context: &Context, args: RunWithArgs) -> Outcome {
     let arguments = told(&args)?;
-    let around = install::surroundings(context)?;
+    let mut around = install::surroundings(context)?;
+    around.again = Again::of_run(&args);
     let order = Order {
         command: args.manager.as_str().to_owned(),
-        ignore_scripts: args.ignore_scripts || wants_no_scripts(&arguments),
+        ignore_scripts: args.own.ignore_scripts || wants_no_scripts(&arguments),
         arguments,
-        on_warning: args.question.on_warning(),
-        dry_run: args.dry_run,
+        on_warning: args.own.question.on_warning(),
+        dry_run: args.own.dry_run,
         allow_project_code: args.allow_project_code,
         silent: false,
     };
@@ -63,7 +70,7 @@ fn finish(context: &Context, around: &Surroundings, report: Result<Report, RunEr
         Err(RunError::Flow(error)) => install::finish(context, around, Err(error)),
         Err(error) => {
             install::keep_seen(context, around)?;
-            Err(failure(error))
+            Err(failure(error, &around.again))
         }
     }
 }
@@ -79,7 +86,7 @@ fn told(args: &RunWithArgs) -> Result<Vec<OsString>, Failure> {
     let client = client_of(args.manager);
     let here = Here::current().while_doing("the current folder cannot be found")?;
     let read = places::read_words(client, args.arguments.clone(), &here);
-    let read = read.map_err(|refusal| failure(RunError::Unchecked(refusal)))?;
+    let read = read.map_err(|refusal| failure(RunError::Unchecked(refusal), &Again::default()))?;
     if let Some(folder) = &read.folder {
         std::env::set_current_dir(folder).while_doing(format!("{} cannot be entered", folder.display()))?;
     }
@@ -117,7 +124,8 @@ pub(crate) async fn run_managed(context: &Context, intent: Intent, args: Managed
         }
         ManagerName::Yarn => {
             let home = context.home()?;
-            let found = flow::find_manager("yarn", &folder, &home).await.map_err(failure)?;
+            let found = flow::find_manager("yarn", &folder, &home).await;
+            let found = found.map_err(|error| failure(error, &Again::default()))?;
             let words = match found.kind {
                 manager::Kind::Yarn => words_for(intent, ["install", "--immutable"], ["add"], ["up"]),
                 _ => words_for(intent, ["install", "--frozen-lockfile"], ["add"], ["upgrade"]),
@@ -129,29 +137,23 @@ pub(crate) async fn run_managed(context: &Context, intent: Intent, args: Managed
             (ManagerName::Bun, words_for(intent, exactly, ["add"], ["update"]))
         }
     };
-    let OwnFlags { question, dry_run, ignore_scripts, rest } = own_flags(args.arguments);
-    let arguments = words.into_iter().map(Into::into).chain(rest).collect();
-    let args =
-        RunWithArgs { manager, question, dry_run, ignore_scripts, allow_project_code: false, arguments };
-    run(context, args).await
+    let arguments = words.into_iter().map(Into::into).chain(args.arguments).collect();
+    run(
+        context,
+        RunWithArgs { manager, own: args.own, allow_project_code: false, arguments, typed: Typed::Short },
+    )
+    .await
 }
 
 /// `3pm install`, in the words of the project's package manager.
 pub(crate) async fn run_install(context: &Context, args: InstallArgs) -> Outcome {
     let manager = manager_of(&std::env::current_dir()?);
-    let mut own = own_flags(args.arguments);
-    own.question.yes |= args.question.yes;
-    own.question.deny |= args.question.deny;
-    let arguments = install_words(manager, args.save_dev, own.rest);
-    let args = RunWithArgs {
-        manager,
-        question: own.question,
-        dry_run: args.dry_run || own.dry_run,
-        ignore_scripts: args.ignore_scripts || own.ignore_scripts,
-        allow_project_code: false,
-        arguments,
-    };
-    run(context, args).await
+    let arguments = install_words(manager, args.save_dev, args.arguments);
+    run(
+        context,
+        RunWithArgs { manager, own: args.own, allow_project_code: false, arguments, typed: Typed::Short },
+    )
+    .await
 }
 
 /// What `install` with these words is for a package manager: npm's adds packages, the others' takes none.
@@ -185,30 +187,6 @@ fn words_for<const N: usize, const M: usize, const L: usize>(
     }
 }
 
-/// What is ours of the arguments of a short command.
-#[derive(Debug, Default)]
-struct OwnFlags {
-    question: QuestionArgs,
-    dry_run: bool,
-    ignore_scripts: bool,
-    /// The package manager's.
-    rest: Vec<OsString>,
-}
-
-fn own_flags(arguments: Vec<OsString>) -> OwnFlags {
-    let mut flags = OwnFlags::default();
-    for argument in arguments {
-        match argument.to_str() {
-            Some("--yes" | "-y") => flags.question.yes = true,
-            Some("--deny") => flags.question.deny = true,
-            Some("--dry-run") => flags.dry_run = true,
-            Some("--ignore-scripts") => flags.ignore_scripts = true,
-            _ => flags.rest.push(argument),
-        }
-    }
-    flags
-}
-
 /// Whose lockfile lies nearest; npm's where there is none.
 pub(crate) fn manager_of(folder: &Path) -> ManagerName {
     let lockfiles = [
@@ -226,18 +204,22 @@ pub(crate) fn manager_of(folder: &Path) -> ManagerName {
 }
 
 /// A sentence with its exit code and what to do next.
-fn failure(error: RunError) -> Failure {
+fn failure(error: RunError, again: &Again) -> Failure {
+    let with_code = format!("look at it, then {}", again.running_project_code());
     let (code, hint): (ExitCode, Option<&str>) = match &error {
         RunError::Unchecked(refusal) => (exit::NOT_POSSIBLE, refusal.instead.as_deref()),
-        RunError::Failed { status, .. } => (
-            status.code().map_or(exit::UNKNOWN, ExitCode::from_package_manager),
-            Some("the project was put back"),
-        ),
-        RunError::NotFound { .. } => (exit::USAGE, Some("install it, or check the PATH")),
-        RunError::NoProject { .. } => (exit::USAGE, Some("go to a project, or make one: npm init")),
-        RunError::ProjectCode { .. } => {
-            (exit::NOT_POSSIBLE, Some("look at it, then repeat with --allow-project-code"))
+        RunError::Failed { status, .. } => {
+            (status.code().map_or(exit::UNKNOWN, ExitCode::from_package_manager), again.put_back())
         }
+        RunError::NotFound { .. } => (
+            exit::USAGE,
+            Some("install it, or check the PATH: what lies in the project or in a node_modules is not taken"),
+        ),
+        RunError::Transaction(TransactionError::NotOurs { .. }) => {
+            (exit::NOT_POSSIBLE, Some("look at it, then remove it"))
+        }
+        RunError::NoProject { .. } => (exit::USAGE, Some("go to a project, or make one: npm init")),
+        RunError::ProjectCode { .. } => (exit::NOT_POSSIBLE, Some(&with_code)),
         RunError::Tree(_) => (exit::MISMATCH, None),
         _ => (exit::UNKNOWN, None),
     };
@@ -280,13 +262,5 @@ mod tests {
         check(ManagerName::Pnpm, false, &["a", "-D"], "add --save-dev a");
         check(ManagerName::Yarn, true, &["a"], "add --dev a");
         check(ManagerName::Bun, true, &[], "install");
-    }
-
-    #[test]
-    fn our_flags_are_taken_out_and_the_others_handed_on() {
-        let arguments = ["-y", "left-pad", "--save-dev", "--ignore-scripts"].map(OsString::from).into();
-        let flags = own_flags(arguments);
-        assert!(flags.question.yes && !flags.question.deny && !flags.dry_run && flags.ignore_scripts);
-        assert_eq!(flags.rest, ["left-pad", "--save-dev"].map(OsString::from));
     }
 }

@@ -17,6 +17,7 @@ use crate::install::entries::Source;
 use crate::install::locked::Locked;
 use crate::install::scripted::{Scripted, install_scripts_in};
 use crate::install::settings::{Phase, Settings};
+use crate::output::counted;
 
 /// Compiling native code takes its time.
 const SCRIPT_LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -99,7 +100,7 @@ impl Scripts {
                 arguments.push("--".into());
                 arguments.extend(paths.iter().map(|path| OsString::from(format!("./{path}"))));
             }
-            let ended = process::run(npm, &arguments, root, &[], shown, SCRIPT_LIMIT, book).await?;
+            let ended = process::run_scripts(npm, &arguments, root, &[], shown, SCRIPT_LIMIT, book).await?;
             match ended.status.success() {
                 true => Ok(()),
                 false => Err(RunError::Failed {
@@ -124,13 +125,13 @@ impl Scripts {
             // npm then runs this one script and not its pre- and post-, which are in the list themselves.
             go(&["run", script], "--ignore-scripts=true", &[], Words::Passed).await?;
         }
-        let count = self.needed.len() + self.optional.len() - failed.len();
+        let packages = counted(self.needed.len() + self.optional.len() - failed.len(), "package");
         Ok(match failed.len() {
             0 => {
-                format!("Ran the install scripts of {count} packages and {} of the project.", self.own.len())
+                format!("Ran the install scripts of {packages} and {} of the project.", self.own.len())
             }
             _ => format!(
-                "Ran the install scripts of {count} packages and {} of the project; those of {} failed, which is optional.",
+                "Ran the install scripts of {packages} and {} of the project; those of {} failed, which is optional.",
                 self.own.len(),
                 failed.join(", ")
             ),

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::code;
 use super::manager::{Kind, Manager};
+use super::plug;
 use super::process;
 use crate::install::answers::{Answers, Question};
 use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
@@ -85,6 +86,10 @@ impl Kind {
                 ("YARN_PNP_UNPLUGGED_FOLDER", at(".yarn/unplugged")),
                 ("YARN_VIRTUAL_FOLDER", at(".yarn/__virtual__")),
                 ("YARN_INSTALL_STATE_PATH", at(".yarn/install-state.gz")),
+                // Its words would stand in front of the table that is compared.
+                ("YARN_PNP_SHEBANG", plug::SHEBANG.into()),
+                // An archive is the one of the lockfile's checksum, or nothing is installed.
+                ("YARN_CHECKSUM_BEHAVIOR", "throw".into()),
                 // A program of the project, which would run before anything is checked.
                 ("YARN_ENABLE_CONSTRAINTS_CHECKS", "0".into()),
             ]),
@@ -105,7 +110,7 @@ pub(crate) async fn refuse_settings(
         Kind::Pnpm => {
             // Overruled, it would change what a workspace with a lockfile for each means.
             let arguments = ["config", "get", "lockfile-dir"];
-            let quiet = manager.kind.own_program();
+            let quiet = manager.kind.asked();
             let limit = super::flow::QUESTION_LIMIT;
             let question = Question { program: &manager.program, words: &arguments, folder: Some(folder) };
             let ask = process::ask(&manager.program, &arguments, folder, &quiet, limit);

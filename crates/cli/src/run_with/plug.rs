@@ -1,5 +1,6 @@
 //! Yarn's Plug'n'Play: no `node_modules`, but a table (`.pnp.cjs`) of where each package lies, mostly in zip
-//! archives. Yarn itself wrote the table in this run; what it points to is what is checked.
+//! archives. Yarn itself wrote the table in this run; what it points to is what is checked. In front of it stand yarn's
+//! own lines and no others: a project can have words of its own written there (`pnpShebang`).
 //!
 //! Format: the serialised state of yarn's PnP specification, inlined as one JavaScript string or in
 //! `.pnp.data.json`; tried with yarn 4.18.
@@ -23,6 +24,18 @@ const MAX_TABLE: u64 = 64 << 20;
 /// Unpacked bytes of one package: as for its tarball.
 const MAX_UNPACKED: u64 = 1 << 30;
 
+/// What yarn writes in front of everything; the first line is ours to say.
+const HEAD: [&str; 5] = [SHEBANG, "/* eslint-disable */", "// @ts-nocheck", "\"use strict\";", ""];
+
+/// The first line.
+pub(crate) const SHEBANG: &str = "#!/usr/bin/env node";
+
+/// Behind that, the line before a table.
+const INLINED: &str = "const RAW_RUNTIME_STATE =";
+
+/// Or the one before it is read from the other file.
+const APART: &str = "function $$SETUP_STATE(hydrateRuntimeState, basePath) {";
+
 /// Whether a project has such a table.
 pub(crate) fn is_plugged(root: &Path) -> bool {
     root.join(".pnp.cjs").is_file()
@@ -31,8 +44,9 @@ pub(crate) fn is_plugged(root: &Path) -> bool {
 /// Adds every package of the table to `tree`.
 pub(crate) fn read_table(root: &Path, tree: &mut Tree) -> Result<(), TreeError> {
     let table = load(root)?;
-    let no = |reason: &str| TreeError::NoManifest { location: ".pnp.cjs".into(), reason: reason.to_owned() };
+    let no = |reason: &str| TreeError::Table { reason: reason.to_owned() };
     let names = table["packageRegistryData"].as_array().ok_or_else(|| no("no list of packages"))?;
+    let own = linked_folders(root, names);
     for name in names {
         let references = name[1].as_array().ok_or_else(|| no("a package without versions"))?;
         for reference in references {
@@ -42,8 +56,14 @@ pub(crate) fn read_table(root: &Path, tree: &mut Tree) -> Result<(), TreeError> 
             let place = real_place(root, location).ok_or_else(|| no("a place that cannot be read"))?;
             let asker = place.strip_prefix(root).unwrap_or(&place);
             for given in described["packageDependencies"].as_array().into_iter().flatten() {
-                if let (Some(name), Some(found)) = (given[0].as_str(), given[1][0].as_str()) {
+                let Some(name) = given[0].as_str() else { continue };
+                if let Some(found) = given[1][0].as_str() {
                     tree.renamed.push((asker.to_owned(), name.to_owned(), found.to_owned()));
+                }
+                let found = given[1][0].as_str().unwrap_or(name);
+                let reference = given[1][1].as_str().or(given[1].as_str()).unwrap_or_default();
+                if let Some(folder) = own.get(&(found, reference)) {
+                    tree.given.push((asker.to_owned(), name.to_owned(), folder.clone()));
                 }
             }
             // The project itself and its workspaces.
@@ -64,20 +84,49 @@ pub(crate) fn read_table(root: &Path, tree: &mut Tree) -> Result<(), TreeError> 
     Ok(())
 }
 
+/// The folders of the project that the table has for packages, by name and reference.
+fn linked_folders<'a>(root: &Path, names: &'a [Value]) -> BTreeMap<(&'a str, &'a str), PathBuf> {
+    let mut own = BTreeMap::new();
+    for name in names {
+        for reference in name[1].as_array().into_iter().flatten() {
+            let (Some(named), Some(id)) = (name[0].as_str(), reference[0].as_str()) else { continue };
+            let location =
+                reference[1]["packageLocation"].as_str().filter(|_| reference[1]["linkType"] == "SOFT");
+            let place = location.and_then(|location| real_place(root, location));
+            if let Some(folder) = place.as_deref().and_then(|place| place.strip_prefix(root).ok()) {
+                own.insert((named, id), folder.to_owned());
+            }
+        }
+    }
+    own
+}
+
 /// The table as JSON.
 fn load(root: &Path) -> Result<Value, TreeError> {
-    let no = |reason: String| TreeError::NoManifest { location: ".pnp.cjs".into(), reason };
+    let no = |reason: String| TreeError::Table { reason };
     let read = |name: &str| {
         let bytes = read_bounded(&root.join(name), MAX_TABLE).map_err(|error| no(error.to_string()))?;
-        Ok::<_, TreeError>(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+        Ok::<_, TreeError>(
+            bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default(),
+        )
     };
-    if let Some(text) = read(".pnp.data.json")? {
-        return serde_json::from_str(&text).map_err(|error| no(error.to_string()));
+    // A file that has them keeps the line ends of another system.
+    let text = read(".pnp.cjs")?.replace("\r\n", "\n");
+    let mut rest = text.as_str();
+    for expected in HEAD {
+        let (line, behind) = rest.split_once('\n').unwrap_or((rest, ""));
+        if line != expected {
+            return Err(no(format!("expected the line {expected:?}, found {:?}", printable(line, 200))));
+        }
+        rest = behind;
     }
-    let text = read(".pnp.cjs")?.unwrap_or_default();
-    let literal = text.split_once("RAW_RUNTIME_STATE =").map(|(_, rest)| rest.trim_start());
-    let literal =
-        literal.and_then(|rest| rest.strip_prefix('\'')).ok_or_else(|| no("no table in it".to_owned()))?;
+    let (line, literal) = rest.split_once('\n').unwrap_or((rest, ""));
+    if line == APART {
+        return serde_json::from_str(&read(".pnp.data.json")?).map_err(|error| no(error.to_string()));
+    }
+    let is_one = line == INLINED && text.matches(INLINED).count() == 1;
+    let literal = literal.strip_prefix('\'').filter(|_| is_one);
+    let literal = literal.ok_or_else(|| no("expected one table, found none or several".to_owned()))?;
     let mut json = String::with_capacity(literal.len());
     let mut characters = literal.chars();
     loop {
@@ -203,12 +252,42 @@ mod tests {
     #[test]
     fn the_table_is_the_string_that_yarn_writes() {
         let holder = tempfile::tempdir().unwrap();
-        let text = "const RAW_RUNTIME_STATE =\n'{\\\n  \"a\": \"it\\'s\",\\\n  \"b\": [1]\\\n}';\nrest";
-        std::fs::write(holder.path().join(".pnp.cjs"), text).unwrap();
-        assert_eq!(load(holder.path()).unwrap(), serde_json::json!({"a": "it's", "b": [1]}));
-        for broken in ["", "RAW_RUNTIME_STATE = '{", "RAW_RUNTIME_STATE = '\\x7b}'"] {
-            std::fs::write(holder.path().join(".pnp.cjs"), broken).unwrap();
-            assert!(load(holder.path()).is_err(), "{broken}");
+        let head = HEAD.join("\n");
+        let table = "const RAW_RUNTIME_STATE =\n'{\\\n  \"a\": \"it\\'s\",\\\n  \"b\": [1]\\\n}';\nrest";
+        let of = |text: String| {
+            std::fs::write(holder.path().join(".pnp.cjs"), text).unwrap();
+            load(holder.path())
+        };
+        assert_eq!(of(format!("{head}\n{table}")).unwrap(), serde_json::json!({"a": "it's", "b": [1]}));
+        for broken in ["", "const RAW_RUNTIME_STATE =\n'{", "const RAW_RUNTIME_STATE =\n'\\x7b}'", APART] {
+            assert!(of(format!("{head}\n{broken}")).is_err(), "{broken}");
+        }
+        std::fs::write(holder.path().join(".pnp.data.json"), "{}").unwrap();
+        assert_eq!(of(format!("{head}\n{APART}\nrest")).unwrap(), serde_json::json!({}));
+        // The other file counts only where yarn reads it.
+        assert!(of(format!("{head}\n{table}")).unwrap().get("a").is_some());
+    }
+
+    #[test]
+    fn a_table_behind_words_of_the_project_is_none() {
+        let holder = tempfile::tempdir().unwrap();
+        let written = |shebang: &str| {
+            let behind = HEAD[1..].join("\n");
+            format!("{shebang}\n{behind}\nconst RAW_RUNTIME_STATE =\n'{{\"true\": 1}}';\n")
+        };
+        let of = |text: String| {
+            std::fs::write(holder.path().join(".pnp.cjs"), text).unwrap();
+            load(holder.path())
+        };
+        assert!(of(written(SHEBANG)).is_ok());
+        for shebang in [
+            "#!/usr/bin/env node\n/* RAW_RUNTIME_STATE = '{\"false\": 1}' */",
+            "#!/usr/bin/env node\n/*\nconst RAW_RUNTIME_STATE =\n'{\"false\": 1}';\n*/",
+            "#!/usr/bin/env node\n/* eslint-disable */\n// @ts-nocheck\n\"use strict\";\n\nconst RAW_RUNTIME_STATE =\n'{}';",
+            "#!/usr/bin/env other",
+            "",
+        ] {
+            assert!(of(written(shebang)).is_err(), "{shebang}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Where a package manager looks for packages when that is not where npm does: yarn 4 and bun have settings of their
-//! own for registries, scopes and credentials, pnpm and yarn 1 for the registry. What they say is put in the place of
-//! npm's, so that 3pm asks where the package manager asks.
+//! own for registries, scopes and credentials, pnpm for registries and scopes, yarn 1 for the registry. What they say is
+//! put in the place of npm's, so that 3pm asks where the package manager asks.
 //!
 //! Sources: yarn's and bun's documentation of `npmScopes`, `npmRegistries` and `[install.scopes]`; which of bun's files and
 //! variables wins was tried with bun 1.4. Credentials are read where somebody wrote some, and kept nowhere.
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use client::npm::{Credential, NpmConfig};
+use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use url::Url;
 
@@ -19,11 +20,16 @@ use super::flow::QUESTION_LIMIT;
 use super::manager::{Kind, Manager};
 use super::process;
 use crate::install::answers::{Answers, Question};
+use crate::install::npm::no_shell;
 use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
 
 /// What yarn 4's settings for a scope or a registry are called. Where no file and no variable mentions one, yarn need
 /// not be asked.
 const OF_YARN: [&str; 4] = ["npmScopes", "npmRegistries", "npmAuthToken", "npmAuthIdent"];
+
+/// What pnpm 10 and later call theirs, in pnpm-workspace.yaml and in a user's config.yaml. Where no file mentions it, pnpm
+/// need not be asked for more than the one.
+const OF_PNPM: &str = "registries";
 
 /// What it says in the place of npm's configuration.
 #[derive(Debug, Default)]
@@ -40,7 +46,8 @@ impl Own {
     pub(crate) async fn of(manager: &Manager, root: &Path, answers: &Answers) -> Self {
         match manager.kind {
             Kind::Npm => Self::default(),
-            Kind::Pnpm | Kind::YarnClassic => {
+            Kind::Pnpm => Self::of_pnpm(manager, root, answers).await,
+            Kind::YarnClassic => {
                 let registry = ask(manager, root, answers, &["config", "get", "registry"]).await;
                 Self { registry: registry.as_deref().and_then(url), ..Self::default() }
             }
@@ -55,6 +62,65 @@ impl Own {
         npm.with_registries(self.registry, self.scopes, self.credentials)
     }
 
+    /// The same in npm's words, below those of `npmrc`, the project's own. What npm could not read as one setting is
+    /// left out.
+    pub(crate) fn render(&self, npmrc: &str) -> String {
+        let mut lines = if self.alone { vec![] } else { vec![npmrc.to_owned()] };
+        lines.extend(self.registry.iter().map(|registry| format!("registry={registry}")));
+        let is_scope = |scope: &&String| format!("{scope}/x").parse::<trust::PackageName>().is_ok();
+        for scope in self.scopes.keys().filter(is_scope) {
+            lines.push(format!("{scope}:registry={}", self.scopes[scope]));
+        }
+        for (url, credential) in &self.credentials {
+            let (field, secret) = match credential {
+                Credential::Token(secret) => ("_authToken", secret.expose_secret()),
+                Credential::Basic(secret) => ("_auth", secret.expose_secret()),
+            };
+            if secret.chars().all(|c| c.is_ascii_graphic() && !"\"'`;#$\\".contains(c)) {
+                let place = &url[url::Position::BeforeHost..url::Position::AfterPath];
+                lines.push(format!("//{place}:{field}={secret}"));
+            }
+        }
+        lines.join("\n") + "\n"
+    }
+
+    async fn of_pnpm(manager: &Manager, root: &Path, answers: &Answers) -> Self {
+        // pnpm 9 and 10 ask npm for it, the first of the project's `node_modules/.bin`. That is what npm is asked anyway.
+        let no_npm = format!("--config.npm-path={}", no_shell());
+        let words = [no_npm.as_str(), "config", "get", "registry"];
+        let registry = ask(manager, root, answers, &words);
+        let listed = async {
+            if !lists_registries(root) {
+                return None;
+            }
+            say(manager, root, answers, &["config", "get", OF_PNPM, "--json"]).await
+        };
+        let (registry, listed) = tokio::join!(registry, listed);
+        let mut own = Self { registry: registry.as_deref().and_then(url), ..Self::default() };
+        own.add_pnpm(&listed.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default());
+        own
+    }
+
+    /// Of pnpm 10 each scope with its registry, of pnpm 11 each registry with its scopes.
+    fn add_pnpm(&mut self, listed: &Value) {
+        let mut add = |scope: &str, registry: Option<Url>| match (scope, registry) {
+            (_, None) => {}
+            ("default" | "@", registry) => self.registry = registry,
+            (scope, Some(registry)) => {
+                self.scopes.insert(scope.to_owned(), registry);
+            }
+        };
+        for (key, described) in listed.as_object().into_iter().flatten() {
+            match described.as_str() {
+                Some(registry) => add(key, url(registry)),
+                None => {
+                    let scopes = described["scopes"].as_array().into_iter().flatten();
+                    scopes.filter_map(Value::as_str).for_each(|scope| add(scope, url(key)));
+                }
+            }
+        }
+    }
+
     async fn of_yarn(manager: &Manager, root: &Path, answers: &Answers) -> Self {
         let registry = ask(manager, root, answers, &["config", "get", "npmRegistryServer"]).await;
         let registry = registry.as_deref().and_then(url);
@@ -65,7 +131,7 @@ impl Own {
         // With credentials, so nothing of it is kept.
         let said = async |name: &str| {
             let words = ["config", "get", name, "--json", "--no-redacted"];
-            let quiet = manager.kind.own_program();
+            let quiet = manager.kind.asked();
             let answer = process::ask(&manager.program, &words, root, &quiet, QUESTION_LIMIT).await.ok()?;
             serde_json::from_str::<Value>(&answer).ok()
         };
@@ -161,12 +227,31 @@ impl Own {
     }
 }
 
+/// Its answer of one line.
 async fn ask(manager: &Manager, root: &Path, answers: &Answers, words: &[&str]) -> Option<String> {
-    let quiet = manager.kind.own_program();
+    say(manager, root, answers, words).await?.lines().last().map(str::to_owned)
+}
+
+async fn say(manager: &Manager, root: &Path, answers: &Answers, words: &[&str]) -> Option<String> {
+    let quiet = manager.kind.asked();
     let question = Question { program: &manager.program, words, folder: Some(root) };
     let ask = process::ask(&manager.program, words, root, &quiet, QUESTION_LIMIT);
-    let answer = answers.to(question, ask).await.ok()?;
-    answer.lines().last().map(str::to_owned)
+    answers.to(question, ask).await.ok()
+}
+
+/// Whether pnpm's own list of registries stands anywhere.
+fn lists_registries(root: &Path) -> bool {
+    let home = std::env::home_dir();
+    let config = std::env::var_os("XDG_CONFIG_HOME").map(|folder| PathBuf::from(folder).join("pnpm"));
+    let of_user = [".config/pnpm", "Library/Preferences/pnpm"].into_iter();
+    let of_user = of_user.filter_map(|name| Some(home.as_deref()?.join(name))).chain(config);
+    let of_project = root.ancestors().map(|folder| folder.join("pnpm-workspace.yaml"));
+    let files = of_user.map(|folder| folder.join("config.yaml")).chain(of_project);
+    files.filter_map(|file| read_bounded(&file, MAX_MANIFEST_BYTES).ok().flatten()).any(|bytes| {
+        let text = String::from_utf8_lossy(&bytes);
+        // However else the word could be written.
+        text.contains(OF_PNPM) || text.contains('\\')
+    })
 }
 
 /// Whether a setting of yarn's that leads elsewhere stands anywhere.
@@ -197,7 +282,6 @@ fn url(text: &str) -> Option<Url> {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
     use serde_json::json;
 
     use super::*;
@@ -232,6 +316,25 @@ mod tests {
     }
 
     #[test]
+    fn pnpm_lists_them_by_scope_or_by_registry() {
+        for listed in [
+            json!({"default": "https://own.example", "@acme": "https://npm.acme.example/x", "@odd": 7}),
+            json!({"https://own.example/": {"scopes": ["@"], "prefix": "p"},
+                "https://npm.acme.example/x/": {"scopes": ["@acme"]}, "https://named.example/": {"prefix": "gh"}}),
+        ] {
+            let mut own = Own { registry: url("https://other.example"), ..Own::default() };
+            own.add_pnpm(&listed);
+            let config = config(own);
+            check(&config, "left-pad", "https://own.example/", None);
+            check(&config, "@acme/a", "https://npm.acme.example/x/", None);
+            check(&config, "@odd/a", "https://own.example/", None);
+        }
+        let mut own = Own { registry: url("https://other.example"), ..Own::default() };
+        own.add_pnpm(&json!("undefined"));
+        check(&config(own), "@acme/a", "https://other.example/", None);
+    }
+
+    #[test]
     fn bun_has_them_in_its_file() {
         let text = r#"
             [install]
@@ -253,6 +356,21 @@ mod tests {
         check(&config, "@acme/a", "https://npm.acme.example/x/", Some("Bearer tok"));
         check(&config, "@plain/a", "https://plain.example/", None);
         check(&config, "@user/a", "https://user.example/", Some("Basic dXNlcjp3b3Jk"));
+    }
+
+    #[test]
+    fn npm_is_told_in_its_own_words() {
+        let mut own = Own { registry: url("https://own.example"), alone: true, ..Own::default() };
+        own.add_yarn(
+            &json!({"acme": {"npmRegistryServer": "https://npm.acme.example:8443/x", "npmAuthToken": "tok"},
+                "a/b\nregistry=https://evil.example/": {"npmRegistryServer": "https://evil.example"}}),
+            &json!({"//plain.example": {"npmAuthToken": "a\nregistry=https://evil.example/"}}),
+            &json!({"npmAuthIdent": "user:word"}),
+        );
+        let expected = "registry=https://own.example/\n@acme:registry=https://npm.acme.example:8443/x/\n\
+            //own.example/:_auth=dXNlcjp3b3Jk\n//npm.acme.example:8443/x/:_authToken=tok\n";
+        assert_eq!(own.render("registry=https://other.example/"), expected);
+        assert_eq!(Own::default().render("a=b"), "a=b\n");
     }
 
     #[test]

@@ -28,6 +28,12 @@ pub(crate) fn find(kind: Kind, folder: &Path, ignores_workspace: bool) -> Result
         return Ok(manager::find_root(kind, folder));
     }
     let Some(nearest) = folder.ancestors().find(|place| has_manifest(kind, place)) else { return Ok(None) };
+    if kind == Kind::Pnpm {
+        // Also where it is to ignore the workspace: a question does not.
+        for place in [Some(nearest), workspace_of_pnpm(folder)].into_iter().flatten() {
+            refuse_fetched_first(place)?;
+        }
+    }
     let root = match kind {
         Kind::Npm | Kind::Pnpm if ignores_workspace => nearest,
         Kind::Npm | Kind::Pnpm => {
@@ -35,8 +41,7 @@ pub(crate) fn find(kind: Kind, folder: &Path, ignores_workspace: bool) -> Result
                 let why = format!("{name} leads pnpm to another workspace");
                 return Err(Refusal { why, instead: Some("the same without that variable".to_owned()) });
             }
-            let workspace = folder.ancestors().find(|place| place.join("pnpm-workspace.yaml").is_file());
-            workspace.unwrap_or(nearest)
+            workspace_of_pnpm(folder).unwrap_or(nearest)
         }
         Kind::YarnClassic => {
             let listing = nearest.ancestors().find_map(|place| Some((place, workspaces(place)?)));
@@ -144,7 +149,11 @@ fn leads_through_link(root: &Path, pattern: &str) -> bool {
 
 /// `workspaces` of the package.json in this folder.
 fn workspaces(place: &Path) -> Option<Vec<String>> {
-    let manifest = read_manifest(place)?;
+    workspaces_of(&read_manifest(place)?)
+}
+
+/// The patterns of workspaces in a manifest.
+pub(crate) fn workspaces_of(manifest: &Value) -> Option<Vec<String>> {
     let listed = match manifest.get("workspaces")? {
         Value::Array(listed) => listed,
         described => described.get("packages")?.as_array()?,
@@ -155,6 +164,40 @@ fn workspaces(place: &Path) -> Option<Vec<String>> {
 /// Settings with which pnpm would reach the network past 3pm, in its own spelling and in npm's.
 const NETWORK: [&str; 8] =
     ["httpProxy", "httpsProxy", "proxy", "noProxy", "noproxy", "http-proxy", "https-proxy", "no-proxy"];
+
+/// What pnpm fetches and lays out before it does anything else, a question included, from any host.
+const FETCHED_FIRST: &str = "configDependencies";
+
+fn workspace_of_pnpm(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|place| place.join("pnpm-workspace.yaml").is_file())
+}
+
+/// Whether a folder says so: in pnpm-workspace.yaml, or under `pnpm` in its manifest.
+fn refuse_fetched_first(place: &Path) -> Result<(), Refusal> {
+    listed_for_pnpm(place)?;
+    let says = |name: &str| {
+        if name == MANIFESTS[0] {
+            let manifest = read_manifest(place).unwrap_or_default();
+            return manifest.get("pnpm").is_some_and(|pnpm| pnpm.get(FETCHED_FIRST).is_some());
+        }
+        let bytes = read_bounded(&place.join(name), MAX_MANIFEST_BYTES).ok().flatten().unwrap_or_default();
+        String::from_utf8_lossy(&bytes).contains(FETCHED_FIRST)
+    };
+    match MANIFESTS.into_iter().find(|name| says(name)) {
+        None => Ok(()),
+        Some(name) => Err(no_fetched_first(&place.join(name))),
+    }
+}
+
+fn no_fetched_first(file: &Path) -> Refusal {
+    Refusal {
+        why: format!(
+            "{}: pnpm would fetch {FETCHED_FIRST} before anything is checked, and 3pm does not compare them",
+            file.display()
+        ),
+        instead: Some(format!("take {FETCHED_FIRST} out of it")),
+    }
+}
 
 /// Folders that the package.json in this folder asks for.
 fn linked_folders(place: &Path) -> Vec<String> {
@@ -174,7 +217,7 @@ fn read_manifest(place: &Path) -> Option<Value> {
 
 /// `packages` of pnpm-workspace.yaml, as far as it is written in the two ways that everybody writes it. Nothing that
 /// 3pm could say to pnpm stands above that file.
-fn listed_for_pnpm(root: &Path) -> Result<Vec<String>, Refusal> {
+pub(crate) fn listed_for_pnpm(root: &Path) -> Result<Vec<String>, Refusal> {
     let file = root.join("pnpm-workspace.yaml");
     let untold = |what: &str| Refusal {
         why: format!(
@@ -212,6 +255,9 @@ fn listed_for_pnpm(root: &Path) -> Result<Vec<String>, Refusal> {
                     "take {key} out of it; 3pm goes through the proxy of your HTTPS_PROXY"
                 )),
             });
+        }
+        if key.is_some_and(|(key, _)| key == FETCHED_FIRST) {
+            return Err(no_fetched_first(&file));
         }
         if let Some(("packages", rest)) = key {
             inside = true;
@@ -270,6 +316,28 @@ fn means(kind: Kind, place: &Path, patterns: &[String], folder: &Path) -> Result
         }
     }
     Ok(found)
+}
+
+/// Whether patterns mean this folder, as a path below the one that has them. What is not understood of one stands for
+/// one name: `@(a|b)` is as good as `*`.
+pub(crate) fn is_listed(patterns: &[String], folder: &Path) -> bool {
+    let path: Vec<&str> = folder.iter().filter_map(|part| part.to_str()).collect();
+    let mut found = false;
+    for pattern in patterns {
+        let (denied, pattern) = match pattern.strip_prefix('!').filter(|rest| !rest.starts_with('(')) {
+            Some(pattern) => (true, pattern),
+            None => (false, pattern.as_str()),
+        };
+        let all = spread(pattern).unwrap_or_else(|| vec![pattern.to_owned()]);
+        let is_meant = all.iter().any(|pattern| {
+            let parts = pattern.split('/').filter(|part| !part.is_empty() && *part != ".");
+            let is_odd = |part: &str| part.contains(['[', ']', '(', ')', '{', '}', '\\', '|']);
+            let parts: Vec<&str> = parts.map(|part| if is_odd(part) { "*" } else { part }).collect();
+            matches(&parts, &path)
+        });
+        found = if is_meant { !denied } else { found };
+    }
+    found
 }
 
 /// The patterns that one with `{a,b}` stands for; none where it is of a kind that is not understood.
@@ -380,6 +448,15 @@ mod tests {
             pnpm(&[&member[..], &[("p/pnpm-workspace.yaml", &text)]].concat(), "p/a", Err("past 3pm"));
         }
         pnpm(&with("catalog:\n  proxy: ^1\npackages: [a]\n"), "p/a", Ok("p"));
+        let dependencies = r#"{"pnpm": {"configDependencies": {"x": "1.0.0"}}}"#;
+        pnpm(&with("packages: [a]\nconfigDependencies:\n  x: 1.0.0\n"), "p/a", Err("before anything"));
+        for (file, text) in [
+            ("p/package.json", dependencies),
+            ("p/a/package.json", dependencies),
+            ("p/package.yaml", "pnpm:\n  configDependencies: {}\n"),
+        ] {
+            pnpm(&[&with("")[..], &[(file, text)]].concat(), "p/a", Err("before anything"));
+        }
     }
 
     #[test]

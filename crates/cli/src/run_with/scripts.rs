@@ -1,6 +1,7 @@
 //! The second phase: install scripts, after everything on disk was compared. Each package manager decides by
 //! its own rules which packages may run theirs; it is asked to rebuild, which fetches nothing. Without the
-//! proxy, its certificate authority and 3pm's own variables.
+//! proxy, its certificate authority and 3pm's own variables. Where nothing may run, nothing is started; yarn 4, whose
+//! rebuilding is an install, is held to what was compared (`rebuild`).
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use super::flow::RunError;
 use super::manager::{Kind, Manager, find_program};
 use super::orphan::Book;
 use super::process::{self, Words};
+use super::rebuild::{self, Laid, Variables};
 use crate::install::scripted::Scripted;
 
 /// Compiling native code takes its time.
@@ -26,6 +28,10 @@ const LIFE_CYCLE: [&str; 4] = ["preinstall", "install", "postinstall", "prepare"
 pub(crate) struct Place<'a> {
     /// The project.
     pub(crate) root: &'a Path,
+    /// The folder in which it was installed.
+    pub(crate) folder: &'a Path,
+    /// What stood in the package manager's environment in the first phase.
+    pub(crate) told: &'a Variables,
     /// Its own package.json files, the root's first.
     pub(crate) own: &'a [Value],
     /// Whether the command runs the project's own scripts as well.
@@ -41,19 +47,28 @@ pub(crate) async fn run(
     scripted: &[Scripted],
     words: Words,
 ) -> Result<String, RunError> {
-    let Place { root, own, runs_own, book } = *place;
+    let Place { root, folder, told, own, runs_own, book } = *place;
     let go = async |program: &Path, arguments: &[&str], rest: &[String]| -> Result<(), RunError> {
         let rest = rest.iter().map(OsString::from);
         let mut arguments: Vec<OsString> = arguments.iter().map(OsString::from).chain(rest).collect();
-        let mut quiet = manager.kind.own_program();
-        if program == manager.program {
-            // It looks where it put things.
-            let places = manager.kind.overruled(root, root);
-            quiet.extend(places.variables);
-            arguments.splice(0..0, places.front);
-        }
-        let process::Ended { status, words } =
-            process::run(program, &arguments, root, &quiet, words, LIMIT, book).await?;
+        let is_own = program == manager.program;
+        let (quiet, at) = match manager.kind {
+            Kind::Yarn if is_own => {
+                // The project's own scripts are those of its root.
+                let at = if arguments == ["rebuild"] { folder } else { root };
+                (rebuild::variables(root, folder), at)
+            }
+            kind => {
+                let mut quiet = kind.own_program();
+                // It looks where it put things.
+                let places = kind.overruled(root, root);
+                quiet.extend(places.variables.into_iter().filter(|_| is_own));
+                arguments.splice(0..0, places.front.into_iter().filter(|_| is_own));
+                (quiet, root)
+            }
+        };
+        let process::Ended { status, words, .. } =
+            process::run_scripts(program, &arguments, at, &quiet, words, LIMIT, book).await?;
         if status.success() {
             return Ok(());
         }
@@ -66,36 +81,43 @@ pub(crate) async fn run(
         let npm = find_program("npm", root, Path::new("/nonexistent"));
         npm.ok_or_else(|| RunError::NotFound { command: "npm".to_owned() })
     };
-    // Workspaces are linked, and built as packages are.
-    let nothing_to_build =
-        scripted.is_empty() && own.iter().skip(1).all(|manifest| declared(manifest).is_empty());
-    let rebuild = ["rebuild", "--ignore-scripts=false", "--"];
+    // Workspaces are linked, and built as packages are; yarn 4 builds the root with the rest.
+    let is_yarn = manager.kind == Kind::Yarn;
+    let mut built = own.iter().skip(usize::from(!is_yarn));
+    let nothing_to_build = scripted.is_empty()
+        && built.all(|manifest| declared(manifest).is_empty())
+        && !(is_yarn && root.join("binding.gyp").exists());
+    let of_these = ["rebuild", "--ignore-scripts=false", "--"];
     match (manager.kind, &allowed) {
         (_, Allowed::Nothing) => {}
-        // Nothing to ask for. yarn 4 builds the project's own with the rest.
-        (Kind::Npm | Kind::Pnpm | Kind::YarnClassic | Kind::Bun, _) if nothing_to_build => {}
-        // Without a name these two would rebuild everything.
-        (Kind::Pnpm | Kind::Yarn, Allowed::Some { names, .. }) if names.is_empty() => {}
+        // Nothing to ask for.
+        _ if nothing_to_build => {}
+        // Without a name it would rebuild everything.
+        (Kind::Pnpm, Allowed::Some { names, .. }) if names.is_empty() => {}
         // npm's are `npm_scripts`' matter.
         (Kind::Npm, _) => {}
         (Kind::Pnpm, Allowed::Everything) => go(&manager.program, &["rebuild", "--pending"], &[]).await?,
         (Kind::Pnpm, Allowed::Some { names, .. }) => go(&manager.program, &["rebuild"], names).await?,
         // Builds what is to be built, the project's own included.
         (Kind::Yarn, Allowed::Everything) => {
+            rebuild::check_settings(manager, root, folder, told).await?;
+            let laid = Laid::read(root)?;
             go(&manager.program, &["rebuild"], &[]).await?;
+            laid.check(root)?;
             return Ok("yarn ran the install scripts it allows.".to_owned());
         }
-        (Kind::Yarn, Allowed::Some { names, .. }) => go(&manager.program, &["rebuild"], names).await?,
+        // Whatever names it is given, it builds all that was never built.
+        (Kind::Yarn, Allowed::Some { .. }) => {}
         // Neither of the two has a command for it; both leave a tree that npm can read.
         (Kind::YarnClassic, Allowed::Everything) => {
             go(&npm()?, &["rebuild", "--ignore-scripts=false"], &[]).await?
         }
-        (Kind::YarnClassic, Allowed::Some { folders, .. }) => go(&npm()?, &rebuild, folders).await?,
+        (Kind::YarnClassic, Allowed::Some { folders, .. }) => go(&npm()?, &of_these, folders).await?,
         (Kind::Bun, allowed) => {
             let folders: Vec<String> =
                 trusted(root, own).into_iter().filter(|folder| allowed.holds(folder)).collect();
             if !folders.is_empty() {
-                go(&npm()?, &rebuild, &folders).await?;
+                go(&npm()?, &of_these, &folders).await?;
             }
         }
     }
@@ -106,6 +128,11 @@ pub(crate) async fn run(
     let command = manager.kind.command();
     let of_packages = match allowed {
         Allowed::Nothing => format!("{command} ran no install scripts of packages"),
+        Allowed::Some { .. } if is_yarn => {
+            format!(
+                "{command} cannot run some install scripts without the others, so it ran none of packages"
+            )
+        }
         Allowed::Some { .. } => format!("{command} ran those install scripts that the policy allows"),
         Allowed::Everything => format!("{command} ran the install scripts it allows"),
     };

@@ -88,6 +88,8 @@ pub(crate) struct Tree {
     pub(crate) linked: Vec<(PathBuf, PathBuf)>,
     /// What a table gives somebody under another name: his place, the name, the package.
     pub(crate) renamed: Vec<(PathBuf, String, String)>,
+    /// Folders of the project that a table gives somebody: his place, the name, the folder.
+    pub(crate) given: Vec<(PathBuf, String, PathBuf)>,
 }
 
 impl Tree {
@@ -122,6 +124,14 @@ pub(crate) enum TreeError {
         /// Where.
         location: PathBuf,
         /// Why.
+        reason: String,
+    },
+    /// A table of Plug'n'Play that is not as yarn writes it.
+    #[error(
+        "the table .pnp.cjs cannot be read as yarn writes it, so 3pm cannot tell which packages the project gets: {reason}"
+    )]
+    Table {
+        /// What was expected and what was found.
         reason: String,
     },
     /// More than anybody installs.

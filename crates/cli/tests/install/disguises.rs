@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use trust::Integrity;
 
 use crate::clients::{ATTACKED, Client};
-use crate::harness::proxy::{self, Request, Upstream};
+use crate::harness::proxy::{self, Request, Response, Upstream};
 use crate::harness::world::World;
 use crate::project::Project;
 use crate::shelf::{ask, put, stock, tarball};
@@ -262,6 +262,47 @@ fn settings_of_a_project_reach_no_other_server_and_go_around_nothing() {
             let fetched = std::mem::take(&mut *fetched.lock().expect("no panic"));
             let is_past = fetched.iter().any(|agent| agent.starts_with("3pm"));
             assert!(!is_past && fetched.is_empty() == (ended.code != Some(0)), "{name} {fetched:?}: {ended}");
+        }
+    }
+}
+
+#[test]
+fn what_pnpm_would_fetch_before_it_answers_a_question_is_fetched_by_nobody() {
+    let world = World::shared();
+    let bytes = crate::shelf::plain("mask-first", "1.0.0", EVIL);
+    stock(world, "mask-beside-first", "1.0.0", "good");
+    let (served, asked) = (bytes.clone(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&asked);
+    let elsewhere = proxy::start(world.registry(), move |_, _| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Some(Response { status: 200, headers: vec![], body: served.clone() })
+    });
+    let integrity = Integrity::of(&bytes);
+    let url = format!("{elsewhere}mask-first/-/mask-first-1.0.0.tgz");
+    let yaml = format!(
+        "packages: []\nconfigDependencies:\n  mask-first:\n    tarball: {url}\n    integrity: 1.0.0+{integrity}\n"
+    );
+    let inside = json!({"mask-first": {"tarball": url, "integrity": format!("1.0.0+{integrity}")}});
+    for client in [Client::Pnpm9, Client::Pnpm, Client::Pnpm11] {
+        for (what, words) in [
+            ("settings", &["install"][..]),
+            ("manifest", &["install"]),
+            ("ignored", &["install", "--ignore-workspace"]),
+        ] {
+            let name = format!("mask-first-{what}-{client:?}").to_lowercase();
+            let project = Project::asking(world, &name, json!({"mask-beside-first": "1"}));
+            if what == "manifest" {
+                let mut manifest: Value = serde_json::from_str(&project.read("package.json")).unwrap();
+                manifest["pnpm"] = json!({"configDependencies": inside});
+                project.write("package.json", &manifest.to_string());
+            } else {
+                project.write("pnpm-workspace.yaml", &yaml);
+            }
+            let before = project.contents();
+            let ended = through(world, client, &project, world.registry(), words);
+            assert_eq!(asked.load(Ordering::SeqCst), 0, "{name}: {ended}");
+            assert_eq!(project.contents(), before, "{name}: {ended}");
+            ended.ended_with(4).refused().says(&["configDependencies"]);
         }
     }
 }

@@ -214,8 +214,15 @@ fn the_policy_says_what_holds_and_why() {
         .user
         .threepm(["policy", "show"])
         .succeeded()
-        .says(&["unrecorded           deny     built in", "3pm.toml"]);
+        .says(&[
+            "unrecorded           deny     built in",
+            "3pm.toml",
+            "scripts              allow    built in",
+        ])
+        .says(&["offline              1 day    built in"]);
     let shown = project.user.threepm(["policy", "show", "--json"]).succeeded().json();
+    assert_eq!(shown["scripts"], json!({"value": "allow", "origin": "builtIn"}));
+    assert_eq!(shown["offline"], json!({"value": "1 day", "origin": "builtIn"}));
     let legacy = shown["effective"].as_array().expect("lines").iter().find(|line| line["rule"] == "legacy");
     assert_eq!(legacy, Some(&json!({"rule": "legacy", "origin": {"project": "3pm.toml"}, "action": "deny"})));
     project
@@ -249,9 +256,48 @@ fn a_dry_run_says_what_would_be_installed_and_leaves_everything_as_it_is() {
         let document = go(&["--dry-run"], &[add, "y-dry-more"]).succeeded().json();
         let packages = document["packages"].as_array().expect("packages");
         assert!(packages.iter().any(|package| package["name"] == "y-dry-more"), "{client:?}: {document:#}");
-        assert_eq!(document["end"]["state"], "checked", "{client:?}");
+        let plan = &document["end"];
+        assert_eq!(plan["state"], "planned", "{client:?}");
+        assert_eq!(plan["installs"], json!(["y-dry-more@1.0.0"]), "{client:?}");
+        assert_eq!((&plan["removes"], &plan["stays"]), (&json!([]), &json!(1)), "{client:?}");
         assert!(project.contents() == before, "{client:?}");
     }
+}
+
+#[test]
+fn a_dry_run_is_a_plan_with_names_and_what_the_policy_would_ask_about_is_part_of_it() {
+    let world = World::shared();
+    for name in ["y-plan", "y-plan-other"] {
+        stock(world, name, "1.0.0", "1");
+    }
+    let project = Project::asking(world, "policy-plan", json!({"y-plan": "1"}));
+    let plan = project.install(&["--dry-run"]).succeeded();
+    let plan = plan.says(&[
+        "Would install 1 package:\n  y-plan@1.0.0  NotEnrolled: 3pm knows nothing of this name\n",
+        "Nothing was changed: this was a dry run.",
+    ]);
+    assert!(!plan.stdout.contains("Warnings") && !plan.stderr.contains("added"), "{plan}");
+    assert!(!project.has("node_modules") && !project.has("package-lock.json"));
+    project.install(&[]).succeeded();
+    project.install(&["--dry-run"]).succeeded().says(&["Would install nothing new, leave 1 as it is.\n"]);
+    let before = project.contents();
+    let removing = project.user.threepm(["run-with", "npm", "--dry-run", "--", "uninstall", "y-plan"]);
+    removing
+        .succeeded()
+        .says(&["Would install nothing new, remove 1 package:\n  y-plan@1.0.0  would be removed\n"]);
+    // What would be asked about is a warning of the plan; --deny wants to know.
+    project.write("3pm.toml", "[policy]\nnotEnrolled = \"warn\"\n");
+    let plan = project.install(&["y-plan-other", "--dry-run"]).succeeded();
+    let plan =
+        plan.says(&["Would install 1 package, leave 1 as it is:\n  y-plan-other@1.0.0", "would ask about:"]);
+    assert!(!plan.stderr.contains("error"), "{plan}");
+    project.install(&["y-plan-other", "--dry-run", "--deny"]).ended_with(11);
+    // What is denied is none.
+    project.write("3pm.toml", "[policy]\nnotEnrolled = \"deny\"\n");
+    let denied = project.install(&["y-plan-other", "--dry-run"]).ended_with(11);
+    assert!(!denied.stdout.contains("Would install"), "{denied}");
+    std::fs::remove_file(project.root.join("3pm.toml")).expect("a file");
+    assert!(project.contents() == before);
 }
 
 #[test]

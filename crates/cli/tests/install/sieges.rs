@@ -99,11 +99,11 @@ pub fn find(folder: &Path) -> Option<std::path::PathBuf> {
     None
 }
 
-fn is_tarball_of(request: &Request, name: &str) -> bool {
+pub fn is_tarball_of(request: &Request, name: &str) -> bool {
     request.path.starts_with(&format!("/{name}/-/"))
 }
 
-fn announce(response: &mut Response, version: &str, bytes: &[u8]) {
+pub fn announce(response: &mut Response, version: &str, bytes: &[u8]) {
     response.edit_json(|document| {
         if document["versions"].get(version).is_some() {
             let dist = &mut document["versions"][version]["dist"];
@@ -658,6 +658,53 @@ fn what_another_registry_once_gave_is_not_what_this_lockfile_means() {
     poison(&project.root.with_extension("home").join("bun"));
     let ended = through(world, Client::Bun, &project, world.registry(), &["install"]).ended_with(50);
     untouched(Client::Bun, &project, &ended);
+}
+
+#[test]
+fn what_another_registry_once_gave_is_not_what_this_one_announces() {
+    let world = World::shared();
+    stock(world, "siege-other", "1.0.0", "good");
+    let bytes = crate::shelf::plain("siege-other", "1.0.0", EVIL);
+    let other = lying(world, move |request, response| {
+        if is_tarball_of(request, "siege-other") {
+            response.body = bytes.clone();
+        } else {
+            announce(response, "1.0.0", &bytes);
+        }
+    });
+    for client in [Client::Yarn, Client::YarnPnp] {
+        let laid = |what: &str| {
+            let name = format!("siege-other-{what}-{client:?}").to_lowercase();
+            Project::asking(world, &name, json!({"siege-other": "1"}))
+        };
+        let install = |project: &Project, registry: &str, cache: &Project| {
+            let folder = cache.root.with_extension("home").join("berry").display().to_string();
+            let user = client.user_of(world, project, registry).with("YARN_GLOBAL_FOLDER", folder);
+            user.threepm(["run-with", "yarn", "--json", "--", "install"])
+        };
+        // Its files are remembered, and lie in yarn's cache.
+        let first = laid("first");
+        install(&first, &other, &first).succeeded();
+        for turn in ["open", "locked"] {
+            let project = laid(turn);
+            if turn == "locked" {
+                project.write("yarn.lock", &first.read("yarn.lock"));
+            }
+            let before = project.contents();
+            let ended = install(&project, world.registry(), &first).ended_with(50);
+            untouched(client, &project, &ended);
+            assert_eq!(project.contents(), before, "{client:?} {turn}: {ended}");
+        }
+        // The honest one is taken, whatever is remembered of the other; then again, from the cache alone.
+        let honest = laid("honest");
+        for _ in 0..2 {
+            let report = install(&honest, world.registry(), &honest).succeeded().json();
+            assert_eq!(report["end"]["receipt"]["compared"], 1, "{client:?}: {report:#}");
+            untouched(client, &honest, &install(&honest, world.registry(), &honest).succeeded());
+        }
+        // The other registry's own still is what it was.
+        install(&first, &other, &first).succeeded();
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::node::Anvil;
-use crate::person::{Person, deploy, read, rpc};
+use crate::person::{PAYER, Person, deploy, read, rpc, wait_until};
 use crate::proxy;
 
 /// What `status` says where the chain could be read. There is no coordinator, so it ends with 1 all the same.
@@ -96,6 +96,84 @@ fn addresses_follow_from_the_arguments_in_the_file_or_it_is_not_taken() {
         world.person.types(&check).with(50, words);
         world.person.types(&["init", "--network", "local", "--networks-file", file]).with(50, words);
     }
+}
+
+#[test]
+fn each_thing_that_the_file_says_is_compared_alone() {
+    let world = Deployed::new();
+    let path = world.person.file("networks.json");
+    let check = ["network", "check", "--networks-file", path.to_str().unwrap()];
+    let right = world.networks["local"].clone();
+    let refused = |made_with: bool, code: i32, words: &[&str], change: &dyn Fn(&mut Value)| {
+        let mut local = right.clone();
+        if !made_with {
+            local.as_object_mut().unwrap().remove("madeWith");
+        }
+        change(&mut local);
+        std::fs::write(&path, json!({ "local": local }).to_string()).unwrap();
+        world.person.types(&check).with(code, words);
+    };
+    let (address, word) = (json!(format!("0x{}", "33".repeat(20))), json!(format!("0x{}", "11".repeat(32))));
+    let another = |field: &str| format!("the networks file's {field} is another than this network's");
+    for made_with in [true, false] {
+        refused(made_with, 0, &[], &|_| {});
+        refused(made_with, 50, &[&another("chainId"), "8453"], &|local| local["chainId"] = json!(8453));
+        // Of these the addresses follow.
+        let words = |field: &str| if made_with { "the networks file's".to_owned() } else { another(field) };
+        let of = [("claimWindow", json!(601)), ("registryOrigin", json!("http://other.example/"))];
+        for (field, other) in &of {
+            refused(made_with, 50, &[&words(field)], &|local| local[field] = other.clone());
+        }
+        for contract in ["NameRegistry", "PackageRegistry", "SafetyRegistry", "SignerFactory"] {
+            refused(made_with, 50, &["the networks file's", contract], &|local| {
+                local["contracts"][contract]["address"] = address.clone();
+            });
+            refused(made_with, 50, &[&words(&format!("{contract} codeHash"))], &|local| {
+                local["contracts"][contract]["codeHash"] = word.clone();
+            });
+            refused(made_with, 2, &["says nothing of", contract], &|local| {
+                local["contracts"].as_object_mut().unwrap().remove(contract);
+            });
+        }
+    }
+    refused(true, 50, &["is not what its arguments make"], &|local| {
+        local["madeWith"]["registrar"] = address.clone();
+    });
+    refused(true, 50, &["is not what its arguments make"], &|local| {
+        local["madeWith"]["npmKeys"] = json!([{ "x": word, "y": word, "validFrom": 0, "validTo": 1 }]);
+    });
+    // A contract that the file names and the chain does not have.
+    world.set_code("SafetyRegistry", "0x");
+    world.edit(|entry| {
+        entry.as_object_mut().unwrap().remove("safetyRegistry");
+    });
+    refused(false, 50, &["the networks file's SafetyRegistry is not on this chain"], &|_| {});
+}
+
+#[test]
+fn a_package_registry_of_the_same_code_that_somebody_else_made_is_named() {
+    let world = Deployed::new();
+    let artefact: Value =
+        serde_json::from_str(include_str!("../../../../contracts/artifacts/PackageRegistry.json")).unwrap();
+    let names = world.address("NameRegistry").trim_start_matches("0x");
+    let code = format!("{}{names:0>64}", artefact["bytecode"].as_str().unwrap());
+    let hash = rpc(&world.node, "eth_sendTransaction", json!([{ "from": PAYER, "data": code }]));
+    let receipt = || rpc(&world.node, "eth_getTransactionReceipt", json!([hash]));
+    wait_until("it is mined", || receipt()["contractAddress"].is_string());
+    let other = receipt()["contractAddress"].clone();
+    let code_of = |address: &Value| rpc(&world.node, "eth_getCode", json!([address, "latest"]));
+    assert_eq!(
+        code_of(&other),
+        code_of(&json!(world.address("PackageRegistry"))),
+        "no hash tells them apart"
+    );
+
+    world.edit(|entry| entry["packageRegistry"] = other);
+    let refused = world.person.types(&["network", "check"]);
+    let refused = refused.with(50, &["PackageRegistry is not the one that NameRegistry made"]);
+    assert!(refused.stderr.to_lowercase().contains(world.address("PackageRegistry")), "{refused:?}");
+    let status = ["status", "left-pad"];
+    world.person.types(&status).with(50, &["has a PackageRegistry that its NameRegistry did not make"]);
 }
 
 #[test]

@@ -17,6 +17,9 @@ pub const REGISTRAR: &str = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8";
 /// Of NameRegistry, PackageRegistry, SafetyRegistry and SignerFactory.
 pub const CONTRACTS: usize = 4;
 
+/// NameRegistry makes PackageRegistry.
+pub const TRANSACTIONS: usize = 3;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Person {
