@@ -30,6 +30,25 @@ function unsigned(contract, type, fields) {
   });
 }
 
+/** The type string of a message, with its last field under another name. */
+function otherType(contract, constant) {
+  const source = readFileSync(join(root, "src", "TypedData.sol"), "utf8");
+  const [declared] = source.match(new RegExp(`constant ${constant} =\\s*keccak256\\([^;]*;`));
+  const at = declared.lastIndexOf(')"');
+  return ["TypedData.sol", declared, `${declared.slice(0, at)}_${declared.slice(at)}`, contract];
+}
+
+/** Values that an event tells, each told as another. The keys of an event and the texts under them are not among these. */
+function untrue(file, event, values) {
+  const source = readFileSync(join(root, "src", file), "utf8");
+  const [statement] = source.match(new RegExp(`emit ${event}\\([^;]*;`));
+  return values.map(([value, other]) => {
+    const at = statement.search(new RegExp(`(?<=[(\\s,])${value.replaceAll(/[.()*+[\]]/g, "\\$&")}(?=[,)\\s])`));
+    if (at < 0) throw new Error(`${event} does not tell ${value}`);
+    return [file, statement, `${statement.slice(0, at)}${other}${statement.slice(at + value.length)}`];
+  });
+}
+
 /** file, what stands there (once), what the mutant has instead, the contract it changes where that is only one */
 const mutants = [
   // The signature loop
@@ -133,9 +152,9 @@ const mutants = [
   [names, "if (n.recoveryPending) _drop(id, n);\n        if (block", "if (block"],
   [names, "if (block.timestamp > n.lastActAt + ACT_GRAIN) n.lastActAt", "if (block.timestamp >= n.lastActAt + ACT_GRAIN) n.lastActAt"],
   [names, "if (block.timestamp > n.lastActAt + ACT_GRAIN) n.lastActAt = uint40(block.timestamp);", ""],
-  // Authority for others
-  [names, "TypedData.digest(msg.sender, structHash), 0);", "TypedData.digest(address(this), structHash), 0);"],
-  [names, "TypedData.digest(msg.sender, structHash), signers, 1", "TypedData.digest(msg.sender, structHash), signers, 0"],
+  // Authority for PackageRegistry
+  [names, "return TypedData.digest(msg.sender, structHash);", "return TypedData.digest(address(this), structHash);"],
+  [names, "_checkMembers(id, n, digest, signers, 1, signatures);", "_checkMembers(id, n, digest, signers, 0, signatures);"],
   [names, "releaseDelayHours = _authorize(walk, id, epoch, signers, signatures);\n        Signatures.end(walk, signatures);", "releaseDelayHours = _authorize(walk, id, epoch, signers, signatures);"],
   [names, "acts[i].signers, signatures);\n        }\n        Signatures.end(walk, signatures);", "acts[i].signers, signatures);\n        }"],
   [names, "_checkFinal(n);\n        if (epoch != n.epoch)", "if (epoch != n.epoch)"],
@@ -235,6 +254,61 @@ const mutants = [
   [factory, "if (!P256.isValidPublicKey(key.x, key.y)) revert Errors.NotOnCurve(key.x, key.y);", ""],
   [factory, "if (key.need != 1 && key.need != 5) revert BadNeed(key.need);", ""],
   [factory, "if (signer.code.length != 0) return signer;", ""],
+  // Whom NameRegistry answers: at each of its doors, and at the lock
+  [names, "if (msg.sender != address(packageRegistry)) revert NotPackageRegistry(msg.sender, address(packageRegistry));", ""],
+  [names, "Signatures.begin(_digestForPackages(structHash), 0)", "Signatures.begin(TypedData.digest(msg.sender, structHash), 0)"],
+  [names, "Signatures.begin(_digestForPackages(structHash), acts.length", "Signatures.begin(TypedData.digest(msg.sender, structHash), acts.length"],
+  [names, "bytes32 digest = _digestForPackages(structHash);", "bytes32 digest = TypedData.digest(msg.sender, structHash);"],
+  // What was silent
+  ["Anchor.sol", "if (ok && answer.length == 32)", "if (ok)", names],
+  ["Anchor.sol", "answer.length == 32", "answer.length >= 32", names],
+  ["LockedToken.sol", "if (from == address(0)) emit Locked(tokenId);", "emit Locked(tokenId);", names],
+  [names, "n.pendingReadyAt = 0;\n        n.recoveryPending = false;\n    }", "n.recoveryPending = false;\n    }"],
+  [names, "_acted(id, n);\n        if (n.configDelayHours == 0)", "if (n.configDelayHours == 0)"],
+  // Casts
+  [packages, "uint256(r.epoch).toUint24()", "uint24(r.epoch)"],
+  [packages, "delayHours.toUint8()", "uint8(delayHours)"],
+  [packages, "block.timestamp.toUint40()", "uint40(block.timestamp)"],
+  [names, "(block.timestamp + claimWindow).toUint40()", "uint40(block.timestamp + claimWindow)"],
+  [names, "(block.timestamp + wait).toUint40()", "uint40(block.timestamp + wait)"],
+  [names, "earliest.toUint64()", "uint64(earliest)"],
+  // Events: that they are there, and what they tell
+  [names, "emit RegistrarChanged(registrar_);", ""],
+  [names, "emit RegistrarChanged(next);", ""],
+  [names, "emit RegistrarChanged(next);", "emit RegistrarChanged(msg.sender);"],
+  [names, "emit NpmKeyAdded(_npmKeys.length, key.x, key.y, key.validFrom, key.validTo);", ""],
+  ...untrue(names, "NpmKeyAdded", [["_npmKeys.length", "0"], ["key.x", "key.y"], ["key.validFrom", "0"], ["key.validTo", "type(uint64).max"]]),
+  [names, "emit NpmKeyRemoved(keyIndex);", ""],
+  [names, "emit NpmKeyRemoved(keyIndex);", "emit NpmKeyRemoved(0);"],
+  ...untrue(names, "PackageClaimed", [["c.members", "new address[](0)"], ["c.threshold", "0"], ["c.legacyRoot", "bytes32(0)"], ["n.finalAt", "uint64(block.timestamp)"]]),
+  ...untrue(names, "ConfigChanged", [["c.epoch", "1"], ["c.members", "new address[](0)"], ["c.threshold", "1"]]),
+  ...untrue(names, "ChangeScheduled", [["change", "bytes32(0)"], ["n.pendingReadyAt", "uint64(block.timestamp)"], ["n.recoveryPending", "false"]]),
+  ...untrue(names, "ChangeDropped", [["n.pendingChange", "bytes32(0)"]]),
+  [names, "emit ChangeDropped(id, n.pendingChange);", ""],
+  ["LockedToken.sol", "emit Transfer(from, to, tokenId);", "if (to != address(0)) emit Transfer(from, to, tokenId);", names],
+  ...untrue(packages, "PackagePublished", [["r.sha512Hi", "r.sha512Lo"], ["r.contentHash", "r.gitSha"], ["r.gitSha", "bytes32(bytes20(r.gitSha))"], ["r.ciRunUrl", '""'], ["r.epoch", "0"], ["r.nonce", "0"], ["signers", "0"], ["uint64(block.timestamp + delayHours * 1 hours)", "uint64(block.timestamp)"]]),
+  ...untrue(packages, "PackageRevoked", [["r.reason", "0"], ["r.note", '""']]),
+  ...untrue(packages, "PackageVetoed", [["by", "new address[](0)"]]),
+  ...untrue(packages, "PackageFlagged", [["by", "new address[](0)"], ["f.note", '""'], ["uint64(f.deadline)", "uint64(block.timestamp)"]]),
+  ...untrue(packages, "SignatureWithdrawal", [["nonce", "0"], ["by", "new address[](0)"]]),
+  ...untrue("SafetyRegistry.sol", "Reported", [["scorer", "msg.sender"], ["r.sha512Hi", "r.sha512Lo"], ["r.report", "r.previous"], ["r.location", '""']]),
+  [factory, "emit SignerCreated(signer, kind, key);", ""],
+  ...untrue(factory, "SignerCreated", [["signer", "address(this)"], ["kind", "Kind.Passkey"]]),
+  // Types and the domain: whoever else makes these digests would make others
+  ...["CONFIG", "CANCEL", "REGISTRAR_PROOF", "REGISTRAR_ROTATION", "NPM_KEY_ADDITION", "NPM_KEY_REMOVAL"].map((type) => otherType(names, type)),
+  ...["RELEASE", "RELEASE_BATCH", "REVOCATION", "WITHDRAWAL", "VETO", "FLAG"].map((type) => otherType(packages, type)),
+  otherType("SafetyRegistry.sol", "REPORT"),
+  otherType(undefined, "DOMAIN"),
+  ["TypedData.sol", 'keccak256("3pm")', 'keccak256("3pn")'],
+  ["TypedData.sol", 'keccak256("1")', 'keccak256("2")'],
+  // The spelling of a sha512
+  ["Integrity.sol", '"sha512-"', '"sha384-"', packages],
+  ["Integrity.sol", 'bytes22(third), "=="', 'bytes22(third), "="', packages],
+  ["Integrity.sol", "first, second, bytes22(third)", "second, first, bytes22(third)", packages],
+  ["Integrity.sol", "x + 102 * LANES", "x + 101 * LANES", packages],
+  ["Integrity.sol", "x + 76 * LANES", "x + 75 * LANES", packages],
+  ["Integrity.sol", "x + 66 * LANES", "x + 65 * LANES", packages],
+  ["Integrity.sol", "3 * slash", "2 * slash", packages],
 ];
 
 const work = mkdtempSync(join(tmpdir(), "mutants-"));
@@ -254,11 +328,15 @@ function forgeTest(...filter) {
   return spawnSync(forge, ["test", "--fail-fast", ...filter], { cwd: tests, encoding: "utf8", env });
 }
 
-/** Unit tests first: they take seconds. What they let live meets the adversary. Returns the output of a failure. */
+/**
+ * Unit tests and the vectors first: they take seconds. What they let live meets forge's encoder, then the adversary.
+ * Returns the output of a failure.
+ */
 function failure() {
-  for (const filter of ["--no-match-contract", "--match-contract"]) {
-    const others = filter === "--match-contract" ? "InvariantsTest" : "InvariantsTest|GasTest|TypedDataTest|VectorsTest";
-    const run = forgeTest(filter, others);
+  const last = ["TypedDataTest", "InvariantsTest"];
+  const filters = [["--no-match-contract", [...last, "GasTest"].join("|")], ...last.map((test) => ["--match-contract", test])];
+  for (const filter of filters) {
+    const run = forgeTest(...filter);
     if (run.status !== 0) return `${run.stdout}${run.stderr}`;
   }
   return undefined;
@@ -275,12 +353,18 @@ function grammarFailure(file, source) {
   return run.status === 0 ? undefined : `${run.stdout}${run.stderr}`;
 }
 
-/** A contract's own source changes only that contract; what the registries share changes all of them. */
+/**
+ * A contract's own source changes that contract, what the registries share changes all of them. The tests deploy
+ * NameRegistry, which creates PackageRegistry: what changes one is built into the other's artefact, or it is an error.
+ */
 function artefacts(file, only) {
   const name = (only ?? file).replace(/^signers\//, "").replace(".sol", "");
-  const one = ["NameRegistry", "PackageRegistry", "SafetyRegistry"].includes(name);
-  const all = file.startsWith("signers/") ? ["SignerFactory"] : ["NameRegistry", "PackageRegistry", "SafetyRegistry"];
-  execFileSync("node", ["scripts/artefact.mjs", "write", ...(one ? [name] : all)], { cwd: build, stdio: ["ignore", "ignore", "pipe"] });
+  const pair = ["NameRegistry", "PackageRegistry"];
+  const shared = pair.includes(name) ? pair : [...pair, "SafetyRegistry"];
+  const changed = file.startsWith("signers/") ? ["SignerFactory"] : name === "SafetyRegistry" ? [name] : shared;
+  execFileSync("node", ["scripts/artefact.mjs", "write", ...changed], { cwd: build, stdio: ["ignore", "ignore", "pipe"] });
+  const [made, committed] = [build, root].map((folder) => readFileSync(join(folder, "artifacts", `${changed[0]}.json`), "utf8"));
+  if (JSON.parse(made).bytecode === JSON.parse(committed).bytecode) throw new Error(`nothing of ${changed[0]} is changed`);
 }
 
 try {

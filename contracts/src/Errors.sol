@@ -19,6 +19,7 @@ interface Errors {
     error BadSignature(uint256 index);
     error TrailingBytes(uint256 read, uint256 given);
     error SignatureWithdrawn(uint256 index);
+    error NotPackageRegistry(address have, address want);
 
     // Names
     error NotClaimed();

@@ -8,6 +8,7 @@ import {Grammar} from "./Grammar.sol";
 import {Integrity} from "./Integrity.sol";
 import {LockedToken} from "./LockedToken.sol";
 import {NpmSignature} from "./NpmSignature.sol";
+import {PackageRegistry} from "./PackageRegistry.sol";
 import {Signatures} from "./Signatures.sol";
 import {TypedData} from "./TypedData.sol";
 import {Act, Config, NpmKey, Package, PackageState} from "./Types.sol";
@@ -15,8 +16,8 @@ import {Act, Config, NpmKey, Package, PackageState} from "./Types.sol";
 /// Who may speak for a package name of one npm registry. Immutable: no proxy, no admin, no pause.
 ///
 /// `msg.sender` never carries authority: signatures do, so anybody may relay anything and the outcome does
-/// not depend on who did. Signatures are checked here for every contract that records what a team says;
-/// each such contract has its own EIP-712 domain, and what is signed for one means nothing to another.
+/// not depend on who did. Signatures are checked here for `PackageRegistry` too, in its own EIP-712 domain. What a
+/// team signed for any other contract is no act of the team here.
 contract NameRegistry is LockedToken {
     using SafeCast for uint256;
 
@@ -33,6 +34,8 @@ contract NameRegistry is LockedToken {
 
     /// How long a claim stays provisional, in seconds.
     uint64 public immutable claimWindow;
+    /// The first contract that this one creates, and the only one: each knows the other from birth.
+    PackageRegistry public immutable packageRegistry = new PackageRegistry(address(this));
 
     /// What is stored of a name. The seats of every epoch stay for good; the rest is the present.
     struct Name {
@@ -186,13 +189,13 @@ contract NameRegistry is LockedToken {
 
     // --------------------------------------------------------------- Authority
 
-    /// For contracts that record what teams say: reverts unless enough members of `id` signed `structHash` in the
-    /// caller's own EIP-712 domain. Returns the release delay of the name.
+    /// For `PackageRegistry`: reverts unless enough members of `id` signed `structHash` in its EIP-712 domain. Returns
+    /// the release delay of the name.
     function authorize(bytes32 id, uint32 epoch, uint16 signers, bytes32 structHash, bytes calldata signatures)
         external
         returns (uint16 releaseDelayHours)
     {
-        Signatures.Walk memory walk = Signatures.begin(TypedData.digest(msg.sender, structHash), 0);
+        Signatures.Walk memory walk = Signatures.begin(_digestForPackages(structHash), 0);
         releaseDelayHours = _authorize(walk, id, epoch, signers, signatures);
         Signatures.end(walk, signatures);
     }
@@ -203,8 +206,7 @@ contract NameRegistry is LockedToken {
         returns (uint16[] memory releaseDelayHours)
     {
         releaseDelayHours = new uint16[](acts.length);
-        Signatures.Walk memory walk =
-            Signatures.begin(TypedData.digest(msg.sender, structHash), acts.length * MAX_MEMBERS);
+        Signatures.Walk memory walk = Signatures.begin(_digestForPackages(structHash), acts.length * MAX_MEMBERS);
         for (uint256 i; i < acts.length; ++i) {
             releaseDelayHours[i] = _authorize(walk, acts[i].id, acts[i].epoch, acts[i].signers, signatures);
         }
@@ -218,9 +220,10 @@ contract NameRegistry is LockedToken {
         view
         returns (address[] memory)
     {
+        bytes32 digest = _digestForPackages(structHash);
         Name storage n = _names[id];
         _checkFinal(n);
-        _checkMembers(id, n, TypedData.digest(msg.sender, structHash), signers, 1, signatures);
+        _checkMembers(id, n, digest, signers, 1, signatures);
         return signersAt(id, n.epoch, signers);
     }
 
@@ -430,6 +433,14 @@ contract NameRegistry is LockedToken {
             if (bits & 1 == 1) Signatures.checkSeat(walk, seat, seats[seat].member, signatures);
             ++seat;
         }
+    }
+
+    /// What was signed for `PackageRegistry`, which alone may ask: an act ends a recovery and starts its clock again,
+    /// and another contract could send what a team once signed for it as often as it likes. This says which
+    /// contract's messages count, not whose word: anybody may relay through `PackageRegistry`.
+    function _digestForPackages(bytes32 structHash) private view returns (bytes32) {
+        if (msg.sender != address(packageRegistry)) revert NotPackageRegistry(msg.sender, address(packageRegistry));
+        return TypedData.digest(msg.sender, structHash);
     }
 
     function _authorize(

@@ -87,6 +87,7 @@ contract PackageRegistry is Errors {
     );
     event SignatureWithdrawal(bytes32 indexed id, uint256 indexed nonce, address[] by);
 
+    /// `NameRegistry` creates it, and answers this one only.
     constructor(address nameRegistry_) {
         nameRegistry = NameRegistry(nameRegistry_);
     }

@@ -53,12 +53,14 @@ contract ClaimTest is World {
     }
 
     function test_the_event_tells_the_claim() public {
+        deploy(WINDOW);
         Config memory c = config(NAME, 2, 1);
+        c.legacyRoot = "root";
         uint64 anchorBlock = anchor();
         bytes memory signatures = sign(1, names.digestOf(c));
         bytes memory proof = registrarProof(c, anchorBlock);
         vm.expectEmit(address(names));
-        emit NameRegistry.PackageClaimed(id(NAME), NAME, c.members, 1, 0, uint64(START));
+        emit NameRegistry.PackageClaimed(id(NAME), NAME, c.members, 1, "root", uint64(START + WINDOW));
         names.claim(c, 1, signatures, anchorBlock, proof);
     }
 
@@ -254,6 +256,38 @@ contract ClaimTest is World {
         bytes memory signatures = sign(1, names.digestOf(c));
         refuses(Errors.StaleAnchor.selector, height() - 257);
         names.claim(c, 1, signatures, uint64(height() - 257), "");
+    }
+
+    /// What answers is no history contract as we know it: 32 bytes, and nothing else.
+    function test_a_history_that_answers_more_or_less_than_a_word_is_none() public {
+        Config memory c = config(NAME, 1, 1);
+        uint64 anchorBlock = uint64(height() - 257);
+        bytes memory signatures = sign(1, names.digestOf(c));
+        bytes32 commitment = keccak256(abi.encode(names.digestOf(c), WORD));
+        bytes memory proof = rawSignature(REGISTRAR_KEY, names.digestOfRegistrarProof(commitment));
+        for (uint256 i; i < 5; ++i) {
+            answers([uint8(0), 31, 33, 64, 255][i]);
+            refuses(Errors.StaleAnchor.selector, anchorBlock);
+            names.claim(c, 1, signatures, anchorBlock, proof);
+        }
+        answers(32);
+        names.claim(c, 1, signatures, anchorBlock, proof);
+    }
+
+    bytes32 private constant WORD = bytes32(type(uint256).max << 8); // its first 31 bytes are the same word
+
+    /// The history contract answers the first `length` bytes of `WORD` and zeros.
+    function answers(uint8 length) private {
+        bytes memory code = abi.encodePacked(hex"7f", WORD, hex"5f5260", length, hex"5ff3");
+        vm.etch(0x0000F90827F1C53a10cb7A02335B175320002935, code);
+    }
+
+    function test_a_time_beyond_its_forty_bits_is_not_cut() public {
+        deploy(2 ** 40);
+        Config memory c = config(NAME, 1, 1);
+        bytes4 overflow = bytes4(keccak256("SafeCastOverflowedUintDowncast(uint8,uint256)"));
+        refuses(overflow, 40, START + 2 ** 40);
+        this.claiming(c);
     }
 
     function etchHistory() private {

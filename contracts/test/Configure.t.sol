@@ -39,13 +39,14 @@ contract ConfigureTest is World {
 
     function test_the_event_tells_the_change() public {
         claim(NAME, 3, 2);
-        Config memory c = nextConfig(NAME, 2, 1);
+        configure(nextConfig(NAME, 3, 2), 3);
+        Config memory c = nextConfig(NAME, 4, 3);
         bytes32 digest = names.digestOf(c);
         bytes memory signatures = sign(3, digest);
-        bytes memory newSignatures = sign(2, digest);
+        bytes memory newSignatures = sign(14, digest);
         vm.expectEmit(address(names));
-        emit NameRegistry.ConfigChanged(id(NAME), NAME, 1, c.members, 1);
-        names.configure(c, 3, signatures, 2, newSignatures);
+        emit NameRegistry.ConfigChanged(id(NAME), NAME, 2, c.members, 3);
+        names.configure(c, 3, signatures, 14, newSignatures);
     }
 
     function test_less_than_the_threshold_of_the_current_members_change_nothing() public {
@@ -181,6 +182,8 @@ contract ConfigureTest is World {
         refuses(Errors.NotReady.selector, START + 48 hours);
         names.enact(c);
         vm.warp(START + 48 hours);
+        vm.expectEmit(address(names));
+        emit NameRegistry.ConfigChanged(id(NAME), NAME, 1, c.members, 2);
         vm.prank(person(15));
         names.enact(c);
         p = names.getPackage(NAME);
@@ -225,6 +228,23 @@ contract ConfigureTest is World {
         same(names.getPackage(NAME).pendingChange, names.digestOf(c), "still waits");
     }
 
+    function test_a_change_that_waits_is_an_act_of_the_team() public {
+        delayed(48);
+        vm.warp(START + 8 days);
+        configure(nextConfig(NAME, 2, 2), 3);
+        same(names.getPackage(NAME).epoch, 0, "epoch");
+        same(names.getPackage(NAME).lastActAt, START + 8 days, "lastActAt");
+    }
+
+    function test_a_time_beyond_its_forty_bits_is_not_cut() public {
+        delayed(48);
+        vm.warp(2 ** 40 - 1 hours);
+        Config memory c = nextConfig(NAME, 2, 2);
+        bytes4 overflow = bytes4(keccak256("SafeCastOverflowedUintDowncast(uint8,uint256)"));
+        refuses(overflow, 40, 2 ** 40 + 47 hours);
+        this.configuring(c, 3);
+    }
+
     function test_one_change_waits_at_a_time() public {
         delayed(48);
         Config memory c = nextConfig(NAME, 2, 2);
@@ -247,6 +267,7 @@ contract ConfigureTest is World {
         emit NameRegistry.ChangeDropped(id(NAME), change);
         names.cancel(NAME, change, 5, signatures);
         same(names.getPackage(NAME).pendingChange, 0, "pendingChange");
+        same(names.getPackage(NAME).pendingReadyAt, 0, "pendingReadyAt");
         yes(names.isCancelled(change), "isCancelled");
         refuses(Errors.ChangeCancelled.selector, uint256(change));
         this.configuring(c, 3);

@@ -35,7 +35,7 @@ contract NpmTest is World {
         }
         bytes memory arguments = abi.encode("https://registry.example", vm.addr(REGISTRAR_KEY), uint64(0), keys);
         names = NameRegistry(create("NameRegistry", arguments));
-        packages = PackageRegistry(create("PackageRegistry", abi.encode(names)));
+        packages = names.packageRegistry();
     }
 
     function vector(uint256 i) private view returns (Vector memory v) {

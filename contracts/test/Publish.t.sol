@@ -17,6 +17,7 @@ contract PublishTest is World {
     }
 
     function test_the_event_tells_everything() public {
+        delayed(24);
         ReleaseInput memory r = release(NAME, "1.0.0", 7);
         bytes memory signatures = sign(5, packages.digestOf(r));
         vm.expectEmit(address(packages));
@@ -30,10 +31,10 @@ contract PublishTest is World {
             r.contentHash,
             r.gitSha,
             r.ciRunUrl,
-            0,
+            1,
             7,
             5,
-            uint64(START)
+            uint64(START + 24 hours)
         );
         packages.publish(r, 5, signatures);
     }
@@ -261,9 +262,12 @@ contract PublishTest is World {
     function test_a_signature_is_good_on_this_chain_and_for_this_contract() public {
         ReleaseInput memory r = release(NAME, "1.0.0", 0);
         bytes memory signatures = sign(3, packages.digestOf(r));
-        PackageRegistry twin = PackageRegistry(create("PackageRegistry", abi.encode(names)));
+        (NameRegistry first, PackageRegistry here) = (names, packages);
+        deploy(0); // the same once more, with the same team
+        claim(NAME, 3, 2);
         refuses(Errors.BadSignature.selector, 0);
-        twin.publish(r, 3, signatures);
+        packages.publish(r, 3, signatures);
+        (names, packages) = (first, here);
         vm.chainId(99);
         refuses(Errors.BadSignature.selector, 0);
         packages.publish(r, 3, signatures);
@@ -327,6 +331,50 @@ contract PublishTest is World {
         same(statusOf(NAME, "1.0.0"), Status.Cooling, "the old one");
         publish(release(NAME, "1.0.1", 1), 3);
         same(statusOf(NAME, "1.0.1"), Status.Active, "the new one");
+    }
+
+    // -------------------------------------------------------------- What fits no more
+
+    /// Puts the name's team at `epoch`, and `more` over the name's first word.
+    function setEpoch(uint32 epoch, uint256 more) private {
+        bytes32 slot = keccak256(abi.encode(id(NAME), uint256(1)));
+        uint256 word = uint256(vm.load(address(names), slot)) & ~(uint256(type(uint32).max) << 64);
+        vm.store(address(names), slot, bytes32(word | (uint256(epoch) << 64) | more));
+        bytes32 seats = keccak256(abi.encode(id(NAME), uint256(2)));
+        bytes32 from = keccak256(abi.encode(uint256(0), seats));
+        bytes32 to = keccak256(abi.encode(uint256(epoch), seats));
+        for (uint256 i; i < 3; ++i) {
+            vm.store(address(names), next(to, i), vm.load(address(names), next(from, i)));
+        }
+    }
+
+    function overflows(uint8 bits, uint256 value) private {
+        vm.expectRevert(abi.encodeWithSignature("SafeCastOverflowedUintDowncast(uint8,uint256)", bits, value));
+    }
+
+    function test_a_record_has_room_for_16777215_epochs_and_none_beyond_is_cut() public {
+        setEpoch(2 ** 24 - 1, 0);
+        publish(release(NAME, "1.0.0", 0), 3);
+        same(packages.getRelease(NAME, "1.0.0").epoch, 2 ** 24 - 1, "the last one");
+        same(packages.getRelease(NAME, "1.0.0").signers, people(0, 2), "signers");
+        setEpoch(2 ** 24, 0);
+        ReleaseInput memory r = release(NAME, "1.0.1", 1);
+        overflows(24, 2 ** 24);
+        this.publishing(r, 3);
+    }
+
+    function test_a_delay_beyond_its_byte_is_not_cut() public {
+        setEpoch(0, 256 << 16); // which no Config brings about
+        ReleaseInput memory r = release(NAME, "1.0.0", 0);
+        overflows(8, 256);
+        this.publishing(r, 3);
+    }
+
+    function test_a_time_beyond_its_forty_bits_is_not_cut() public {
+        vm.warp(2 ** 40);
+        ReleaseInput memory r = release(NAME, "1.0.0", 0);
+        overflows(40, 2 ** 40);
+        this.publishing(r, 3);
     }
 
     // -------------------------------------------------------------------- Storage

@@ -92,6 +92,7 @@ contract RecoveryTest is World {
             Package memory p = names.getPackage(NAME);
             no(p.recoveryPending, "recoveryPending");
             same(p.pendingChange, 0, "pendingChange");
+            same(p.pendingReadyAt, 0, "pendingReadyAt");
             same(p.lastActAt, SILENT + 59 days, "lastActAt");
             vm.warp(SILENT + 60 days);
             refuses(Errors.WrongChange.selector, uint256(change), 0);
@@ -120,7 +121,13 @@ contract RecoveryTest is World {
         Config memory c = takeover();
         start(c);
         uint256 snapshot = vm.snapshotState();
-        publish(release(NAME, "1.0.0", 0), 3);
+        ReleaseInput memory r = release(NAME, "1.0.0", 0);
+        bytes memory signatures = sign(3, packages.digestOf(r));
+        bytes32 recovery = names.digestOf(c);
+        vm.expectEmit(address(names));
+        emit NameRegistry.ChangeDropped(id(NAME), recovery);
+        packages.publish(r, 3, signatures);
+        same(names.getPackage(NAME).pendingReadyAt, 0, "pendingReadyAt");
         no(names.getPackage(NAME).recoveryPending, "after a release");
         same(names.getPackage(NAME).lastActAt, SILENT, "lastActAt");
         refuses(Errors.WrongChange.selector, uint256(names.digestOf(c)), 0);
@@ -223,6 +230,32 @@ contract RecoveryTest is World {
         vm.warp(SILENT);
         start(takeover());
         same(names.getPackage(NAME).pendingReadyAt, SILENT + 60 days, "pendingReadyAt");
+    }
+
+    function test_a_change_of_the_teams_own_that_waits_takes_the_place_of_a_recovery() public {
+        Config memory d = nextConfig(NAME, 3, 2);
+        d.configDelayHours = 48;
+        d.guardian = vm.addr(GUARDIAN_KEY);
+        configure(d, 3);
+        vm.warp(SILENT);
+        Config memory c = takeover();
+        start(c);
+        Config memory own = nextConfig(NAME, 3, 2);
+        own.legacyRoot = "root";
+        bytes32 change = names.digestOf(own);
+        bytes memory signatures = sign(3, change);
+        bytes32 recovery = names.digestOf(c);
+        vm.expectEmit(address(names));
+        emit NameRegistry.ChangeDropped(id(NAME), recovery);
+        vm.expectEmit(address(names));
+        emit NameRegistry.ChangeScheduled(id(NAME), change, own, uint64(SILENT + 48 hours), false);
+        names.configure(own, 3, signatures, 3, signatures);
+        Package memory p = names.getPackage(NAME);
+        no(p.recoveryPending, "recoveryPending");
+        same(p.pendingChange, change, "pendingChange");
+        same(p.lastActAt, SILENT, "lastActAt");
+        refuses(Errors.TooFewSigners.selector, 1, 2);
+        this.cancelling(NAME, change, 1);
     }
 
     function test_a_change_that_was_never_enacted_comes_before_a_recovery() public {

@@ -17,6 +17,8 @@ contract RegistrarTest is World {
         names.rotateRegistrar(next, stranger, nextSignature);
         refuses(Errors.BadSignature.selector, 1);
         names.rotateRegistrar(next, signature, signature);
+        vm.expectEmit(address(names));
+        emit NameRegistry.RegistrarChanged(next);
         names.rotateRegistrar(next, signature, nextSignature);
         same(names.registrar(), next, "registrar");
         same(names.registrarNonce(), 1, "nonce");
@@ -77,6 +79,8 @@ contract RegistrarTest is World {
         bytes memory stranger = rawSignature(OUTSIDER_KEY, names.digestOfNpmKeyAddition(key, 0));
         refuses(Errors.BadSignature.selector, 0);
         names.addNpmKey(key, stranger);
+        vm.expectEmit(address(names));
+        emit NameRegistry.NpmKeyAdded(1, key.x, key.y, uint64(START + 30 days), FOREVER);
         names.addNpmKey(key, signature);
         same(names.npmKeyCount(), 2, "count");
         same(names.npmKeyAt(1).x, key.x, "x");
@@ -86,12 +90,50 @@ contract RegistrarTest is World {
         refuses(Errors.BadSignature.selector, 0);
         names.addNpmKey(key, signature);
         key.validFrom = uint64(START + 90 days);
+        key.validTo = uint64(START + 900 days);
         signature = rawSignature(REGISTRAR_KEY, names.digestOfNpmKeyAddition(key, 1));
+        vm.expectEmit(address(names));
+        emit NameRegistry.NpmKeyAdded(2, key.x, key.y, uint64(START + 90 days), uint64(START + 900 days));
         names.addNpmKey(key, signature);
         same(names.npmKeyAt(2).validFrom, START + 90 days, "a later start stays");
+        bytes memory ending = rawSignature(REGISTRAR_KEY, names.digestOfNpmKeyRemoval(2, 2));
+        vm.expectEmit(address(names));
+        emit NameRegistry.NpmKeyRemoved(2);
+        names.removeNpmKey(2, ending);
         (bytes32 r, bytes32 s) = vm.signP256(NPM_KEY, "any");
         refuses(Errors.NpmKeyNotValid.selector, 1);
         names.isNpmSignature(NAME, "1.0.0", 0, 0, 1, r, s);
+    }
+
+    function test_a_time_beyond_its_64_bits_is_not_cut() public {
+        uint256 last = type(uint64).max;
+        vm.warp(last - 1 days);
+        NpmKey memory key = newKey(5, FOREVER);
+        bytes memory signature = rawSignature(REGISTRAR_KEY, names.digestOfNpmKeyAddition(key, 0));
+        refuses(bytes4(keccak256("SafeCastOverflowedUintDowncast(uint8,uint256)")), 64, last + 29 days);
+        names.addNpmKey(key, signature);
+    }
+
+    function test_a_deployment_tells_its_registrar_and_its_keys() public {
+        NpmKey[] memory keys = new NpmKey[](2);
+        keys[0] = newKey(1, 2);
+        (uint256 x, uint256 y) = vm.publicKeyP256(NPM_KEY);
+        keys[1] = NpmKey(bytes32(x), bytes32(y), 3, FOREVER);
+        bytes memory arguments = abi.encode("https://registry.example", vm.addr(NEXT_KEY), uint64(0), keys);
+        vm.recordLogs();
+        address made = create("NameRegistry", arguments);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        same(logs.length, 3, "events");
+        for (uint256 i; i < logs.length; ++i) {
+            same(logs[i].emitter, made, "emitter");
+        }
+        same(logs[0].topics[0], NameRegistry.RegistrarChanged.selector, "first");
+        same(logs[0].data, abi.encode(vm.addr(NEXT_KEY)), "registrar");
+        for (uint256 i; i < 2; ++i) {
+            same(logs[i + 1].topics[0], NameRegistry.NpmKeyAdded.selector, "then");
+            same(uint256(logs[i + 1].topics[1]), i, "keyIndex");
+            same(logs[i + 1].data, abi.encode(keys[i]), "key");
+        }
     }
 
     function test_every_part_of_a_new_key_is_signed() public {
@@ -166,5 +208,6 @@ contract RegistrarTest is World {
         same(names.claimWindow(), 0, "claimWindow");
         same(names.npmKeyCount(), 1, "npmKeyCount");
         same(address(packages.nameRegistry()), address(names), "nameRegistry");
+        same(address(names.packageRegistry()), address(packages), "packageRegistry");
     }
 }

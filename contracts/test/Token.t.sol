@@ -64,9 +64,14 @@ contract TokenTest is World {
         bytes32 digest = names.digestOf(c);
         bytes memory signatures = sign(1, digest);
         bytes memory newSignatures = signAs(4, 1, digest);
+        vm.recordLogs();
         vm.expectEmit(address(names));
         emit Transfer(person(0), person(4), TOKEN);
         names.configure(c, 1, signatures, 1, newSignatures);
+        logs = vm.getRecordedLogs();
+        for (uint256 i; i < logs.length; ++i) {
+            no(logs[i].topics[0] == Locked.selector, "locked once, when it was made");
+        }
         same(names.ownerOf(TOKEN), person(4), "owner");
         same(names.balanceOf(person(0)), 0, "balance of the former");
         same(names.balanceOf(person(4)), 1, "balance of the next");
@@ -74,7 +79,11 @@ contract TokenTest is World {
 
     function test_it_ends_when_the_name_retires() public {
         claim(NAME, 3, 2);
-        configure(nextConfig(NAME, 0, 0), 3);
+        Config memory c = nextConfig(NAME, 0, 0);
+        bytes memory signatures = sign(3, names.digestOf(c));
+        vm.expectEmit(address(names));
+        emit Transfer(person(0), address(0), TOKEN);
+        names.configure(c, 3, signatures, 0, "");
         vm.expectRevert(abi.encodeWithSignature("ERC721NonexistentToken(uint256)", TOKEN));
         names.ownerOf(TOKEN);
         same(names.balanceOf(person(0)), 0, "balance");

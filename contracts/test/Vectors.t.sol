@@ -16,7 +16,7 @@ contract VectorsTest is World {
         vm.chainId(vm.parseJsonUint(vectors, ".domain.chainId"));
         names = NameRegistry(moved(address(names), ".domain.nameRegistry"));
         packages = PackageRegistry(moved(address(packages), ".domain.packageRegistry"));
-        safety = SafetyRegistry(moved(address(new SafetyRegistry()), ".domain.safetyRegistry"));
+        safety = SafetyRegistry(moved(create("SafetyRegistry", ""), ".domain.safetyRegistry"));
     }
 
     /// The deployed code at the address that the vectors were made for.

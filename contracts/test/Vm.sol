@@ -21,6 +21,8 @@ interface Vm {
     function setBlockhash(uint256 number, bytes32 hash) external;
     function mockCall(address target, bytes calldata data, bytes calldata answer) external;
     function prank(address sender) external;
+    function startPrank(address sender) external;
+    function stopPrank() external;
     function etch(address target, bytes calldata code) external;
     function load(address target, bytes32 slot) external view returns (bytes32);
     function store(address target, bytes32 slot, bytes32 value) external;

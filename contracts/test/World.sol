@@ -34,7 +34,7 @@ abstract contract World {
         keys[0] = NpmKey(bytes32(x), bytes32(y), 0, FOREVER);
         bytes memory arguments = abi.encode("https://registry.example", vm.addr(REGISTRAR_KEY), claimWindow, keys);
         names = NameRegistry(create("NameRegistry", arguments));
-        packages = PackageRegistry(create("PackageRegistry", abi.encode(names)));
+        packages = names.packageRegistry();
     }
 
     /// Creates what is committed in `artifacts/`: the tests run the very bytes that are deployed.

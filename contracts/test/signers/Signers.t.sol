@@ -161,9 +161,20 @@ contract SignersTest {
         c.key.need = 1;
         address expected = factory.addressOf(c.kind, c.key);
         require(expected.code.length == 0, "fresh");
+        vm.expectEmit(address(factory));
+        emit SignerFactory.SignerCreated(expected, c.kind, c.key);
         require(factory.create(c.kind, c.key) == expected, "address");
         vm.prank(address(0xBEEF));
+        vm.recordLogs();
         require(factory.create(c.kind, c.key) == expected, "again");
+        require(vm.getRecordedLogs().length == 0, "told once");
+        Case memory ssh = _case(CASES - 1);
+        ssh.key.need = 1;
+        expected = factory.addressOf(ssh.kind, ssh.key);
+        vm.expectEmit(address(factory));
+        emit SignerFactory.SignerCreated(expected, ssh.kind, ssh.key);
+        factory.create(ssh.kind, ssh.key);
+        expected = factory.addressOf(c.kind, c.key);
         P256Signer.Key memory stored = P256Signer(expected).key();
         require(keccak256(abi.encode(stored)) == keccak256(abi.encode(c.key)), "key");
     }

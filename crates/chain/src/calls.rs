@@ -9,6 +9,7 @@ use trust::signer::{Kind, SignerKey};
 use trust::{Integrity, PackageName};
 
 use crate::abi::{factory, names, packages, safety};
+use crate::deploy::RegistryKey;
 use crate::network::Network;
 
 /// A transaction's recipient and data.
@@ -117,6 +118,31 @@ pub fn configure(network: &Network, config: &Config, current: &SignatureSet, new
 #[must_use]
 pub fn enact(network: &Network, config: &Config) -> Call {
     let call = names::NameRegistry::enactCall { c: abi_config(config) };
+    to_names(network, &call)
+}
+
+/// Hands the registrar's part over: signatures of the one there is, and of the next.
+#[must_use]
+pub fn rotate_registrar(network: &Network, next: Address, signature: &Bytes, next_signature: &Bytes) -> Call {
+    let call = names::NameRegistry::rotateRegistrarCall {
+        next,
+        signature: signature.clone(),
+        nextSignature: next_signature.clone(),
+    };
+    to_names(network, &call)
+}
+
+/// Adds a key of the npm registry's; it counts a month later at the earliest.
+#[must_use]
+pub fn add_npm_key(network: &Network, key: &RegistryKey, signature: &Bytes) -> Call {
+    let call = names::NameRegistry::addNpmKeyCall { key: key.into(), signature: signature.clone() };
+    to_names(network, &call)
+}
+
+/// Ends a key of the npm registry's, at once.
+#[must_use]
+pub fn remove_npm_key(network: &Network, key_index: U256, signature: &Bytes) -> Call {
+    let call = names::NameRegistry::removeNpmKeyCall { keyIndex: key_index, signature: signature.clone() };
     to_names(network, &call)
 }
 

@@ -8,4 +8,5 @@ mod memory;
 #[path = "../../../wallet/tests/support/mod.rs"]
 mod node;
 mod proofs;
+mod sending;
 mod world;

@@ -90,8 +90,8 @@ impl World {
         };
         let code = deploy::pinned_code(CLAIM_WINDOW, network.name_registry).unwrap();
         let world = Self { node, http, network, code, people };
-        for step in &plan[..2] {
-            world.send(&deploy::creation(step)).await;
+        for creation in plan[..2].iter().filter_map(deploy::creation) {
+            world.send(&creation).await;
         }
         world
     }

@@ -3,7 +3,8 @@
 use alloy_primitives::keccak256;
 use p256::ecdsa::{Signature, SigningKey, signature::Signer as _};
 use trust::message::{
-    Cancel, Domain, Flag, ReleaseBatch, Report, Revocation, Veto, Withdrawal, git_sha_word,
+    Cancel, Domain, Flag, NpmKeyAddition, NpmKeyRemoval, RegistrarRotation, ReleaseBatch, Report, Revocation,
+    Veto, Withdrawal, git_sha_word,
 };
 use trust::signature::SignatureSet;
 use trust::signer::{Factory, Kind, Need, SignerKey};
@@ -83,7 +84,7 @@ impl Deployment {
 
     /// Deploys one of the contracts that stand alone, where it belongs.
     async fn created(&self, step: &deploy::Step) -> Address {
-        self.send(3, &deploy::creation(step)).await.unwrap();
+        self.send(3, &deploy::creation(step).unwrap()).await.unwrap();
         step.address
     }
 }
@@ -310,6 +311,46 @@ async fn a_name_is_claimed_by_npms_own_signature() {
     world.send(3, &claim(proof_for(&version))).await.unwrap();
     let package = world.chain.package(&world.head().await, &name()).await.unwrap();
     assert_eq!((package.state, package.members), (PackageState::Final, config.members.clone()));
+}
+
+#[tokio::test]
+async fn the_registrar_adds_a_key_slowly_ends_one_at_once_and_hands_over() {
+    let world = Deployment::new().await;
+    let network = world.chain.network();
+    let domain = name_domain(network).eip712();
+    let deployed = async || world.chain.deployment(&world.head().await).await.unwrap();
+    let now = world.now().await;
+
+    let (x, y) = point(&SigningKey::from_bytes(&[8; 32].into()).unwrap());
+    let key = deploy::RegistryKey { x, y, valid_from: 5, valid_to: now + 900 * DAY };
+    let addition = NpmKeyAddition { x, y, validFrom: 5, validTo: key.valid_to, nonce: U256::ZERO };
+    let request = signing_request(&addition, &domain).unwrap();
+    let stranger = world.people[0].sign(&request).await.unwrap();
+    let refused = world.send(3, &calls::add_npm_key(network, &key, &stranger)).await;
+    assert!(reason(refused).starts_with("BadSignature"));
+    let own = world.registrar.sign(&request).await.unwrap();
+    world.send(3, &calls::add_npm_key(network, &key, &own)).await.unwrap();
+    let keys = deployed().await.npm_keys;
+    assert_eq!(keys.len(), 2);
+    assert_eq!((keys[1].x, keys[1].y, keys[1].valid_to), (x, y, key.valid_to));
+    assert!(keys[1].valid_from >= now + 30 * DAY, "{keys:?}");
+
+    let removal = NpmKeyRemoval { keyIndex: U256::ONE, nonce: U256::ONE };
+    let own = world.registrar.sign(&signing_request(&removal, &domain).unwrap()).await.unwrap();
+    world.send(3, &calls::remove_npm_key(network, U256::ONE, &own)).await.unwrap();
+    let keys = deployed().await.npm_keys;
+    assert_eq!((keys[0].valid_to, keys[1].valid_to), (u64::MAX, 0));
+
+    let next = &world.people[2];
+    let rotation = RegistrarRotation { registrar: next.address(), nonce: U256::from(2) };
+    let request = signing_request(&rotation, &domain).unwrap();
+    let (own, accepted) = (world.registrar.sign(&request).await.unwrap(), next.sign(&request).await.unwrap());
+    let refused = world.send(3, &calls::rotate_registrar(network, next.address(), &own, &own)).await;
+    assert!(reason(refused).starts_with("BadSignature"));
+    world.send(3, &calls::rotate_registrar(network, next.address(), &own, &accepted)).await.unwrap();
+    assert_eq!(deployed().await.registrar, next.address());
+    let again = world.send(3, &calls::rotate_registrar(network, next.address(), &own, &accepted)).await;
+    assert!(reason(again).starts_with("BadSignature"));
 }
 
 #[tokio::test]
