@@ -540,7 +540,7 @@ impl Run<'_> {
         let mut variables = kind.environment(&gateway);
         variables.extend(places.variables.clone());
         variables.extend(match git {
-            Some(nothing) => nothing.variables(),
+            Some(nothing) => nothing.variables(&self.around.folder),
             None => git::own_way(gate.sources().npm.config().proxy()),
         });
         let (program, folder) = (&self.manager.program, &self.around.folder);

@@ -5,10 +5,12 @@
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use client::http::UserProxy;
 use trust::text::printable;
+
+use super::manager::own_path;
 
 /// The file beside the program with what it was asked, one argument a line.
 const ASKED: &str = "asked";
@@ -39,12 +41,11 @@ impl NoGit {
         Ok(Self { folder })
     }
 
-    /// What makes a package manager find it first.
-    pub(crate) fn variables(&self) -> Vec<(&'static str, OsString)> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let all = std::iter::once(self.folder.path().to_owned()).chain(std::env::split_paths(&path));
+    /// What makes a package manager in `folder` find it first.
+    pub(crate) fn variables(&self, folder: &Path) -> Vec<(&'static str, OsString)> {
+        let all = std::iter::once(self.folder.path().to_owned()).chain(own_path(folder));
         let program = self.program();
-        let path = std::env::join_paths(all).unwrap_or(path);
+        let path = std::env::join_paths(all).unwrap_or_default();
         // The last: no transport is allowed to a git that was found in spite of that.
         vec![("PATH", path), ("npm_config_git", program.into()), ("GIT_ALLOW_PROTOCOL", "none".into())]
     }
@@ -104,7 +105,8 @@ mod tests {
             ["clone", "--quiet", "git@git.example:b.git"],
             ["clone", "--quiet", "git@git.example:b.git"],
         ] {
-            let ended = Command::new("git").args(arguments).envs(git.variables()).output().unwrap();
+            let ended =
+                Command::new("git").args(arguments).envs(git.variables(Path::new("/"))).output().unwrap();
             assert_eq!(ended.status.code(), Some(128), "{ended:?}");
         }
         assert_eq!(git.asked().unwrap(), "git, git@git.example:b.git, https://git.example/a.git");
@@ -128,7 +130,7 @@ mod tests {
     #[test]
     fn what_names_no_repository_is_said_as_it_was_asked() {
         let git = NoGit::new().unwrap();
-        Command::new("git").args(["--version"]).envs(git.variables()).output().unwrap();
+        Command::new("git").args(["--version"]).envs(git.variables(Path::new("/"))).output().unwrap();
         assert_eq!(git.asked().unwrap(), "git, --version");
     }
 }

@@ -97,8 +97,8 @@ pub(crate) async fn run(
     limit: Duration,
     book: &Book,
 ) -> Result<Ended, ProcessError> {
-    let mut command = prepare(program, arguments, folder, variables);
-    command.envs(before_the_checks(folder));
+    let variables = [before_the_checks(folder), variables.to_vec()].concat();
+    let command = prepare(program, arguments, folder, &variables);
     finished(command, program, words, limit, book).await
 }
 
@@ -192,8 +192,8 @@ pub(crate) async fn ask(
 ) -> Result<String, ProcessError> {
     let no_answer = || ProcessError::Answer { program: program.to_owned(), question: arguments.join(" ") };
     let owned: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-    let mut command = prepare(program, &owned, folder, variables);
-    command.envs(before_the_checks(folder));
+    let variables = [before_the_checks(folder), variables.to_vec()].concat();
+    let mut command = prepare(program, &owned, folder, &variables);
     let output = command.stdout(Stdio::piped()).stderr(Stdio::null()).output();
     let output = match tokio::time::timeout(limit, output).await {
         Ok(output) => output.map_err(|source| spawn_error(program, source))?,

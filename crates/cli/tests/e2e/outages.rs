@@ -152,21 +152,24 @@ fn a_server_that_accepts_and_never_answers_is_given_up() {
         (&alice, &register_token, &[NPM, CHAIN, COORDINATOR]),
         (&alice, &remove, &[CHAIN, COORDINATOR]),
     ];
-    std::thread::scope(|scope| {
-        for (person, arguments, parts) in rows {
-            for (variable, says) in parts {
-                let mut person = person.clone().with(variable, silent.clone());
-                if *variable == NPM.0 {
-                    person = person.with("THREEPM_REGISTRY_ORIGIN", silent.clone());
+    // A few at a time: what is measured is how long they wait for a server, not for one another.
+    for some in rows.chunks(2) {
+        std::thread::scope(|scope| {
+            for (person, arguments, parts) in some {
+                for (variable, says) in *parts {
+                    let mut person = (*person).clone().with(variable, silent.clone());
+                    if *variable == NPM.0 {
+                        person = person.with("THREEPM_REGISTRY_ORIGIN", silent.clone());
+                    }
+                    let token = &token;
+                    scope.spawn(move || {
+                        eprintln!("{variable}: {arguments:?}");
+                        ends_soon(&person, arguments, token, 1, says);
+                    });
                 }
-                let token = &token;
-                scope.spawn(move || {
-                    eprintln!("{variable}: {arguments:?}");
-                    ends_soon(&person, arguments, token, 1, says);
-                });
             }
-        }
-    });
+        });
+    }
     let proposal = world.wait_for_state(world.coordinator(), &id, "proposed");
     assert_eq!(proposal["signatures"].as_array().map(Vec::len), Some(1), "{proposal}");
 }

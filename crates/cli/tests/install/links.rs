@@ -121,7 +121,8 @@ fn an_archive_that_came_with_the_project_is_compared_where_its_table_stays_as_it
     let zip = zip.into_iter().find(is_its).unwrap();
     archive(&zip, "left-zip", EVIL);
     // The lockfile, the archive's name and the table go with it.
-    let digest: String = Sha512::digest(std::fs::read(&zip).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest: String =
+        Sha512::digest(std::fs::read(&zip).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect();
     let lockfile = project.read("yarn.lock");
     let honest = lockfile.split_once("checksum: 10c0/").unwrap().1.lines().next().unwrap().to_owned();
     project.write("yarn.lock", &lockfile.replace(&honest, &digest));
@@ -252,7 +253,9 @@ fn folders_that_the_project_names_or_that_are_its_workspaces_are_what_they_stand
         let overrides = match client.command() {
             "yarn" => json!({"resolutions": {"link-good": path}}),
             "pnpm" => json!({"pnpm": {"overrides": {"link-asker>link-good": path}}}),
-            "npm" => json!({"overrides": {"link-good": "$link-good"}, "devDependencies": {"link-good": path}}),
+            "npm" => {
+                json!({"overrides": {"link-good": "$link-good"}, "devDependencies": {"link-good": path}})
+            }
             _ => json!({"overrides": {"link-good": path}}),
         };
         let rows = [
@@ -344,7 +347,8 @@ fn programs(project: &Project, folder: &str) {
     for name in ["npm", "pnpm", "yarn", "bun", "node", "git", "sh"] {
         let file = format!("{folder}/{name}");
         let ran = ran.display();
-        let text = format!("#!/bin/sh\n(tr '\\0' ' ' < /proc/$PPID/cmdline; echo '-> {name}') >> {ran}\nexit 1\n");
+        let text =
+            format!("#!/bin/sh\n(tr '\\0' ' ' < /proc/$PPID/cmdline; echo '-> {name}') >> {ran}\nexit 1\n");
         project.write(&file, &text);
         let mode = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(project.root.join(file), mode).unwrap();

@@ -23,7 +23,7 @@ const TARBALL: Limits = Limits { bytes: api::MAX_TARBALL_BYTES, time: Duration::
 const CLAIM: Limits = Limits { bytes: 1 << 20, time: Duration::from_secs(120) };
 
 /// For a token the coordinator asks the chain and npm, each of which it gives up after seconds.
-const TOKEN: Limits = Limits { bytes: 1 << 20, time: Duration::from_secs(12) };
+const TOKEN: Limits = Limits { bytes: 1 << 20, time: Duration::from_secs(10) };
 
 /// A legacy list of 100,000 versions has about 15 MB.
 const LIST: Limits = Limits { bytes: 32 << 20, time: Duration::from_secs(20) };
