@@ -24,10 +24,10 @@ const MAX_TABLE: u64 = 64 << 20;
 /// Unpacked bytes of one package: as for its tarball.
 const MAX_UNPACKED: u64 = 1 << 30;
 
-/// What yarn writes in front of everything; the first line is ours to say.
-const HEAD: [&str; 5] = [SHEBANG, "/* eslint-disable */", "// @ts-nocheck", "\"use strict\";", ""];
+/// What yarn writes in front of everything, behind a first line that is ours to say.
+const HEAD: [&str; 4] = ["/* eslint-disable */", "// @ts-nocheck", "\"use strict\";", ""];
 
-/// The first line.
+/// The first line; pnpm, whose table has the same form, writes none.
 pub(crate) const SHEBANG: &str = "#!/usr/bin/env node";
 
 /// Behind that, the line before a table.
@@ -112,7 +112,8 @@ fn load(root: &Path) -> Result<Value, TreeError> {
     };
     // A file that has them keeps the line ends of another system.
     let text = read(".pnp.cjs")?.replace("\r\n", "\n");
-    let mut rest = text.as_str();
+    let first = text.strip_prefix(SHEBANG).and_then(|rest| rest.strip_prefix('\n'));
+    let mut rest = first.unwrap_or(&text);
     for expected in HEAD {
         let (line, behind) = rest.split_once('\n').unwrap_or((rest, ""));
         if line != expected {
@@ -252,7 +253,7 @@ mod tests {
     #[test]
     fn the_table_is_the_string_that_yarn_writes() {
         let holder = tempfile::tempdir().unwrap();
-        let head = HEAD.join("\n");
+        let head = [&[SHEBANG][..], &HEAD].concat().join("\n");
         let table = "const RAW_RUNTIME_STATE =\n'{\\\n  \"a\": \"it\\'s\",\\\n  \"b\": [1]\\\n}';\nrest";
         let of = |text: String| {
             std::fs::write(holder.path().join(".pnp.cjs"), text).unwrap();
@@ -272,7 +273,7 @@ mod tests {
     fn a_table_behind_words_of_the_project_is_none() {
         let holder = tempfile::tempdir().unwrap();
         let written = |shebang: &str| {
-            let behind = HEAD[1..].join("\n");
+            let behind = HEAD.join("\n");
             format!("{shebang}\n{behind}\nconst RAW_RUNTIME_STATE =\n'{{\"true\": 1}}';\n")
         };
         let of = |text: String| {
@@ -280,6 +281,7 @@ mod tests {
             load(holder.path())
         };
         assert!(of(written(SHEBANG)).is_ok());
+        assert!(of(written("").trim_start().to_owned()).is_ok(), "as pnpm writes it");
         for shebang in [
             "#!/usr/bin/env node\n/* RAW_RUNTIME_STATE = '{\"false\": 1}' */",
             "#!/usr/bin/env node\n/*\nconst RAW_RUNTIME_STATE =\n'{\"false\": 1}';\n*/",

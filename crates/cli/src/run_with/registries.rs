@@ -103,10 +103,9 @@ impl Own {
 
     /// Of pnpm 10 each scope with its registry, of pnpm 11 each registry with its scopes.
     fn add_pnpm(&mut self, listed: &Value) {
-        let mut add = |scope: &str, registry: Option<Url>| match (scope, registry) {
-            (_, None) => {}
-            ("default" | "@", registry) => self.registry = registry,
-            (scope, Some(registry)) => {
+        // The default is what `config get registry` says: variables stand above a project's file there.
+        let mut add = |scope: &str, registry: Option<Url>| {
+            if let (true, Some(registry)) = (scope != "default" && scope != "@", registry) {
                 self.scopes.insert(scope.to_owned(), registry);
             }
         };
@@ -325,9 +324,9 @@ mod tests {
             let mut own = Own { registry: url("https://other.example"), ..Own::default() };
             own.add_pnpm(&listed);
             let config = config(own);
-            check(&config, "left-pad", "https://own.example/", None);
+            check(&config, "left-pad", "https://other.example/", None);
             check(&config, "@acme/a", "https://npm.acme.example/x/", None);
-            check(&config, "@odd/a", "https://own.example/", None);
+            check(&config, "@odd/a", "https://other.example/", None);
         }
         let mut own = Own { registry: url("https://other.example"), ..Own::default() };
         own.add_pnpm(&json!("undefined"));
