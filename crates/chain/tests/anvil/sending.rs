@@ -29,7 +29,7 @@ async fn the_highest_count_of_pending_transactions_counts() {
     let nobody = Address::repeat_byte(9);
     let node = world.node.url.clone();
     let waiting = async |urls: &[url::Url]| world.by_calls(urls).waiting_transactions(nobody).await;
-    assert_eq!(waiting(&[node.clone()]).await.unwrap(), 0);
+    assert_eq!(waiting(std::slice::from_ref(&node)).await.unwrap(), 0);
     let ahead = saying(&world, json!("0x3")).await;
     let urls = [node.clone(), ahead.url.clone(), node.clone()];
     assert_eq!(
