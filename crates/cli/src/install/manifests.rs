@@ -72,7 +72,7 @@ fn as_npm_reads(value: &Value) -> Value {
         }
     }
     out.remove("bin");
-    let bin = clean_bin(object);
+    let bin = bins(object);
     if !bin.is_empty() {
         out.insert("bin".into(), Value::Object(bin));
     }
@@ -128,7 +128,8 @@ fn clean_spec(spec: &str) -> String {
     }
 }
 
-fn clean_bin(object: &Map<String, Value>) -> Map<String, Value> {
+/// The commands that a manifest declares, each with the file it runs: as npm puts it into documents and `.bin`.
+pub(crate) fn bins(object: &Map<String, Value>) -> Map<String, Value> {
     let pairs: Vec<(String, &str)> = match object.get("bin") {
         Some(Value::String(path)) => {
             let name = object.get("name").and_then(Value::as_str).unwrap_or("");
@@ -154,7 +155,7 @@ fn clean_bin(object: &Map<String, Value>) -> Map<String, Value> {
 }
 
 /// `./a/../b\c` is `b/c`: a path as if the package's folder were the root.
-fn plain_path(path: &str) -> String {
+pub(crate) fn plain_path(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split(['/', '\\', ':']) {
         match part {

@@ -15,7 +15,7 @@ pub(crate) mod evidence;
 pub(crate) mod foresight;
 pub(crate) mod locked;
 pub(crate) mod lockfile;
-mod manifests;
+pub(crate) mod manifests;
 pub(crate) mod npm;
 pub(crate) mod npm_cache;
 pub(crate) mod pinned;

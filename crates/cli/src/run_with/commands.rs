@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use serde_json::Value;
 
 use super::tree::read_manifest;
+use crate::install::manifests::{bins, plain_path};
 
 /// Whether all of them are.
 pub(crate) fn are_declared(root: &Path, commands: &[PathBuf]) -> bool {
@@ -40,34 +41,13 @@ pub(crate) fn is_declared(root: &Path, place: &Path) -> bool {
 fn declares(root: &Path, package: &Path, command: &str, target: &Path) -> Option<bool> {
     let manifest = read_manifest(root, package).ok()?;
     let leads_there = |file: &str| {
-        let file = package.join(inside(file));
+        let file = package.join(file);
         file == target || root.join(file).canonicalize().is_ok_and(|real| real == root.join(target))
     };
-    let last = |name: &str| name.rsplit('/').next() == Some(command);
-    let is_named = match manifest.get("bin") {
-        Some(Value::String(file)) => last(manifest.get("name")?.as_str()?) && leads_there(file),
-        Some(Value::Object(commands)) => {
-            let mut named = commands.iter().filter(|(name, _)| last(name));
-            named.any(|(_, file)| file.as_str().is_some_and(leads_there))
-        }
-        _ => false,
-    };
+    let is_named = bins(manifest.as_object()?).get(command).and_then(Value::as_str).is_some_and(leads_there);
     let folder = manifest.pointer("/directories/bin").and_then(Value::as_str);
-    let is_in_folder = || folder.is_some_and(|folder| target.starts_with(package.join(inside(folder))));
+    let is_in_folder = || folder.is_some_and(|folder| target.starts_with(package.join(plain_path(folder))));
     Some(is_named || is_in_folder() && target.file_name().is_some_and(|name| name == command))
-}
-
-/// A path of a manifest, which never leads out of its package.
-fn inside(file: &str) -> PathBuf {
-    let mut found = PathBuf::new();
-    for part in file.split(['/', '\\']) {
-        match part {
-            "" | "." => {}
-            ".." => drop(found.pop()),
-            part => found.push(part),
-        }
-    }
-    found
 }
 
 /// Without `.` and `..`.
@@ -95,6 +75,7 @@ mod tests {
             ("a", r#""bin": {"a": "./cli.js", "built": "dist/built.js"}"#),
             ("@s/b", r#""bin": "cli.js""#),
             ("c", r#""directories": {"bin": "./tools"}"#),
+            ("e", r#""bin": ["./tools/../cli.js"]"#),
         ] {
             let folder = root.join("node_modules").join(package);
             std::fs::create_dir_all(folder.join("tools")).unwrap();
@@ -117,12 +98,15 @@ mod tests {
         };
         assert!(check("a", Some("../a/cli.js")) && check("b", Some("../@s/b/cli.js")));
         assert!(check("built", Some("../a/dist/built.js")) && check("c", Some("../c/tools/c")));
+        assert!(check("cli.js", Some("../e/cli.js")));
         for (name, target) in [
             ("a", None),
             ("a", Some("../a/other.js")),
             ("a", Some("../@s/b/cli.js")),
             ("a", Some("../../own.js")),
             ("a", Some("../a/gone.js")),
+            ("e", Some("../e/cli.js")),
+            ("other.js", Some("../e/other.js")),
             ("c", Some("../a/cli.js")),
             ("d", Some("../c/tools/c")),
             ("other.js", Some("../c/other.js")),
