@@ -60,6 +60,8 @@ pub(crate) struct Question<'a> {
     pub(crate) words: &'a [&'a str],
     /// Where; `None` for nowhere in particular, where no project has a say.
     pub(crate) folder: Option<&'a Path>,
+    /// It says the same whatever is set anywhere.
+    pub(crate) always: bool,
 }
 
 /// The answers that are kept.
@@ -153,12 +155,11 @@ impl Question<'_> {
         add(format!("{changed:?} {:?}", program.map(|found| found.len()).ok()).as_bytes());
         self.words.iter().for_each(|word| add(word.as_bytes()));
         // Projects without settings of their own all get the same answer.
-        let has_settings = |place: &&Path| OF_PROJECTS.iter().any(|name| place.join(name).exists());
-        let place = self.folder.into_iter().flat_map(Path::ancestors).find(has_settings);
+        let place = self.folder.and_then(place_of_settings);
         add(place.unwrap_or(Path::new("")).as_os_str().as_encoded_bytes());
         let mut variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
         variables.sort();
-        for (name, value) in variables {
+        for (name, value) in variables.into_iter().filter(|_| !self.always) {
             let shown = name.to_string_lossy();
             let lower = shown.to_ascii_lowercase();
             if VARIABLES.contains(&&*shown) || PREFIXES.iter().any(|prefix| lower.starts_with(prefix)) {
@@ -169,25 +170,62 @@ impl Question<'_> {
         hex(&hasher.finalize())
     }
 
+    /// Whether a file of settings or a variable could say anything about `word`: lowercase, with nothing between its
+    /// parts. Where none does, a package manager need not be asked for it.
+    pub(crate) fn is_mentioned(&self, word: &str) -> bool {
+        let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '_'], "");
+        // However else a key can be written, and files of settings that a file names.
+        let could_say = |text: &str| {
+            let plain = plain(text);
+            [word, "userconfig", "globalconfig", "\\", "${", "!!"].iter().any(|mark| plain.contains(mark))
+        };
+        let in_file = |path: PathBuf| match read_bounded(&path, MAX_BYTES) {
+            Ok(bytes) => bytes.is_some_and(|bytes| could_say(&String::from_utf8_lossy(&bytes))),
+            Err(_) => true,
+        };
+        let in_variable = |(name, _): (OsString, OsString)| plain(&name.to_string_lossy()).contains(word);
+        std::env::vars_os().any(in_variable) || self.files().into_iter().any(in_file)
+    }
+
     /// Files that the answer may depend on, whether they are there or not.
     fn files(&self) -> Vec<PathBuf> {
+        let mut files = self.files_of_program();
+        if self.always {
+            return files;
+        }
         let above = self.folder.into_iter().flat_map(Path::ancestors);
-        let mut files: Vec<PathBuf> =
-            above.flat_map(|folder| OF_PROJECTS.map(|name| folder.join(name))).collect();
+        files.extend(above.flat_map(|folder| OF_PROJECTS.map(|name| folder.join(name))));
         if let Some(home) = std::env::home_dir() {
             files.extend(OF_USERS.map(|name| home.join(name)));
         }
         if let Some(config) = std::env::var_os("XDG_CONFIG_HOME") {
             files.extend(["pnpm/rc", "pnpm/config.yaml"].map(|name| Path::new(&config).join(name)));
         }
-        // npm's own, beside its `bin`, and that of the whole machine.
-        let real = self.program.canonicalize().ok();
-        for folder in [Some(self.program), real.as_deref()].into_iter().flatten() {
-            let Some(prefix) = folder.parent().and_then(Path::parent) else { continue };
-            files.extend([prefix.join("npmrc"), prefix.join("etc/npmrc")]);
-        }
+        let names_file = |name: &OsString| {
+            let name = name.to_string_lossy().to_ascii_lowercase();
+            NAME_FILES.iter().any(|setting| name.ends_with(&format!("npm_config_{setting}")))
+        };
+        let named = std::env::vars_os().filter(|(name, _)| names_file(name));
+        files.extend(named.map(|(_, path)| PathBuf::from(path)));
         files
     }
+
+    /// npm's own, beside its `bin`, and that of the whole machine.
+    fn files_of_program(&self) -> Vec<PathBuf> {
+        let real = self.program.canonicalize().ok();
+        let programs = [Some(self.program), real.as_deref()].into_iter().flatten();
+        let prefixes = programs.filter_map(|program| program.parent()?.parent());
+        prefixes.flat_map(|prefix| [prefix.join("npmrc"), prefix.join("etc/npmrc")]).collect()
+    }
+}
+
+/// Whether a project has settings of its own, here or above.
+pub(crate) fn has_settings(folder: &Path) -> bool {
+    place_of_settings(folder).is_some()
+}
+
+fn place_of_settings(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|place| OF_PROJECTS.iter().any(|name| place.join(name).exists()))
 }
 
 /// The files of settings that npm names when it lists its settings.
@@ -241,7 +279,7 @@ pub(crate) async fn ask_npm(npm: &Npm, root: &Path, answers: &Answers) -> Result
     let run = async |npm: &Npm, folder: &Path, arguments: &[OsString]| {
         Ok::<_, NpmRunError>(npm.run(folder, arguments, QUESTION_LIMIT).await?.stdout)
     };
-    let question = |words, folder| Question { program: npm.program(), words, folder };
+    let question = |words, folder| Question { program: npm.program(), words, folder, always: false };
     let project = answers.to(question(&LISTING, Some(root)), run(npm, root, &listing));
     let user = answers.to(question(&LISTING, None), run(npm, empty.path(), &listing));
     let builtin = async {
@@ -253,7 +291,8 @@ pub(crate) async fn ask_npm(npm: &Npm, root: &Path, answers: &Answers) -> Result
         });
         let arguments: Vec<OsString> = REGISTRY.map(OsString::from).into_iter().chain(nowhere).collect();
         let blind = npm.clone().without_settings();
-        answers.to(question(&REGISTRY, None), run(&blind, empty.path(), &arguments)).await
+        let always = Question { always: true, ..question(&REGISTRY, None) };
+        answers.to(always, run(&blind, empty.path(), &arguments)).await
     };
     let (project, user, builtin) = tokio::try_join!(project, user, builtin)?;
     let read = |text: &str| {
@@ -293,7 +332,7 @@ mod tests {
         async fn ask(&self, now: u64) -> u32 {
             let (program, folder) = (self.holder.path().join("npm"), self.holder.path().join(self.folder));
             let words = &["config", "list"];
-            let question = Question { program: &program, words, folder: Some(&folder) };
+            let question = Question { program: &program, words, folder: Some(&folder), always: false };
             let user = self.holder.path().join("userrc");
             let answer = async {
                 self.asked.set(self.asked.get() + 1);

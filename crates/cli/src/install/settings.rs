@@ -68,6 +68,19 @@ pub(crate) struct Noted {
     pub(crate) effect: String,
 }
 
+impl Noted {
+    /// A registry that the project leads to.
+    pub(crate) fn registry(setting: &str, url: &str) -> Self {
+        let effect = "followed: packages come from there, and are judged all the same".to_owned();
+        Self { setting: printable(setting, 80), value: printable(url, 120), effect }
+    }
+}
+
+/// Whether this setting of npm's names a registry, of all packages or of a scope.
+pub(crate) fn is_registry(name: &str) -> bool {
+    name == "registry" || name.ends_with(":registry")
+}
+
 /// What npm is about to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -86,6 +99,14 @@ impl Settings {
     /// What is in force in the project.
     pub(crate) fn in_project(&self) -> serde_json::Map<String, Value> {
         self.project.clone().into_iter().collect()
+    }
+
+    /// Registries in force, by the setting that names each: in the project, and without it.
+    pub(crate) fn registries(&self) -> [BTreeMap<&str, &str>; 2] {
+        [&self.project, &self.user].map(|settings| {
+            let named = settings.iter().filter(|(name, _)| is_registry(name));
+            named.filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect()
+        })
     }
 
     /// The user's own proxy, as npm and curl read it: a project's is never asked.
@@ -137,8 +158,9 @@ impl Settings {
                 name if RUNS_SOMETHING.contains(&name) => {
                     "not followed until scripts run: it counts as a script of the project".to_owned()
                 }
-                name if name == "registry" || name.ends_with(":registry") => {
-                    "followed: packages come from there, and are judged all the same".to_owned()
+                name if is_registry(name) => {
+                    noted.push(Noted::registry(name, &shown(value)));
+                    continue;
                 }
                 _ if fixed.is_some() && !SILENT.contains(&name.as_str()) => {
                     "overruled for this run".to_owned()

@@ -21,7 +21,9 @@ use crate::args::ExecArgs;
 use crate::context::Context;
 use crate::errors::{Explain as _, Failure, Outcome};
 use crate::exit::ExitCode;
-use crate::install::answers::Answers;
+use crate::install::answers::{Answers, ask_npm};
+use crate::install::errors::FlowError;
+use crate::install::npm::Npm;
 use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
 use crate::install::receipts;
 use crate::install::report::{End, Report};
@@ -43,16 +45,13 @@ pub(crate) async fn run(context: &Context, args: ExecArgs) -> Outcome {
     }
     let folder = tempfile::Builder::new().prefix("3pm-exec-").tempdir().while_doing("no private folder")?;
     std::fs::write(folder.path().join("package.json"), "{\"private\": true}\n")?;
-    // Where packages come from is the project's to say, as for npx and its like.
-    let settings = here.ancestors().map(|place| place.join(".npmrc")).find(|file| file.is_file());
-    let settings = settings.map(|file| read_bounded(&file, MAX_MANIFEST_BYTES)).transpose()?.flatten();
-    let settings = String::from_utf8_lossy(&settings.unwrap_or_default()).into_owned();
     let mut around = crate::install::surroundings(context)?;
     around.folder = folder.path().to_owned();
     around.again = Again::of_exec(&args);
     let answers = Answers::of(&around.home, context.now());
-    let settings = match registries(&here, &around.home, &answers).await {
-        Ok(own) => own.render(&settings),
+    // Where packages come from is the project's to say, as for npx and its like.
+    let settings = match settings(&here, &around.home, &answers).await {
+        Ok(settings) => settings,
         Err(error) => return super::finish(context, &around, Err(error)),
     };
     if !settings.trim().is_empty() {
@@ -99,22 +98,34 @@ pub(crate) async fn run(context: &Context, args: ExecArgs) -> Outcome {
     code
 }
 
-/// Where the package manager of the project here looks for packages.
-async fn registries(here: &Path, home: &Path, answers: &Answers) -> Result<Own, RunError> {
+/// Where the package manager of the project here looks for packages, in npm's words. What lies above the project's root is
+/// somebody else's.
+async fn settings(here: &Path, home: &Path, answers: &Answers) -> Result<String, RunError> {
     let command = super::manager_of(here).as_str();
     let manager = match flow::find_manager(command, here, home).await {
-        Ok(manager) => manager,
+        Ok(manager) => Some(manager),
         // It cannot be asked, and has nothing to say.
-        Err(RunError::NotFound { .. }) if !has_settings(here) => return Ok(Own::default()),
+        Err(RunError::NotFound { .. }) if !has_settings(here) => None,
         Err(error) => return Err(error),
     };
-    let Some(root) = root::find(manager.kind, here, false)? else { return Ok(Own::default()) };
+    let kind = manager.as_ref().map_or(Kind::Npm, |manager| manager.kind);
+    let found = root::find(kind, here, false)?;
+    let npmrc = found.as_deref().unwrap_or(here).join(".npmrc");
+    let npmrc = read_bounded(&npmrc, MAX_MANIFEST_BYTES).map_err(FlowError::from)?.unwrap_or_default();
+    let npmrc = String::from_utf8_lossy(&npmrc).into_owned();
+    let (Some(manager), Some(root)) = (manager, found) else { return Ok(npmrc) };
     // To be asked is enough for it to run that.
-    if let Some(what) = code::of_settings(manager.kind, &root, here) {
+    if let Some(what) = code::of_settings(kind, &root, here) {
         let instead = Some("3pm exec in another folder".to_owned());
         return Err(Refusal { why: what, instead }.into());
     }
-    Ok(Own::of(&manager, &root, answers).await)
+    let own = Own::of(&manager, &root, answers).await;
+    if kind != Kind::YarnClassic {
+        return Ok(own.render(&npmrc));
+    }
+    let npm = Npm::find(&root).map_err(FlowError::from)?;
+    let says = ask_npm(&npm, &root, answers).await.map_err(FlowError::from)?;
+    Ok(own.below_npm(&manager, &says.settings.registries()[0], says.builtin.as_ref()).render(&npmrc))
 }
 
 /// Whether there are settings that only another package manager than npm reads.

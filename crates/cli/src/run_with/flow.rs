@@ -39,7 +39,7 @@ use super::git::{self, NoGit};
 use super::laid::{self, Before, Effect};
 use super::lists::Lists;
 use super::lookup::Lookup;
-use super::manager::{Gateway, Kind, Manager, find_program, kind_of_yarn};
+use super::manager::{Gateway, Kind, Manager, find_program, kind_of_yarn, version_beside};
 use super::npm_scripts::{self, Scripts};
 use super::orphan::Book;
 use super::places;
@@ -67,7 +67,7 @@ use crate::install::project::{MAX_MANIFEST_BYTES, Mirror, Project, read_bounded}
 use crate::install::report::{End, Report};
 use crate::install::resolve::Resolver;
 use crate::install::scripted::{Scripted, Scripting};
-use crate::install::settings::{Phase, Settings};
+use crate::install::settings::{Noted, Phase, Settings};
 use crate::install::tarballs::Tarballs;
 use crate::install::transaction::{Transaction, TransactionError, YARN_CACHE};
 use crate::install::verify::{client_for, find_out, reach};
@@ -199,8 +199,8 @@ pub(crate) async fn run(
     let (prepared, version, ()) =
         tokio::try_join!(prepare(&manager, &root, around, &answers, now()), version, places)?;
     manager.version = version.unwrap_or(manager.version);
-    let run = Run { order, around, manager: &manager, root: &root, book: &book, now: now() };
-    let Prepared { gate, registries, says } = prepared;
+    let Prepared { gate, registries, says, noted } = prepared;
+    let run = Run { order, around, manager: &manager, root: &root, book: &book, noted, now: now() };
     let npm = (kind == Kind::Npm).then_some(&says);
     around.output.note(&format!("{} {}, behind the checks of 3pm", order.command, manager.version));
     let read_locked = |gate: &Gatekeeper| match npm {
@@ -208,7 +208,7 @@ pub(crate) async fn run(
         None => Ok(None),
     };
     let locked = read_locked(&gate)?;
-    let mut report = run.report(&gate, locked.iter().flat_map(Locked::refused).collect(), npm);
+    let mut report = run.report(&gate, locked.iter().flat_map(Locked::refused).collect());
     if report.call() == Call::Deny {
         report.end = End::Refused;
         return Ok(report);
@@ -232,7 +232,7 @@ pub(crate) async fn run(
     // 3.
     let settings = npm.map(|says| &says.settings);
     let fetched = run.fetch(&gate, registries, settings, locked.as_ref(), &transaction).await;
-    report = run.report(&gate, Vec::new(), npm);
+    report = run.report(&gate, Vec::new());
     if matches!(report.call(), Call::Deny | Call::Undecided) {
         report.end = End::Refused;
         return Ok(report);
@@ -246,7 +246,7 @@ pub(crate) async fn run(
     if is_given_back && effect == Effect::Lockfile {
         laid(&Tree::untouched(&root))?;
         let more = run.judge_rest(read_locked(&gate)?.as_ref(), &gate).await?;
-        report = run.report(&gate, more, npm);
+        report = run.report(&gate, more);
         report.end = settle(&report, run.on_warning(), around.interactive, ask).await;
         if report.end == End::Checked {
             match order.dry_run {
@@ -270,7 +270,7 @@ pub(crate) async fn run(
     findings.extend(run.judge_rest(locked.as_ref(), &gate).await?);
     receipt.left_out = locked.as_ref().map(|locked| locked.left_out(&root)).unwrap_or_default();
     drop(progress);
-    report = run.report(&gate, findings, npm);
+    report = run.report(&gate, findings);
     // 5.
     report.end = settle(&report, run.on_warning(), around.interactive, ask).await;
     if report.end != End::Checked {
@@ -308,6 +308,8 @@ struct Run<'a> {
     manager: &'a Manager,
     root: &'a Path,
     book: &'a Book,
+    /// Settings of the project that deserve a word.
+    noted: Vec<Noted>,
     now: u64,
 }
 
@@ -369,7 +371,7 @@ impl Run<'_> {
         }
         findings.extend(self.judge_rest(Some(locked), gate).await?);
         drop(progress);
-        let mut report = self.report(gate, findings, Some(says));
+        let mut report = self.report(gate, findings);
         report.end = settle(&report, self.on_warning(), around.interactive, ask).await;
         if report.end == End::Checked && order.dry_run {
             report.end = End::Planned(Plan::between(&laid, &laid));
@@ -423,7 +425,7 @@ impl Run<'_> {
         let again =
             async |reach: &Reach| self.fetch_from(gate, reach, settings, locked, git.as_ref(), aside).await;
         let (mut ended, mut requests, mut told) = again(&reach).await?;
-        let is_denied = || matches!(self.report(gate, Vec::new(), None).call(), Call::Deny | Call::Undecided);
+        let is_denied = || matches!(self.report(gate, Vec::new()).call(), Call::Deny | Call::Undecided);
         if !ended.status.success() && !is_denied() {
             let mut elsewhere = self.find_elsewhere(gate, &reach.registries, locked, &requests).await?;
             if elsewhere.is_empty() && requests.iter().any(|request| request.kind == proxy::Kind::Foreign) {
@@ -683,7 +685,7 @@ impl Run<'_> {
     }
 
     /// What the gate and the comparison found, not yet what was done.
-    fn report(&self, gate: &Gatekeeper, more: Vec<Finding>, npm: Option<&NpmSays>) -> Report {
+    fn report(&self, gate: &Gatekeeper, more: Vec<Finding>) -> Report {
         let mut findings: Vec<_> = gate.arrived().into_iter().map(|arrived| arrived.finding).collect();
         findings.extend(more);
         let lookup = gate.sources().lookup.as_ref();
@@ -696,7 +698,7 @@ impl Run<'_> {
                 findings,
             },
             policy: Arc::clone(&self.around.policy),
-            settings: npm.map(|says| says.settings.noted()).unwrap_or_default(),
+            settings: self.noted.clone(),
             root: None,
             end: End::Checked,
         }
@@ -805,27 +807,30 @@ fn foresee(gate: &Gatekeeper, root: &Path, now: u64) -> Foresight {
     Foresight::new(gate.sources().npm.clone(), manifest.as_slice(), lockfile.as_deref(), now)
 }
 
-/// The user's own package manager, by absolute path, and which it is. Only yarn is asked for its version here: there
-/// it says which of two it is.
+/// The user's own package manager, by absolute path, and which it is. Only yarn is asked for its version where that is
+/// not known otherwise: there it says which of two it is.
 pub(crate) async fn find_manager(command: &str, project: &Path, home: &Path) -> Result<Manager, RunError> {
     let not_found = || RunError::NotFound { command: command.to_owned() };
     let program = find_program(command, project, &home.join("shims")).ok_or_else(not_found)?;
-    let (kind, version) = match command {
-        "npm" => (Kind::Npm, String::new()),
-        "pnpm" => (Kind::Pnpm, String::new()),
+    let mut version = version_beside(&program).unwrap_or_default();
+    let kind = match command {
+        "npm" => Kind::Npm,
+        "pnpm" => Kind::Pnpm,
         "yarn" => {
-            // Which of two it is decides what it is told: this is asked every time.
-            let version = say_version(&program).await?;
-            (kind_of_yarn(&version), version)
+            if version.is_empty() {
+                // It decides what yarn is told: this is asked every time.
+                version = say_version(&program).await?;
+            }
+            kind_of_yarn(&version)
         }
-        "bun" => (Kind::Bun, String::new()),
+        "bun" => Kind::Bun,
         _ => return Err(not_found()),
     };
     Ok(Manager { kind, program, version })
 }
 
 async fn ask_version(program: &Path, answers: &Answers) -> Result<String, ProcessError> {
-    let question = Question { program, words: &["--version"], folder: None };
+    let question = Question { program, words: &["--version"], folder: None, always: false };
     answers.to(question, say_version(program)).await
 }
 
@@ -844,6 +849,7 @@ struct Prepared {
     gate: Arc<Gatekeeper>,
     registries: Vec<Url>,
     says: NpmSays,
+    noted: Vec<Noted>,
 }
 
 /// Step 1: whom to ask, and which registries this run may reach.
@@ -873,11 +879,15 @@ async fn prepare(
         let project = Project { root: root.to_owned(), folder: around.folder.clone() };
         let own = async { Ok(Own::of(manager, root, answers).await) };
         let (says, own) = tokio::try_join!(says, own)?;
+        let own = own.below_npm(manager, &says.settings.registries()[0], says.builtin.as_ref());
+        let mut noted = if manager.kind == Kind::Npm { says.settings.noted() } else { Vec::new() };
+        let named = own.named_by_project(manager, root, answers, &says).await;
+        noted.extend(named.map_err(FlowError::from)?);
         let client = client_for(around, &project, &says, own)?;
         let reached = reach(&client).await;
-        Ok((says, client, reached))
+        Ok::<_, RunError>((says, client, noted, reached))
     };
-    let (lookup, (says, npm, reached)) = tokio::try_join!(lookup, npm)?;
+    let (lookup, (says, npm, noted, reached)) = tokio::try_join!(lookup, npm)?;
     let is_offline = lookup.as_ref().is_some_and(|lookup| lookup.answers.head().is_none());
     let npm = match reached {
         Ok(()) => npm,
@@ -900,7 +910,7 @@ async fn prepare(
         coordinator: around.network.as_ref().and_then(|(_, network)| network.coordinator.clone()),
         policy: Arc::clone(&around.policy),
     };
-    Ok(Prepared { gate: Arc::new(Gatekeeper::new(Arc::new(sources))), registries, says })
+    Ok(Prepared { gate: Arc::new(Gatekeeper::new(Arc::new(sources))), registries, says, noted })
 }
 
 /// Step 3: no git, unless what comes from no registry was agreed to. yarn 4 runs scripts of a repository to make

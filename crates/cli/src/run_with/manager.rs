@@ -8,10 +8,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
+use serde_json::Value;
 use url::Url;
 
 use super::root::MANIFESTS;
+use crate::install::answers::Question;
 use crate::install::npm::no_shell;
+use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
 use crate::shell::Client;
 
 /// A kind of package manager.
@@ -41,6 +44,9 @@ pub(crate) struct Gateway<'a> {
 
 /// A host that does not exist: an empty list of exceptions would let the project's own stand.
 const NO_EXCEPTIONS: &str = "3pm.invalid";
+
+/// The packages that package managers come as.
+const PACKAGES: [&str; 4] = ["npm", "pnpm", "yarn", "@yarnpkg/cli-dist"];
 
 /// A proxy that nobody is: no program may listen there without being root.
 const NOBODY: &str = "http://127.0.0.1:1";
@@ -327,8 +333,33 @@ pub(crate) struct Manager {
     pub(crate) kind: Kind,
     /// Its program, by absolute path.
     pub(crate) program: PathBuf,
-    /// Its version, as it says.
+    /// Its version, as it says; empty where it has not been asked yet.
     pub(crate) version: String,
+}
+
+impl Manager {
+    /// What it is asked in `folder`.
+    pub(crate) fn question<'a>(&'a self, words: &'a [&'a str], folder: &'a Path) -> Question<'a> {
+        Question { program: &self.program, words, folder: Some(folder), always: false }
+    }
+
+    /// The first number of its version.
+    pub(crate) fn major(&self) -> Option<u32> {
+        self.version.split('.').next()?.parse().ok()
+    }
+}
+
+/// The version of a program that lies in the package of that package manager, as most do. Others, such as Corepack's, are
+/// asked.
+pub(crate) fn version_beside(program: &Path) -> Option<String> {
+    let real = program.canonicalize().ok()?;
+    let manifest = real.ancestors().skip(1).take(3).map(|folder| folder.join("package.json"));
+    let manifest = manifest.into_iter().find(|path| path.is_file())?;
+    let bytes = read_bounded(&manifest, MAX_MANIFEST_BYTES).ok()??;
+    let manifest: Value = serde_json::from_slice(&bytes).ok()?;
+    let is_its_own = manifest["name"].as_str().is_some_and(|name| PACKAGES.contains(&name));
+    let version = manifest["version"].as_str()?.parse::<trust::Version>().ok()?;
+    is_its_own.then(|| version.to_string())
 }
 
 /// The first program of that name on the PATH that is neither the project's of `folder` nor one of our own shims.
@@ -403,6 +434,28 @@ mod tests {
             all,
             ["add", "x", "--ignore-scripts", "--ignore-pnpmfile", "--", "--flag"].map(OsString::from)
         );
+    }
+
+    #[test]
+    fn the_version_of_a_program_is_that_of_its_own_package() {
+        let holder = tempfile::tempdir().unwrap();
+        let program = holder.path().join("pkg/bin/pnpm.cjs");
+        std::fs::create_dir_all(program.parent().unwrap()).unwrap();
+        std::fs::write(&program, "").unwrap();
+        let link = holder.path().join("pnpm");
+        std::os::unix::fs::symlink(&program, &link).unwrap();
+        for (manifest, version) in [
+            (r#"{"name": "pnpm", "version": "10.1.2"}"#, Some("10.1.2")),
+            (r#"{"name": "corepack", "version": "0.34.0"}"#, None),
+            (r#"{"name": "pnpm", "version": "latest"}"#, None),
+            ("{", None),
+        ] {
+            std::fs::write(holder.path().join("pkg/package.json"), manifest).unwrap();
+            assert_eq!(version_beside(&link).as_deref(), version, "{manifest}");
+        }
+        std::fs::remove_file(holder.path().join("pkg/package.json")).unwrap();
+        std::fs::remove_file(&program).unwrap();
+        assert_eq!(version_beside(&link), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::code;
 use super::manager::{Kind, Manager};
 use super::plug;
 use super::process;
-use crate::install::answers::{Answers, Question};
+use crate::install::answers::Answers;
 use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
 use crate::shell::Client;
 use crate::shell::decide::{Decision, Here, Install, Refusal, decide};
@@ -112,7 +112,10 @@ pub(crate) async fn refuse_settings(
             let arguments = ["config", "get", "lockfile-dir"];
             let quiet = manager.kind.asked();
             let limit = super::flow::QUESTION_LIMIT;
-            let question = Question { program: &manager.program, words: &arguments, folder: Some(folder) };
+            let question = manager.question(&arguments, folder);
+            if !question.is_mentioned("lockfiledir") {
+                return Ok(());
+            }
             let ask = process::ask(&manager.program, &arguments, folder, &quiet, limit);
             let said = answers.to(question, ask).await.unwrap_or_default();
             let named = said.lines().last().unwrap_or_default().trim();

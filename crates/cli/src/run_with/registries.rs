@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use client::http::public;
 use client::npm::{Credential, NpmConfig};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -19,9 +20,10 @@ use url::Url;
 use super::flow::QUESTION_LIMIT;
 use super::manager::{Kind, Manager};
 use super::process;
-use crate::install::answers::{Answers, Question};
+use crate::install::answers::{Answers, NpmSays, has_settings};
 use crate::install::npm::no_shell;
-use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
+use crate::install::project::{MAX_MANIFEST_BYTES, ProjectError, private_folder, read_bounded};
+use crate::install::settings::Noted;
 
 /// What yarn 4's settings for a scope or a registry are called. Where no file and no variable mentions one, yarn need
 /// not be asked.
@@ -44,15 +46,30 @@ pub(crate) struct Own {
 impl Own {
     /// Asks the package manager, and reads its files where it cannot be asked.
     pub(crate) async fn of(manager: &Manager, root: &Path, answers: &Answers) -> Self {
+        Self::said_in(root, manager, root, answers).await
+    }
+
+    /// What it says in a folder about all that somebody mentions in `root`.
+    async fn said_in(folder: &Path, manager: &Manager, root: &Path, answers: &Answers) -> Self {
         match manager.kind {
             Kind::Npm => Self::default(),
-            Kind::Pnpm => Self::of_pnpm(manager, root, answers).await,
+            Kind::Pnpm => Self::of_pnpm(manager, folder, lists_registries(root), answers).await,
             Kind::YarnClassic => {
-                let registry = ask(manager, root, answers, &["config", "get", "registry"]).await;
+                let registry = ask(manager, folder, answers, &["config", "get", "registry"]).await;
                 Self { registry: registry.as_deref().and_then(url), ..Self::default() }
             }
-            Kind::Yarn => Self::of_yarn(manager, root, answers).await,
-            Kind::Bun => Self::of_bun(root),
+            Kind::Yarn => Self::of_yarn(manager, folder, is_mentioned(root), answers).await,
+            Kind::Bun => Self::of_bun(folder),
+        }
+    }
+
+    /// Where npm's configuration says one, that is the registry of yarn 1: it reads npm's files as well, and they stand above
+    /// its own.
+    pub(crate) fn below_npm(self, manager: &Manager, npm: &BTreeMap<&str, &str>, builtin: Option<&Url>) -> Self {
+        let said = npm.get("registry").and_then(|text| url(text));
+        match manager.kind == Kind::YarnClassic && said.is_some() && said.as_ref() != builtin {
+            true => Self { registry: None, ..self },
+            false => self,
         }
     }
 
@@ -84,13 +101,46 @@ impl Own {
         lines.join("\n") + "\n"
     }
 
-    async fn of_pnpm(manager: &Manager, root: &Path, answers: &Answers) -> Self {
-        // pnpm 9 and 10 ask npm for it, the first of the project's `node_modules/.bin`. That is what npm is asked anyway.
+    /// Registries that the project's settings lead to and the user's own do not. Of npm that is part of what it says.
+    pub(crate) async fn named_by_project(
+        &self,
+        manager: &Manager,
+        root: &Path,
+        answers: &Answers,
+        npm: &NpmSays,
+    ) -> Result<Vec<Noted>, ProjectError> {
+        if manager.kind == Kind::Npm || !has_settings(root) {
+            return Ok(Vec::new());
+        }
+        let nowhere = private_folder()?;
+        let users = Self::said_in(nowhere.path(), manager, root, answers).await;
+        let [of_project, of_user] = npm.settings.registries();
+        let users = users.below_npm(manager, &of_user, npm.builtin.as_ref());
+        let (here, without) = (self.named(&of_project), users.named(&of_user));
+        let others = here.iter().filter(|(setting, url)| without.get(*setting) != Some(url));
+        Ok(others.map(|(setting, url)| Noted::registry(setting, &public(url).to_string())).collect())
+    }
+
+    /// Registries by the name of npm's setting; `npm` is what that says.
+    fn named(&self, npm: &BTreeMap<&str, &str>) -> BTreeMap<String, Url> {
+        let of_npm = npm.iter().filter(|_| !self.alone);
+        let mut named: BTreeMap<String, Url> =
+            of_npm.filter_map(|(name, text)| Some(((*name).to_owned(), url(text)?))).collect();
+        named.extend(self.registry.iter().map(|registry| ("registry".to_owned(), registry.clone())));
+        let scopes = self.scopes.iter();
+        named.extend(scopes.map(|(scope, registry)| (format!("{scope}:registry"), registry.clone())));
+        named
+    }
+
+    async fn of_pnpm(manager: &Manager, root: &Path, lists: bool, answers: &Answers) -> Self {
+        // pnpm 10 asks npm for it, and npm is asked anyway; where nobody says a word it is what npm has.
         let no_npm = format!("--config.npm-path={}", no_shell());
         let words = [no_npm.as_str(), "config", "get", "registry"];
-        let registry = ask(manager, root, answers, &words);
+        let is_asked = manager.major() != Some(10)
+            && manager.question(&words, root).is_mentioned("registr");
+        let registry = async { if is_asked { ask(manager, root, answers, &words).await } else { None } };
         let listed = async {
-            if !lists_registries(root) {
+            if !lists {
                 return None;
             }
             say(manager, root, answers, &["config", "get", OF_PNPM, "--json"]).await
@@ -120,11 +170,11 @@ impl Own {
         }
     }
 
-    async fn of_yarn(manager: &Manager, root: &Path, answers: &Answers) -> Self {
+    async fn of_yarn(manager: &Manager, root: &Path, mentions: bool, answers: &Answers) -> Self {
         let registry = ask(manager, root, answers, &["config", "get", "npmRegistryServer"]).await;
         let registry = registry.as_deref().and_then(url);
         let mut own = Self { alone: registry.is_some(), registry, ..Self::default() };
-        if !is_mentioned(root) {
+        if !mentions {
             return own;
         }
         // With credentials, so nothing of it is kept.
@@ -233,7 +283,7 @@ async fn ask(manager: &Manager, root: &Path, answers: &Answers, words: &[&str]) 
 
 async fn say(manager: &Manager, root: &Path, answers: &Answers, words: &[&str]) -> Option<String> {
     let quiet = manager.kind.asked();
-    let question = Question { program: &manager.program, words, folder: Some(root) };
+    let question = manager.question(words, root);
     let ask = process::ask(&manager.program, words, root, &quiet, QUESTION_LIMIT);
     answers.to(question, ask).await.ok()
 }
@@ -355,6 +405,35 @@ mod tests {
         check(&config, "@acme/a", "https://npm.acme.example/x/", Some("Bearer tok"));
         check(&config, "@plain/a", "https://plain.example/", None);
         check(&config, "@user/a", "https://user.example/", Some("Basic dXNlcjp3b3Jk"));
+    }
+
+    #[test]
+    fn registries_have_the_name_of_npms_setting() {
+        let npm = BTreeMap::from([("registry", "https://npm.example"), ("@a:registry", "https://a.example/x")]);
+        let own = Own {
+            scopes: BTreeMap::from([("@b".to_owned(), url("https://b.example").unwrap())]),
+            ..Own::default()
+        };
+        let shown = |own: &Own| -> Vec<String> {
+            own.named(&npm).iter().map(|(setting, url)| format!("{setting} {url}")).collect()
+        };
+        let b = "@b:registry https://b.example/";
+        assert_eq!(shown(&own), ["@a:registry https://a.example/x/", b, "registry https://npm.example/"]);
+        let alone = Own { registry: url("https://own.example"), alone: true, ..own };
+        assert_eq!(shown(&alone), [b, "registry https://own.example/"]);
+    }
+
+    #[test]
+    fn what_npm_says_stands_above_what_yarn_1_says() {
+        let builtin = url("https://builtin.example").unwrap();
+        let registry = |kind, npm: &str| {
+            let manager = Manager { kind, program: PathBuf::new(), version: String::new() };
+            let own = Own { registry: url("https://own.example"), ..Own::default() };
+            own.below_npm(&manager, &BTreeMap::from([("registry", npm)]), Some(&builtin)).registry
+        };
+        assert_eq!(registry(Kind::YarnClassic, "https://npm.example"), None);
+        assert_eq!(registry(Kind::YarnClassic, "https://builtin.example/"), url("https://own.example"));
+        assert_eq!(registry(Kind::Pnpm, "https://npm.example"), url("https://own.example"));
     }
 
     #[test]

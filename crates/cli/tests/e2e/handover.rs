@@ -18,6 +18,7 @@ use crate::harness::proxy::{self, Response};
 use crate::harness::raw::{self, refused};
 use crate::harness::tripwire::{MOST_REQUESTS, Tripwire};
 use crate::harness::world::World;
+use crate::signing;
 
 /// A good hand-over to the coordinator at `base`.
 fn handover(base: &str, name: &str, token: &str) -> TokenHandover {
@@ -360,6 +361,37 @@ fn a_token_is_in_no_log_no_answer_and_no_file() {
         assert!(!said.contains(&shape), "an answer holds the token");
         assert_eq!(holders(folder, &shape), Vec::<PathBuf>::new());
     }
+}
+
+#[test]
+fn the_key_that_seals_tokens_comes_from_the_environment_where_it_is_given() {
+    let world = World::shared();
+    let package = world.protected("sealed-elsewhere");
+    let with_key = |coordinator: Coordinator, key: &str| coordinator.with("THREEPM_COORDINATOR_KEY", key);
+    let new = || Coordinator::new(world, "sealed-elsewhere", world.registry(), world.rpc());
+    let (key, other) = ("5a".repeat(32), STANDARD.encode([7; 32]));
+    let mut short = with_key(new(), &key[2..]);
+    assert!(!short.start(), "a key of 31 bytes is taken");
+    assert!(short.log().contains("vault key from the environment is not 32 bytes"), "{}", short.log());
+
+    let mut here = with_key(short, &key);
+    assert!(here.start(), "{}", here.log());
+    signing::hand_over(&here, &package, world.registry());
+    assert!(!here.folder.join("data/vault.key").exists(), "a key file although a key was given");
+    let tarball = archive::package(&package.name, "1.1.0", "");
+    let release = raw::release(&package.name, "1.1.0", &tarball, 10);
+    here.kill();
+    // What another key sealed stays closed, and says so; nothing is lost by it.
+    let mut here = with_key(here, &other);
+    assert!(here.start(), "{}", here.log());
+    signing::sign(&here.url, &release, &tarball);
+    signing::record(&release);
+    signing::wait_for_attention(&here.url, &release, "does not open: another key");
+    here.kill();
+    let mut here = with_key(here, &key);
+    assert!(here.start(), "{}", here.log());
+    signing::wait(&here.url, &release, "published");
+    assert!(!here.log().contains(&key) && !here.log().contains(&other), "{}", here.log());
 }
 
 /// The files below a folder that hold some text.

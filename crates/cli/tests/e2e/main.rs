@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, unreachable_pub, reason = "tests")]
 #![allow(clippy::type_complexity, reason = "tables of named changes")]
 
+mod answers;
 mod commands;
 mod cosigners;
 mod handover;
@@ -14,6 +15,7 @@ mod lifetime;
 mod npm_answers;
 mod outages;
 mod publisher;
+mod publishing;
 mod quotas;
 mod rebuilt;
 mod registrar;

@@ -45,13 +45,14 @@ pub const WITH_MODULES: [Client; 9] = [
 
 /// Those that every attack is tried on: one of each set of settings and of each layout. npm 10 and pnpm 9 read
 /// the same settings as npm 11 and pnpm 10 and fetch with the same code; the matrix runs them.
-pub const ATTACKED: [Client; 7] = [
+pub const ATTACKED: [Client; 8] = [
     Client::Npm,
     Client::Npm12,
     Client::Pnpm,
     Client::Pnpm11,
     Client::YarnClassic,
     Client::Yarn,
+    Client::YarnPnp,
     Client::Bun,
 ];
 

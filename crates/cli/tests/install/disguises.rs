@@ -13,7 +13,7 @@ use crate::harness::proxy::{self, Request, Response, Upstream};
 use crate::harness::world::World;
 use crate::project::Project;
 use crate::shelf::{ask, put, stock, tarball};
-use crate::sieges::{EVIL, signed, through, untouched};
+use crate::sieges::{EVIL, cleared, signed, through, untouched};
 
 /// What a lockfile can say in place of the truth.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -85,9 +85,9 @@ fn with(lie: Lie, client: Client, honest: &str, world: &World, evil: &[u8]) -> S
 fn a_lockfile_that_puts_one_package_in_anothers_place() {
     let world = World::shared();
     let evil = masked(world);
-    let clients = ATTACKED.into_iter().chain([Client::YarnPnp]).map(|client| (client, false));
+    let clients = ATTACKED.map(|client| (client, false));
     // With links to a store, and nothing but names of links to see it by.
-    for (client, isolated) in clients.chain([(Client::Bun, true)]) {
+    for (client, isolated) in clients.into_iter().chain([(Client::Bun, true)]) {
         for lie in [Lie::Name, Lie::Bytes] {
             let name = format!("mask-{client:?}-{lie:?}-{isolated}").to_lowercase();
             let project = Project::asking(world, &name, json!({"mask-good": "1.0.0"}));
@@ -98,10 +98,7 @@ fn a_lockfile_that_puts_one_package_in_anothers_place() {
             let honest = project.read(client.lockfile());
             let lying = with(lie, client, &honest, world, &evil);
             assert_ne!(lying, honest, "{name}");
-            for left in ["node_modules", ".pnp.cjs", ".yarn"] {
-                let left = project.root.join(left);
-                let _ = std::fs::remove_dir_all(&left).or_else(|_| std::fs::remove_file(&left));
-            }
+            cleared(&project);
             project.write(client.lockfile(), &lying);
             let words: &[&str] = match client.command() {
                 "pnpm" | "bun" => &["install", "--frozen-lockfile"],
@@ -198,35 +195,28 @@ fn witness() -> (String, Arc<AtomicUsize>) {
 const NPM_AND_PNPM: &[Client] = &[Client::Npm, Client::Npm12, Client::Pnpm, Client::Pnpm11];
 const PNPM: &[Client] = &[Client::Pnpm, Client::Pnpm11];
 
-/// Settings of a project that lead past 3pm, to the registry or to `@EVIL@`.
+/// Settings of a project that lead past 3pm, to the registry or to `@EVIL@`. Those that name another registry are followed:
+/// `scopes` has them.
 const LEADING_PAST: &[(&[Client], &str, &str)] = &[
     (NPM_AND_PNPM, ".npmrc", "proxy=@EVIL@\nhttps-proxy=@EVIL@\nhttp-proxy=@EVIL@\n"),
     (NPM_AND_PNPM, ".npmrc", "noproxy=127.0.0.1\nno-proxy=127.0.0.1\nproxy=\nhttps-proxy=\n"),
     (NPM_AND_PNPM, ".npmrc", "cafile=./evil.pem\nstrict-ssl=false\nreplace-registry-host=always\n"),
-    (NPM_AND_PNPM, ".npmrc", "registry=@EVIL@/\n"),
     (
         PNPM,
         "pnpm-workspace.yaml",
         "packages: []\nhttpsProxy: \"@EVIL@\"\nhttpProxy: \"@EVIL@\"\nproxy: \"@EVIL@\"\n",
     ),
     (PNPM, "pnpm-workspace.yaml", "packages: []\nnoProxy: 127.0.0.1\nnoproxy: 127.0.0.1\nstrictSsl: false\n"),
-    (
-        PNPM,
-        "pnpm-workspace.yaml",
-        "packages: []\nregistry: \"@EVIL@/\"\nregistries:\n  default: \"@EVIL@/\"\n",
-    ),
     (&[Client::YarnClassic], ".yarnrc", "proxy \"@EVIL@\"\nhttps-proxy \"@EVIL@\"\nstrict-ssl false\n"),
     (&[Client::YarnClassic], ".yarnrc", "--proxy \"@EVIL@\"\n--https-proxy \"@EVIL@\"\n"),
     (&[Client::YarnClassic], ".yarnrc", "--install.proxy \"@EVIL@\"\n--install.https-proxy \"@EVIL@\"\n"),
     (&[Client::YarnClassic], ".yarnrc", "no-proxy 127.0.0.1\n--install.no-proxy 127.0.0.1\n"),
-    (&[Client::YarnClassic], ".yarnrc", "registry \"@EVIL@/\"\n--install.registry \"@EVIL@/\"\n"),
     (&[Client::Yarn, Client::YarnPnp], ".yarnrc.yml", "httpProxy: \"@EVIL@\"\nhttpsProxy: \"@EVIL@\"\n"),
     (
         &[Client::Yarn, Client::YarnPnp],
         ".yarnrc.yml",
         "networkSettings:\n  \"*\":\n    httpProxy: \"@EVIL@\"\n    httpsProxy: \"@EVIL@\"\n",
     ),
-    (&[Client::Yarn, Client::YarnPnp], ".yarnrc.yml", "npmRegistryServer: \"@EVIL@\"\n"),
     (&[Client::Bun], "bunfig.toml", "[install]\nregistry = \"@EVIL@/\"\ncafile = \"./evil.pem\"\n"),
     (
         &[Client::Bun],
@@ -314,7 +304,7 @@ fn an_optional_package_that_is_refused_is_no_success() {
     let manifest = json!({"name": "mask-optional", "version": "1.1.0"});
     put(world, &world.person("alice"), &manifest, &tarball(&manifest, &[("index.js", EVIL)]));
     stock(world, "mask-beside", "1.0.0", "good");
-    for client in ATTACKED.into_iter().chain([Client::YarnPnp]) {
+    for client in ATTACKED {
         let project = Project::new(world, &format!("mask-optional-{client:?}").to_lowercase());
         let manifest = json!({"name": "p", "version": "1.0.0", "dependencies": {"mask-beside": "1"},
             "optionalDependencies": {"mask-optional": "1.1.0"}});

@@ -14,26 +14,14 @@ use crate::harness::people::Ended;
 use crate::harness::world::World;
 use crate::project::Project;
 use crate::shelf::{put, stock, tarball};
-use crate::sieges::{EVIL, untouched};
+use crate::sieges::{EVIL, cleared, untouched};
 
 fn all() -> impl Iterator<Item = Client> {
     WITH_MODULES.into_iter().chain([Client::YarnPnp])
 }
 
-fn attacked() -> impl Iterator<Item = Client> {
-    ATTACKED.into_iter().chain([Client::YarnPnp])
-}
-
 fn is_npm(client: Client) -> bool {
     client.command() == "npm"
-}
-
-/// Without what an install left.
-fn cleared(project: &Project) {
-    for left in ["node_modules", ".pnp.cjs", ".yarn"] {
-        let left = project.root.join(left);
-        let _ = std::fs::remove_dir_all(&left).or_else(|_| std::fs::remove_file(&left));
-    }
 }
 
 /// A package of the attacker's, as if it had been installed.
@@ -47,7 +35,7 @@ fn plant(project: &Project, name: &str) {
 fn what_lay_there_and_nobody_made_anew_is_not_taken_for_what_was_checked() {
     let world = World::shared();
     stock(world, "left-dev", "1.0.0", "good");
-    for client in attacked() {
+    for client in ATTACKED {
         for (what, fields) in [("dev", json!({"devDependencies": {"left-dev": "1"}})), ("none", json!({}))] {
             let name = format!("left-{what}-{client:?}").to_lowercase();
             let project = Project::asking(world, &name, json!({}));
@@ -247,7 +235,7 @@ fn a_lockfile_alone_puts_no_folder_of_the_project_in_a_packages_place() {
 fn folders_that_the_project_names_or_that_are_its_workspaces_are_what_they_stand_for() {
     let world = World::shared();
     shelf(world);
-    for client in attacked() {
+    for client in ATTACKED {
         let path = if is_npm(client) || client == Client::Bun { "file:./lib" } else { "link:./lib" };
         // npm reads a path of its overrides from the folder of who asks, but for one that the project asks for itself.
         let overrides = match client.command() {
@@ -359,7 +347,7 @@ fn programs(project: &Project, folder: &str) {
 fn a_program_of_the_project_does_not_run_however_the_path_leads_to_it() {
     let world = World::shared();
     stock(world, "path-good", "1.0.0", "good");
-    for client in attacked() {
+    for client in ATTACKED {
         for from in ["", "packages/a"] {
             let name = format!("path-{client:?}-{}", from.len()).to_lowercase();
             let project = Project::new(world, &format!("{name}/project"));
@@ -399,7 +387,7 @@ fn scripts_do_not_see_the_tokens_of_registries() {
     let world = World::shared();
     stock(world, "token-good", "1.0.0", "good");
     let secret = "token-that-publishes";
-    for client in attacked() {
+    for client in ATTACKED {
         let project = Project::new(world, &format!("token-{client:?}").to_lowercase());
         let manifest = json!({"name": "p", "version": "1.0.0", "dependencies": {"token-good": "1"},
             "scripts": {"postinstall": "env > seen"}});

@@ -7,11 +7,12 @@ use serde_json::json;
 use trust::Integrity;
 
 use crate::clients::{Client, WITH_MODULES};
+use crate::harness::people::Person;
 use crate::harness::proxy::{self, Request, Response, Upstream};
 use crate::harness::world::World;
 use crate::project::Project;
 use crate::shelf::{ask, put, tarball};
-use crate::sieges::{EVIL, signed};
+use crate::sieges::{EVIL, lying, signed, untouched};
 
 const TOKEN: &str = "Bearer token-of-the-scope";
 
@@ -120,6 +121,85 @@ fn what_a_scopes_own_registry_has_is_asked_for_there_and_nowhere_else() {
     assert_eq!(strayed.collect::<Vec<_>>(), Vec::<&(String, Option<String>)>::new());
 }
 
+/// Where a project names the registry of everything, in the words of each.
+const NAMED: [(Client, &str, &str); 8] = [
+    (Client::Npm, ".npmrc", "registry=@THERE@/\n"),
+    (Client::Npm12, ".npmrc", "registry=@THERE@/\n"),
+    (Client::Pnpm, ".npmrc", "registry=@THERE@/\n"),
+    (Client::Pnpm11, "pnpm-workspace.yaml", "packages: []\nregistries:\n  default: \"@THERE@/\"\n"),
+    (Client::YarnClassic, ".yarnrc", "registry \"@THERE@/\"\n"),
+    (Client::Yarn, ".yarnrc.yml", "npmRegistryServer: \"@THERE@\"\n"),
+    (Client::YarnPnp, ".yarnrc.yml", "npmRegistryServer: \"@THERE@\"\n"),
+    (Client::Bun, "bunfig.toml", "[install]\nregistry = \"@THERE@/\"\n"),
+];
+
+/// The project's user, whose registry stands in files of the home and in no variable: a project's stands above those.
+fn configured_at_home(client: Client, world: &World, project: &Project, registry: &str) -> Person {
+    let home = project.root.with_extension("home");
+    std::fs::create_dir_all(&home).expect("a folder");
+    let write = |name: &str, text: String| std::fs::write(home.join(name), text).expect("written");
+    // Above both of yarn 1's own files.
+    let npmrc = if client == Client::YarnClassic { String::new() } else { format!("registry={registry}\n") };
+    write(".npmrc", npmrc);
+    write(".yarnrc", format!("registry \"{registry}\"\n"));
+    write(".yarnrc.yml", format!("npmRegistryServer: \"{}\"\n", registry.trim_end_matches('/')));
+    write(".bunfig.toml", format!("[install]\nregistry = \"{registry}\"\n"));
+    let variables = [
+        "NPM_CONFIG_REGISTRY",
+        "npm_config_registry",
+        "pnpm_config_registry",
+        "YARN_REGISTRY",
+        "YARN_NPM_REGISTRY_SERVER",
+        "BUN_CONFIG_REGISTRY",
+    ];
+    let user = client.user_of(world, project, registry);
+    let user = variables.into_iter().fold(user, |user, name| user.without(name));
+    user.with("NPM_CONFIG_USERCONFIG", home.join(".npmrc").display().to_string())
+}
+
+#[test]
+fn a_registry_that_a_project_names_is_said_and_what_it_serves_is_judged() {
+    let world = World::shared();
+    let name = "named-registry";
+    signed(world, name);
+    let bytes = crate::shelf::plain(name, "1.0.0", EVIL);
+    let (users, seen) = registry(world, |_, _| None);
+    let (honest, seen_there) = registry(world, |_, _| None);
+    let evil = lying(world, move |request, response| match request.path.rsplit('/').next() {
+        Some(last) if last.ends_with(".tgz") => response.body = bytes.clone(),
+        Some("named-registry") => response.edit_json(|document| {
+            let dist = &mut document["versions"]["1.0.0"]["dist"];
+            dist["integrity"] = json!(Integrity::of(&bytes).to_string());
+            dist.as_object_mut().map(|dist| dist.remove("shasum"));
+        }),
+        _ => {}
+    });
+    for (client, file, text) in NAMED {
+        let run = |there: &str, place: &str| {
+            let project = Project::asking(world, &format!("{name}-{client:?}-{place}").to_lowercase(), json!({}));
+            project.write("package.json", &json!({"name": "p", "dependencies": {name: "1"}}).to_string());
+            project.write(file, &text.replace("@THERE@", there.trim_end_matches('/')));
+            let words = ["run-with", client.command(), "--json", "--", "install"];
+            let ended = configured_at_home(client, world, &project, &users).threepm(words);
+            (project, ended)
+        };
+        let (_, ended) = run(&honest, "honest");
+        let report = ended.succeeded().json();
+        assert_eq!(report["counts"]["Verified"], 1, "{client:?}: {report:#}");
+        let said = report["settings"].as_array().expect("settings");
+        let said: Vec<_> = said.iter().map(|noted| (&noted["setting"], &noted["value"])).collect();
+        assert_eq!(said, [(&json!("registry"), &json!(honest))], "{client:?}");
+        let asked = std::mem::take(&mut *seen_there.lock().unwrap());
+        assert!(asked.iter().any(|(path, _)| path.ends_with(".tgz")), "{client:?}: {asked:?}");
+        let (project, ended) = run(&evil, "evil");
+        let ended = ended.ended_with(50).refused();
+        ended.clone().says(&["named-registry@1.0.0"]);
+        untouched(client, &project, &ended);
+        let strayed = std::mem::take(&mut *seen.lock().unwrap());
+        assert!(strayed.is_empty(), "{client:?}: {strayed:?}");
+    }
+}
+
 #[test]
 fn a_command_comes_from_the_registry_that_the_project_itself_would_ask() {
     let world = World::shared();
@@ -175,4 +255,25 @@ fn a_command_comes_from_the_registry_that_the_project_itself_would_ask() {
     let strayed = seen.lock().unwrap().clone();
     let strayed: Vec<_> = strayed.iter().filter(|(path, _)| path.contains("scoped")).collect();
     assert!(strayed.is_empty(), "{strayed:?}");
+}
+
+#[test]
+fn settings_above_a_project_say_nothing_about_what_is_run_in_it() {
+    let world = World::shared();
+    let manifest = json!({"name": "above-tool", "version": "1.0.0", "bin": "./tool.js"});
+    let program = "#!/usr/bin/env node\nconsole.log('the tool')\n";
+    put(world, &world.person("alice"), &manifest, &tarball(&manifest, &[("tool.js", program)]));
+    let dead = "registry=http://127.0.0.1:9/\n";
+    for (place, has_project) in [("settings-above/project", true), ("settings-above/empty", false)] {
+        let project = Project::new(world, place);
+        project.write("../.npmrc", dead);
+        if has_project {
+            project.write("package.json", "{\"name\": \"p\"}");
+        }
+        let user = configured_at_home(Client::Npm, world, &project, world.registry());
+        let ended = user.threepm(["exec", "above-tool"]).succeeded();
+        assert_eq!(ended.stdout.trim(), "the tool", "{place}: {ended}");
+        project.write(".npmrc", dead);
+        user.threepm(["exec", "above-tool"]).refused();
+    }
 }

@@ -79,6 +79,41 @@ pub fn untouched(client: Client, project: &Project, ended: &Ended) {
     assert!(!project.has(".3pm-install"), "{client:?}: {ended}");
     let found = find(&project.root.join("node_modules"));
     assert!(found.is_none(), "{client:?}: {found:?}: {ended}");
+    if project.has(".pnp.cjs") {
+        let all = with_table(project, EVERY_FILE).stdout;
+        assert!(!all.contains(EVIL), "{client:?}: {all}: {ended}");
+    }
+}
+
+/// Prints the files of all packages that the table of Plug'n'Play has, out of their archives.
+const EVERY_FILE: &str = "const fs = require('fs'), table = require('pnpapi');
+    for (const locator of table.getAllLocators()) {
+        const { packageLocation } = table.getPackageInformation(locator);
+        for (const name of fs.readdirSync(packageLocation)) {
+            try { process.stdout.write(fs.readFileSync(packageLocation + name)) } catch {}
+        }
+    }";
+
+/// Runs a line of JavaScript that sees packages as the project does.
+fn with_table(project: &Project, script: &str) -> Ended {
+    project.user.program("node", ["--require", "./.pnp.cjs", "-e", script]).succeeded()
+}
+
+/// A package's `index.js`, wherever the package manager has it.
+fn code_of(client: Client, project: &Project, name: &str) -> String {
+    if client != Client::YarnPnp {
+        return project.read(&format!("node_modules/{name}/index.js"));
+    }
+    let script = format!("process.stdout.write(require('fs').readFileSync(require.resolve('{name}/index.js')))");
+    with_table(project, &script).stdout
+}
+
+/// As if nothing had been installed yet.
+pub fn cleared(project: &Project) {
+    for left in ["node_modules", ".pnp.cjs", ".yarn"] {
+        let left = project.root.join(left);
+        let _ = std::fs::remove_dir_all(&left).or_else(|_| std::fs::remove_file(&left));
+    }
 }
 
 /// The first file that holds the attacker's word.
@@ -223,7 +258,7 @@ fn a_registry_that_changes_its_mind_between_two_requests() {
         let ended = through(world, client, &project, &registry, &["install"]);
         untouched(client, &project, &ended);
         assert!(
-            ended.code != Some(0) || project.read("node_modules/siege-fickle/index.js") == "good",
+            ended.code != Some(0) || code_of(client, &project, "siege-fickle") == "good",
             "{client:?}: {ended}"
         );
     }
@@ -348,7 +383,7 @@ fn programs_that_the_project_brings_for_the_package_manager() {
         let ended = through(world, client, &project, world.registry(), &["install"]);
         assert!(!project.has("ran"), "{client:?}: it ran: {ended}");
         if ended.code == Some(0) {
-            assert_eq!(project.read("node_modules/siege-programs/index.js"), "good", "{client:?}");
+            assert_eq!(code_of(client, &project, "siege-programs"), "good", "{client:?}");
         }
     }
 }
@@ -379,28 +414,22 @@ fn bytes_in_a_cache_or_in_node_modules_that_somebody_changed() {
         let project = Project::asking(world, &name, json!({"siege-cache": "1", "siege-cache-plain": "1"}));
         through(world, client, &project, world.registry(), &["install"]).succeeded();
         // In node_modules, in place: the next install does not leave it.
-        let installed = project.root.join("node_modules/siege-cache-plain/index.js");
-        overwrite(&installed);
+        if client != Client::YarnPnp {
+            overwrite(&project.root.join("node_modules/siege-cache-plain/index.js"));
+        }
         let ended = through(world, client, &project, world.registry(), &["install"]);
         if ended.code == Some(0) {
-            assert_eq!(
-                project.read("node_modules/siege-cache-plain/index.js"),
-                "good",
-                "{client:?}: {ended}"
-            );
+            assert_eq!(code_of(client, &project, "siege-cache-plain"), "good", "{client:?}: {ended}");
         }
         untouched_after(client, &project, &ended);
         // Everywhere in the caches.
-        std::fs::remove_dir_all(project.root.join("node_modules")).unwrap();
+        cleared(&project);
         poison(&project.root.with_extension("home"));
         let ended = through(world, client, &project, world.registry(), &["install"]);
         if ended.code == Some(0) {
-            assert_eq!(project.read("node_modules/siege-cache/index.js"), "good", "{client:?}: {ended}");
-            assert_eq!(
-                project.read("node_modules/siege-cache-plain/index.js"),
-                "good",
-                "{client:?}: {ended}"
-            );
+            for name in ["siege-cache", "siege-cache-plain"] {
+                assert_eq!(code_of(client, &project, name), "good", "{client:?}: {ended}");
+            }
         }
         untouched_after(client, &project, &ended);
     }
@@ -429,6 +458,12 @@ fn poison(folder: &Path) {
         let (path, kind) = (entry.path(), entry.file_type().unwrap());
         if kind.is_dir() {
             poison(&path);
+        } else if path.extension().is_some_and(|kind| kind == "zip") {
+            // yarn stores files as they are, and a word as long as the other leaves the archive whole.
+            let mut bytes = std::fs::read(&path).unwrap();
+            let at = bytes.windows(4).position(|word| word == b"good");
+            bytes[at.expect("a stored file")..][..4].copy_from_slice(b"evil");
+            std::fs::write(&path, bytes).unwrap();
         } else if kind.is_file() && std::fs::read(&path).is_ok_and(|bytes| bytes == b"good") {
             std::fs::write(&path, EVIL).unwrap();
         }
@@ -514,7 +549,7 @@ fn a_private_name_on_the_public_registry_is_asked_only_where_it_lives() {
         project.write(".yarnrc.yml", &scopes);
         let ended = through(world, client, &project, &registry, &["install"]).succeeded();
         untouched(client, &project, &ended);
-        assert_eq!(project.read("node_modules/@siege/private/index.js"), "good", "{client:?}");
+        assert_eq!(code_of(client, &project, "@siege/private"), "good", "{client:?}");
     }
 }
 
@@ -574,9 +609,9 @@ fn a_document_under_another_name_or_out_of_a_cache_adds_nothing() {
                 ["install", "--silent"]
             },
         );
-        for left in ["node_modules", client.lockfile(), "ran"] {
-            let left = project.root.join(left);
-            let _ = std::fs::remove_dir_all(&left).or_else(|_| std::fs::remove_file(&left));
+        cleared(&project);
+        for left in [client.lockfile(), "ran"] {
+            let _ = std::fs::remove_file(project.root.join(left));
         }
         let ended = through(world, client, &project, &cached, &["install"]);
         assert!(ended.code.is_some_and(|code| [13, 50, 101].contains(&code)), "{client:?}: {ended}");
@@ -629,7 +664,7 @@ fn repelled_or_genuine(world: &World, project: &str, name: &str, registry: &str)
         let ended = through(world, client, &project, registry, &["install"]);
         untouched(client, &project, &ended);
         if ended.code == Some(0) {
-            assert_eq!(project.read(&format!("node_modules/{name}/index.js")), "good", "{client:?}");
+            assert_eq!(code_of(client, &project, name), "good", "{client:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The coordinator's API and the chain's JSON-RPC without our own client: for what our client would
 //! refuse to send. Signs through the development node, as a wallet would.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use trust::TarballHashes;
-use trust::message::{Domain, Release, Revocation, SigningRequest, Veto, signing_request};
+use trust::message::{Config, Domain, Release, Revocation, SigningRequest, Veto, signing_request};
 use trust::signature::SignatureSet;
 
 use super::people::Person;
@@ -96,16 +96,41 @@ pub fn propose_partly(
     sent: usize,
 ) -> std::net::TcpStream {
     let request = proposal(world, person, release, tarball.to_vec());
-    let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.path);
-    for (name, value) in &request.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
-    }
-    head.push_str(&format!("content-length: {}\r\n\r\n", tarball.len()));
+    let head = head(&request, &format!("content-length: {}", tarball.len()));
     let address = base.trim_start_matches("http://").trim_end_matches('/');
     let mut stream = std::net::TcpStream::connect(address).expect("somebody listens");
     stream.write_all(head.as_bytes()).expect("sent");
     stream.write_all(&tarball[..sent]).expect("sent");
     stream
+}
+
+/// The same without a word about how long the tarball is.
+pub fn propose_unmeasured(
+    world: &World,
+    base: &str,
+    person: &Person,
+    release: &Release,
+    tarball: &[u8],
+) -> Response {
+    let request = proposal(world, person, release, tarball.to_vec());
+    let head = head(&request, "transfer-encoding: chunked\r\nconnection: close");
+    let address = base.trim_start_matches("http://").trim_end_matches('/');
+    let mut stream = std::net::TcpStream::connect(address).expect("somebody listens");
+    stream.write_all(head.as_bytes()).expect("sent");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("an answer");
+    let answer = String::from_utf8(answer).expect("text");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("a status");
+    Response { status, headers: Vec::new(), body: body.as_bytes().to_vec() }
+}
+
+fn head(request: &Request, length: &str) -> String {
+    let mut head = format!("{} {} HTTP/1.1\r\n", request.method, request.path);
+    for (name, value) in &request.headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head + length + "\r\n\r\n"
 }
 
 fn proposal(world: &World, person: &Person, release: &Release, tarball: Vec<u8>) -> Request {
@@ -188,6 +213,32 @@ pub fn revoke(world: &World, package: &str, version: &str) {
         signatures: signatures.blob,
     };
     send_call(world, network(world).package_registry, &call.abi_encode());
+}
+
+/// Two of a protected package's team, which is as `config`, give its name up.
+pub fn retire(world: &World, config: Config) {
+    let config = Config { members: Vec::new(), threshold: 0, guardian: Address::ZERO, ..config };
+    let request = signing_request(&config, &name_domain(world).eip712()).expect("encodes");
+    let people = ["alice", "bob"].map(|name| world.person(name));
+    let signatures = people.iter().map(|person| (person, sign_request(world, person, &request)));
+    let signatures = pack(world, &["alice", "bob", "carol"], signatures);
+    let nobody = SignatureSet { signers: 0, blob: Vec::new().into() };
+    let call = chain::calls::configure(&network(world), &config, &signatures, &nobody);
+    send_call(world, call.to, &call.data);
+}
+
+/// Moves the time at which a claim is final, as if the deployment's claims waited that long.
+pub fn set_final_at(world: &World, package: &str, time: u64) {
+    // `_names` is the second slot of NameRegistry, and its first word has `finalAt` above 12 bytes: docs/contracts.md.
+    let id: trust::PackageName = package.parse().expect("a name");
+    let slot = alloy_primitives::keccak256([id.id().as_slice(), &U256::ONE.to_be_bytes::<32>()].concat());
+    let registry = name_domain(world).verifying_contract;
+    let word = rpc(world, "eth_getStorageAt", json!([registry, slot, "latest"]));
+    let word: U256 = word.as_str().and_then(|word| word.parse().ok()).expect("a word");
+    let field = U256::from((1u64 << 40) - 1) << 96;
+    let word = (word & !field) | (U256::from(time) << 96);
+    rpc(world, "anvil_setStorageAt", json!([registry, slot, alloy_primitives::B256::from(word)]));
+    rpc(world, "evm_mine", json!([]));
 }
 
 alloy_sol_types::sol! {
