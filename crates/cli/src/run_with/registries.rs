@@ -65,7 +65,12 @@ impl Own {
 
     /// Where npm's configuration says one, that is the registry of yarn 1: it reads npm's files as well, and they stand above
     /// its own.
-    pub(crate) fn below_npm(self, manager: &Manager, npm: &BTreeMap<&str, &str>, builtin: Option<&Url>) -> Self {
+    pub(crate) fn below_npm(
+        self,
+        manager: &Manager,
+        npm: &BTreeMap<&str, &str>,
+        builtin: Option<&Url>,
+    ) -> Self {
         let said = npm.get("registry").and_then(|text| url(text));
         match manager.kind == Kind::YarnClassic && said.is_some() && said.as_ref() != builtin {
             true => Self { registry: None, ..self },
@@ -136,8 +141,7 @@ impl Own {
         // pnpm 10 asks npm for it, and npm is asked anyway; where nobody says a word it is what npm has.
         let no_npm = format!("--config.npm-path={}", no_shell());
         let words = [no_npm.as_str(), "config", "get", "registry"];
-        let is_asked = manager.major() != Some(10)
-            && manager.question(&words, root).is_mentioned("registr");
+        let is_asked = manager.major() != Some(10) && manager.question(&words, root).is_mentioned("registr");
         let registry = async { if is_asked { ask(manager, root, answers, &words).await } else { None } };
         let listed = async {
             if !lists {
@@ -409,7 +413,8 @@ mod tests {
 
     #[test]
     fn registries_have_the_name_of_npms_setting() {
-        let npm = BTreeMap::from([("registry", "https://npm.example"), ("@a:registry", "https://a.example/x")]);
+        let npm =
+            BTreeMap::from([("registry", "https://npm.example"), ("@a:registry", "https://a.example/x")]);
         let own = Own {
             scopes: BTreeMap::from([("@b".to_owned(), url("https://b.example").unwrap())]),
             ..Own::default()

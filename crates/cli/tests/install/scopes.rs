@@ -176,7 +176,8 @@ fn a_registry_that_a_project_names_is_said_and_what_it_serves_is_judged() {
     });
     for (client, file, text) in NAMED {
         let run = |there: &str, place: &str| {
-            let project = Project::asking(world, &format!("{name}-{client:?}-{place}").to_lowercase(), json!({}));
+            let project =
+                Project::asking(world, &format!("{name}-{client:?}-{place}").to_lowercase(), json!({}));
             project.write("package.json", &json!({"name": "p", "dependencies": {name: "1"}}).to_string());
             project.write(file, &text.replace("@THERE@", there.trim_end_matches('/')));
             let words = ["run-with", client.command(), "--json", "--", "install"];

@@ -51,7 +51,21 @@ fn repelled(
     codes: &[i32],
     prepare: impl Fn(Client, &Project),
 ) {
-    for client in ATTACKED {
+    repelled_by(&ATTACKED, world, name, asks, registry, codes, prepare);
+}
+
+/// The same for these.
+#[track_caller]
+fn repelled_by(
+    clients: &[Client],
+    world: &World,
+    name: &str,
+    asks: &Value,
+    registry: &str,
+    codes: &[i32],
+    prepare: impl Fn(Client, &Project),
+) {
+    for client in clients.iter().copied() {
         let project = Project::asking(world, &format!("{name}-{client:?}").to_lowercase(), asks.clone());
         prepare(client, &project);
         let ended = through(world, client, &project, registry, &["install"]);
@@ -104,7 +118,8 @@ fn code_of(client: Client, project: &Project, name: &str) -> String {
     if client != Client::YarnPnp {
         return project.read(&format!("node_modules/{name}/index.js"));
     }
-    let script = format!("process.stdout.write(require('fs').readFileSync(require.resolve('{name}/index.js')))");
+    let script =
+        format!("process.stdout.write(require('fs').readFileSync(require.resolve('{name}/index.js')))");
     with_table(project, &script).stdout
 }
 
@@ -325,29 +340,41 @@ fn settings_of_the_project_that_lead_around_the_proxy() {
             announce(response, "1.0.0", &bytes);
         }
     });
-    let settings: [(&str, &str, &str); 7] = [
-        ("noproxy", ".npmrc", "noproxy=127.0.0.1,localhost\nno-proxy=127.0.0.1\n"),
-        ("proxy", ".npmrc", "proxy=\nhttps-proxy=\nhttp-proxy=\nproxy=false\nhttps-proxy=false\n"),
+    // Each file is for those who read it.
+    let of_yarn = [Client::Yarn, Client::YarnPnp];
+    let of_npm: Vec<Client> = ATTACKED.into_iter().filter(|client| !of_yarn.contains(client)).collect();
+    let settings: [(&[Client], &str, &str, &str); 7] = [
+        (&of_npm, "noproxy", ".npmrc", "noproxy=127.0.0.1,localhost\nno-proxy=127.0.0.1\n"),
+        (&of_npm, "proxy", ".npmrc", "proxy=\nhttps-proxy=\nhttp-proxy=\nproxy=false\nhttps-proxy=false\n"),
         (
+            &of_npm,
             "scripts",
             ".npmrc",
             "ignore-scripts=false\nstrict-ssl=false\nenable-pre-post-scripts=true\nside-effects-cache=true\n",
         ),
-        ("host", ".npmrc", "replace-registry-host=never\nprefer-offline=true\nunsafe-perm=true\n"),
+        (&of_npm, "host", ".npmrc", "replace-registry-host=never\nprefer-offline=true\nunsafe-perm=true\n"),
         (
+            &[Client::YarnClassic],
             "yarnrc",
             ".yarnrc",
             "proxy false\nhttps-proxy false\nno-proxy \"127.0.0.1\"\nignore-scripts false\n",
         ),
         (
+            &of_yarn,
             "berry",
             ".yarnrc.yml",
             "enableScripts: true\nhttpProxy: \"\"\nnetworkSettings:\n  \"127.0.0.1\":\n    httpProxy: \"\"\n    httpsProxy: \"\"\n",
         ),
-        ("bun", "bunfig.toml", "[install]\nignoreScripts = false\n[install.lockfile]\nsave = true\n"),
+        (
+            &[Client::Bun],
+            "bun",
+            "bunfig.toml",
+            "[install]\nignoreScripts = false\n[install.lockfile]\nsave = true\n",
+        ),
     ];
-    for (what, file, text) in settings {
-        repelled(
+    for (clients, what, file, text) in settings {
+        repelled_by(
+            clients,
             world,
             &format!("siege-settings-{what}"),
             &json!({"siege-settings": "1"}),

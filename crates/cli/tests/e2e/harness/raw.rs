@@ -235,8 +235,8 @@ pub fn set_final_at(world: &World, package: &str, time: u64) {
     let registry = name_domain(world).verifying_contract;
     let word = rpc(world, "eth_getStorageAt", json!([registry, slot, "latest"]));
     let word: U256 = word.as_str().and_then(|word| word.parse().ok()).expect("a word");
-    let field = U256::from((1u64 << 40) - 1) << 96;
-    let word = (word & !field) | (U256::from(time) << 96);
+    let field: U256 = U256::from((1u64 << 40) - 1) << 96;
+    let word: U256 = (word & !field) | (U256::from(time) << 96);
     rpc(world, "anvil_setStorageAt", json!([registry, slot, alloy_primitives::B256::from(word)]));
     rpc(world, "evm_mine", json!([]));
 }
