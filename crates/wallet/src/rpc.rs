@@ -31,6 +31,14 @@ const REJECTED: [i64; 2] = [4001, 5000];
 /// Gas on top of the estimate, in percent: state may change between estimate and inclusion.
 const GAS_MARGIN: u64 = 20;
 
+/// How often a transaction is handed over that others of its account overtake, and the pause in between.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What nodes say of a transaction whose number is taken, by one in a block or by one that waits: geth's words, which
+/// others have as well.
+const OVERTAKEN: [&str; 2] = ["nonce too low", "replacement transaction underpriced"];
+
 /// One account of an external signer.
 #[derive(Debug, Clone)]
 pub struct RpcWallet {
@@ -88,8 +96,26 @@ impl RpcWallet {
         if let Value::Object(fields) = &mut transaction {
             fields.insert("gas".into(), json!(gas));
         }
-        let answer = self.ask("eth_sendTransaction", json!([transaction]), CONFIRMATION).await?;
-        read("eth_sendTransaction", answer)
+        let mut attempts = ATTEMPTS;
+        loop {
+            attempts -= 1;
+            match self.ask("eth_sendTransaction", json!([transaction]), CONFIRMATION).await {
+                Ok(answer) => return read("eth_sendTransaction", answer),
+                Err(error) if attempts > 0 && is_overtaken(&error) => tokio::time::sleep(PAUSE).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Whether another transaction of this account got the number first. The signer chooses it, so nothing was sent, and the
+/// next one is another.
+fn is_overtaken(error: &WalletError) -> bool {
+    match error {
+        WalletError::Rpc(RpcError::Refused { message, .. }) => {
+            OVERTAKEN.iter().any(|words| message.contains(words))
+        }
+        _ => false,
     }
 }
 

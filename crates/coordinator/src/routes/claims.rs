@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use alloy_primitives::Address;
 use axum::Json;
@@ -27,6 +28,9 @@ use crate::problem::{Problem, with_causes};
 
 /// How old the anchor may be, in blocks: what EIP-2935 keeps.
 const MAX_ANCHOR_AGE: u64 = 8_191;
+
+/// How long a claim waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(super) async fn post(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<ClaimApproval>, Problem> {
     let Some(registrar) = &app.settings.registrar else {
@@ -87,7 +91,8 @@ pub(super) async fn post(State(app): State<Arc<App>>, body: Bytes) -> Result<Jso
         ));
     }
     // 5. and 6.
-    let Ok(permit) = app.claims.try_acquire() else { return Err(Problem::busy("claims")) };
+    let turn = tokio::time::timeout(PATIENCE, app.claims.acquire()).await;
+    let Ok(Ok(permit)) = turn else { return Err(Problem::busy("claims")) };
     verify_npm(&app, &name, &request, &signers).await?;
     drop(permit);
 

@@ -257,6 +257,21 @@ async fn a_wallet_without_the_account_or_on_another_chain_says_so() {
 }
 
 #[tokio::test]
+async fn transactions_of_one_moment_all_get_in() {
+    let deployment = Deployment::new().await;
+    let sent = (0..20).map(|number: u8| {
+        let wallet = deployment.people[0].clone();
+        let call = calls::Call { to: Address::repeat_byte(7), data: vec![number].into() };
+        tokio::spawn(async move { wallet.send_transaction(31337, &call).await })
+    });
+    let mut hashes = std::collections::BTreeSet::new();
+    for sent in sent.collect::<Vec<_>>() {
+        hashes.insert(sent.await.unwrap().unwrap());
+    }
+    assert_eq!(hashes.len(), 20);
+}
+
+#[tokio::test]
 async fn a_planned_deployment_lands_where_and_as_planned_and_only_once() {
     let anvil = Anvil::start();
     let http = Http::new().unwrap();
