@@ -1,7 +1,10 @@
 # Everything a contributor types. `make test` is what the gate runs; each step also runs alone.
-.PHONY: test lint contracts rust vectors licences fmt
+.PHONY: test lint foundry contracts rust vectors licences fmt
 
-test: lint licences contracts rust vectors
+# The compiler of Solidity takes minutes on one core, while the end-to-end tests mostly wait: they run side by side.
+test: lint licences
+	$(MAKE) --jobs=2 contracts rust
+	$(MAKE) vectors
 
 lint:
 	cargo fmt --all --check
@@ -10,13 +13,17 @@ lint:
 licences:
 	node scripts/check-licences.mjs
 
+# forge, anvil and the compiler, as contracts/package-lock.json pins them.
+foundry:
+	cd contracts && npm ci --no-audit --no-fund
+
 # Builds the Solidity, compares the committed artefacts with what it made, runs the Foundry suite.
-contracts:
-	cd contracts && npm ci --no-audit --no-fund && npm test && npm run --silent test:prague
+contracts: foundry
+	cd contracts && nice npm test && nice npm run --silent test:prague
 
 # Unit, integration and end-to-end tests; the last bring up the local world (anvil, Verdaccio).
-rust:
-	cargo test --workspace --locked --lib --bins --tests
+rust: foundry
+	RUST_TEST_THREADS=3 cargo test --workspace --locked --lib --bins --tests
 
 # The typed-data vectors, checked by an implementation that is not ours.
 vectors:
