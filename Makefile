@@ -23,7 +23,7 @@ contracts: foundry
 
 # Unit, integration and end-to-end tests; the last bring up the local world (anvil, Verdaccio).
 rust: foundry
-	RUST_TEST_THREADS=3 cargo test --workspace --locked --lib --bins --tests
+	RUST_TEST_THREADS=3 cargo test --workspace --locked --lib --bins --tests --no-fail-fast
 
 # The typed-data vectors, checked by an implementation that is not ours.
 vectors:

@@ -281,7 +281,16 @@ pub(crate) async fn ask_npm(npm: &Npm, root: &Path, answers: &Answers) -> Result
     };
     let question = |words, folder| Question { program: npm.program(), words, folder, always: false };
     let project = answers.to(question(&LISTING, Some(root)), run(npm, root, &listing));
-    let user = answers.to(question(&LISTING, None), run(npm, empty.path(), &listing));
+    // Where the project has no settings, it says the same there.
+    let user = async {
+        match has_settings(root) {
+            true => {
+                let asked = run(npm, empty.path(), &listing);
+                Ok(Some(answers.to(question(&LISTING, None), asked).await?))
+            }
+            false => Ok(None),
+        }
+    };
     let builtin = async {
         // Neither exists; npm refuses one file for both.
         let nowhere = NAME_FILES.map(|name| {
@@ -298,7 +307,7 @@ pub(crate) async fn ask_npm(npm: &Npm, root: &Path, answers: &Answers) -> Result
     let read = |text: &str| {
         serde_json::from_str(text).map_err(|source| NpmRunError::Answer { command: "config", source })
     };
-    let settings = Settings::new(read(&project)?, read(&user)?);
+    let settings = Settings::new(read(&project)?, read(user.as_deref().unwrap_or(&project))?);
     Ok(NpmSays { settings, builtin: Url::parse(builtin.trim()).ok() })
 }
 
