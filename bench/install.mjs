@@ -61,7 +61,7 @@ function programs() {
 function identity() {
   const [keyFile, file] = ["key.pem", "certificate.pem"].map((leaf) => join(work, leaf));
   const request = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
-  const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+  const subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"];
   execFileSync("openssl", [...request, ...subject, "-keyout", keyFile, "-out", file], { stdio: "ignore" });
   return { file, tls: { key: readFileSync(keyFile), cert: readFileSync(file) } };
 }
