@@ -6,7 +6,7 @@
 //   node bench/install.mjs [--binary target/release/3pm] [--packages 300,1000] [--runs 5] [--delay 20] [--plain]
 //                          [--managers "npm,npm with lockfile,pnpm,pnpm with lockfile"] [--pnpm PATH]
 import { execFileSync, spawn } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -53,7 +53,8 @@ async function world() {
 function programs() {
   const folder = join(work, "programs");
   mkdirSync(folder);
-  writeFileSync(join(folder, "pnpm"), `#!/bin/sh\nexec node ${resolve(values.pnpm)} "$@"\n`, { mode: 0o755 });
+  // As npm would have put it there.
+  symlinkSync(resolve(values.pnpm), join(folder, "pnpm"));
   return folder;
 }
 

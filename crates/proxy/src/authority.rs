@@ -53,7 +53,7 @@ impl Authority {
         let issuer = Issuer::new(params, key);
         let mut configs = HashMap::new();
         for host in hosts {
-            configs.insert(host.clone(), Arc::new(config_for(host, now, &issuer, &certificate)?));
+            configs.insert(host.clone(), Arc::new(config_for(host, now, &issuer)?));
         }
         Ok(Self { certificate, configs })
     }
@@ -82,7 +82,6 @@ fn config_for(
     host: &str,
     now: SystemTime,
     issuer: &Issuer<'static, KeyPair>,
-    authority: &rcgen::Certificate,
 ) -> Result<ServerConfig, ProxyError> {
     let mut names = vec![host.to_owned()];
     if is_address(host) {
@@ -99,8 +98,10 @@ fn config_for(
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(vec![leaf.der().clone(), authority.der().clone()], key)?;
+        .with_single_cert(vec![leaf.der().clone()], key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // Some open a connection for each request, and none comes back with a ticket.
+    config.send_tls13_tickets = 0;
     Ok(config)
 }
 
