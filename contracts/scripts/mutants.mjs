@@ -2,16 +2,17 @@
 //
 // A mutant is a contract built from a changed source and put in the place of the committed artefact; the tests
 // deploy artefacts, so they need no rebuilding. It works on a copy in a temporary folder and changes nothing here.
-// `npm run mutants` runs all; `npm run mutants -- 12 13` runs some by their number.
+// `npm run mutants` runs all, one on each core; `npm run mutants -- --jobs 1 12 13` runs some by their number, one by one.
 //
 // Left out because nothing can tell it from the original: without `signer.code.length != 0` an account without code
 // is asked as a wallet, and what is not there answers nothing. A precompile does answer, but none of them with
 // ERC-1271's word to a question that begins with its selector.
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const names = "NameRegistry.sol";
@@ -312,85 +313,134 @@ const mutants = [
 ];
 
 const work = mkdtempSync(join(tmpdir(), "mutants-"));
-const tests = join(work, "tests", "contracts");
-const build = join(work, "build");
 const forge = join(root, "node_modules", ".bin", "forge");
+const { values: options, positionals } = parseArgs({
+  options: { jobs: { type: "string", default: `${availableParallelism()}` } },
+  allowPositionals: true,
+});
 
-function copyTo(folder, parts) {
-  for (const part of parts.filter((part) => existsSync(join(root, part)))) {
-    cpSync(join(root, part), join(folder, part), { recursive: true });
+/** Runs a program to its end. */
+function run(program, words, folder, env = process.env) {
+  return new Promise((ended, failed) => {
+    const child = spawn(program, words, { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (output += chunk));
+    child.once("error", failed);
+    child.once("close", (status) => ended({ status, output }));
+  });
+}
+
+/** A copy of everything: the tests, which deploy what is in its artefacts, and the sources that these are built from. */
+class Workshop {
+  constructor(number) {
+    const folder = join(work, `${number}`);
+    this.tests = join(folder, "tests", "contracts");
+    this.build = join(folder, "build");
+    this.#copy(this.tests, ["src", "test", "bin", "artifacts", "foundry.toml", "snapshots", "out", "cache"]);
+    this.#copy(this.build, ["src", "bin", "scripts", "foundry.toml", "artifacts"]);
+    cpSync(join(root, "..", "fixtures"), join(folder, "tests", "fixtures"), { recursive: true });
   }
-  symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
-}
 
-function forgeTest(...filter) {
-  const env = { ...process.env, FOUNDRY_INVARIANT_RUNS: "8", FOUNDRY_FUZZ_RUNS: "32", FORGE_SNAPSHOT_CHECK: "false" };
-  return spawnSync(forge, ["test", "--fail-fast", ...filter], { cwd: tests, encoding: "utf8", env });
-}
-
-/**
- * Unit tests and the vectors first: they take seconds. What they let live meets forge's encoder, then the adversary.
- * Returns the output of a failure.
- */
-function failure() {
-  const last = ["TypedDataTest", "InvariantsTest"];
-  const filters = [["--no-match-contract", [...last, "GasTest"].join("|")], ...last.map((test) => ["--match-contract", test])];
-  for (const filter of filters) {
-    const run = forgeTest(...filter);
-    if (run.status !== 0) return `${run.stdout}${run.stderr}`;
+  #copy(folder, parts) {
+    for (const part of parts.filter((part) => existsSync(join(root, part)))) {
+      cpSync(join(root, part), join(folder, part), { recursive: true });
+    }
+    symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
   }
-  return undefined;
-}
 
-/** The grammar's own tests read the library and not an artefact: what lives above is put before them, too. */
-function grammarFailure(file, source) {
-  if (file !== "Grammar.sol") return undefined;
-  const path = join(tests, "src", "Grammar.sol");
-  const original = readFileSync(path, "utf8");
-  writeFileSync(path, source);
-  const run = forgeTest("--match-contract", "GrammarTest");
-  writeFileSync(path, original);
-  return run.status === 0 ? undefined : `${run.stdout}${run.stderr}`;
-}
+  /** With what another has compiled already. */
+  takeCompiled(other) {
+    for (const part of ["out", "cache"]) {
+      rmSync(join(this.tests, part), { recursive: true, force: true });
+      cpSync(join(other.tests, part), join(this.tests, part), { recursive: true });
+    }
+  }
 
-/**
- * A contract's own source changes that contract, what the registries share changes all of them. The tests deploy
- * NameRegistry, which creates PackageRegistry: what changes one is built into the other's artefact, or it is an error.
- */
-function artefacts(file, only) {
-  const name = (only ?? file).replace(/^signers\//, "").replace(".sol", "");
-  const pair = ["NameRegistry", "PackageRegistry"];
-  const shared = pair.includes(name) ? pair : [...pair, "SafetyRegistry"];
-  const changed = file.startsWith("signers/") ? ["SignerFactory"] : name === "SafetyRegistry" ? [name] : shared;
-  execFileSync("node", ["scripts/artefact.mjs", "write", ...changed], { cwd: build, stdio: ["ignore", "ignore", "pipe"] });
-  const [made, committed] = [build, root].map((folder) => readFileSync(join(folder, "artifacts", `${changed[0]}.json`), "utf8"));
-  if (JSON.parse(made).bytecode === JSON.parse(committed).bytecode) throw new Error(`nothing of ${changed[0]} is changed`);
+  async #test(...filter) {
+    const env = { ...process.env, FOUNDRY_INVARIANT_RUNS: "8", FOUNDRY_FUZZ_RUNS: "32", FORGE_SNAPSHOT_CHECK: "false" };
+    const { status, output } = await run(forge, ["test", "--fail-fast", ...filter], this.tests, env);
+    return status === 0 ? undefined : output;
+  }
+
+  /**
+   * Unit tests and the vectors first: they take seconds. What they let live meets forge's encoder, then the adversary.
+   * Returns the output of a failure.
+   */
+  async failure() {
+    const last = ["TypedDataTest", "InvariantsTest"];
+    const filters = [["--no-match-contract", [...last, "GasTest"].join("|")], ...last.map((test) => ["--match-contract", test])];
+    for (const filter of filters) {
+      const output = await this.#test(...filter);
+      if (output !== undefined) return output;
+    }
+    return undefined;
+  }
+
+  /** The grammar's own tests read the library and not an artefact: what lives above is put before them, too. */
+  async #grammarFailure(source) {
+    const path = join(this.tests, "src", "Grammar.sol");
+    const original = readFileSync(path, "utf8");
+    writeFileSync(path, source);
+    const output = await this.#test("--match-contract", "GrammarTest");
+    writeFileSync(path, original);
+    return output;
+  }
+
+  /**
+   * A contract's own source changes that contract, what the registries share changes all of them. The tests deploy
+   * NameRegistry, which creates PackageRegistry: what changes one is built into the other's artefact, or it is an error.
+   */
+  async #artefacts(file, only) {
+    const name = (only ?? file).replace(/^signers\//, "").replace(".sol", "");
+    const pair = ["NameRegistry", "PackageRegistry"];
+    const shared = pair.includes(name) ? pair : [...pair, "SafetyRegistry"];
+    const changed = file.startsWith("signers/") ? ["SignerFactory"] : name === "SafetyRegistry" ? [name] : shared;
+    const { status, output } = await run("node", ["scripts/artefact.mjs", "write", ...changed], this.build);
+    if (status !== 0) throw new Error(output);
+    const [made, committed] = [this.build, root].map((folder) => readFileSync(join(folder, "artifacts", `${changed[0]}.json`), "utf8"));
+    if (JSON.parse(made).bytecode === JSON.parse(committed).bytecode) throw new Error(`nothing of ${changed[0]} is changed`);
+  }
+
+  /** Whether the tests notice it. */
+  async kills([file, from, to, only]) {
+    const path = join(this.build, "src", file);
+    const source = readFileSync(path, "utf8");
+    if (source.split(from).length !== 2) throw new Error("its text is not there exactly once");
+    const mutant = source.replace(from, () => to);
+    writeFileSync(path, mutant);
+    await this.#artefacts(file, only);
+    cpSync(join(this.build, "artifacts"), join(this.tests, "artifacts"), { recursive: true });
+    const noticed = (file === "Grammar.sol" ? await this.#grammarFailure(mutant) : undefined) ?? (await this.failure());
+    writeFileSync(path, source);
+    cpSync(join(root, "artifacts"), join(this.build, "artifacts"), { recursive: true });
+    return noticed !== undefined;
+  }
 }
 
 try {
-  copyTo(tests, ["src", "test", "bin", "artifacts", "foundry.toml", "snapshots", "out", "cache"]);
-  copyTo(build, ["src", "bin", "scripts", "foundry.toml", "artifacts"]);
-  cpSync(join(root, "..", "fixtures"), join(work, "tests", "fixtures"), { recursive: true });
-  const broken = failure();
+  const chosen = positionals.map(Number);
+  const waiting = [...mutants.keys()].filter((index) => chosen.length === 0 || chosen.includes(index));
+  const first = new Workshop(0);
+  const broken = await first.failure();
   if (broken !== undefined) throw new Error(`the tests fail without any mutant:\n${broken}`);
-
-  const chosen = process.argv.slice(2).map(Number);
   let survivors = 0;
-  for (const [index, [file, from, to, only]] of mutants.entries()) {
-    if (chosen.length > 0 && !chosen.includes(index)) continue;
-    const path = join(build, "src", file);
-    const source = readFileSync(path, "utf8");
-    const label = `${index} ${file}: ${from.replaceAll(/\s+/g, " ")} -> ${to.replaceAll(/\s+/g, " ") || "nothing"}`;
-    if (source.split(from).length !== 2) throw new Error(`mutant ${label}: its text is not there exactly once`);
-    writeFileSync(path, source.replace(from, () => to));
-    artefacts(file, only);
-    cpSync(join(build, "artifacts"), join(tests, "artifacts"), { recursive: true });
-    const killed = (grammarFailure(file, readFileSync(path, "utf8")) ?? failure()) !== undefined;
-    if (!killed) survivors += 1;
-    process.stdout.write(`${killed ? "killed  " : "SURVIVED"} ${label}\n`);
-    writeFileSync(path, source);
-    cpSync(join(root, "artifacts"), join(build, "artifacts"), { recursive: true });
-  }
+  const labour = async (workshop) => {
+    for (let index = waiting.shift(); index !== undefined; index = waiting.shift()) {
+      const [file, from, to] = mutants[index];
+      const label = `${index} ${file}: ${from.replaceAll(/\s+/g, " ")} -> ${to.replaceAll(/\s+/g, " ") || "nothing"}`;
+      const killed = await workshop.kills(mutants[index]).catch((error) => {
+        throw new Error(`mutant ${label}: ${error.message}`);
+      });
+      if (!killed) survivors += 1;
+      process.stdout.write(`${killed ? "killed  " : "SURVIVED"} ${label}\n`);
+    }
+  };
+  const others = Array.from({ length: Math.min(Number(options.jobs), waiting.length) - 1 }, (_, at) => {
+    const workshop = new Workshop(at + 1);
+    workshop.takeCompiled(first);
+    return workshop;
+  });
+  await Promise.all([first, ...others].map(labour));
   process.stdout.write(`${survivors} survived\n`);
   if (survivors > 0) process.exitCode = 1;
 } finally {
