@@ -173,14 +173,8 @@ impl Question<'_> {
     /// Whether a file of settings or a variable could say anything about `word`: lowercase, with nothing between its
     /// parts. Where none does, a package manager need not be asked for it.
     pub(crate) fn is_mentioned(&self, word: &str) -> bool {
-        let plain = |text: &str| text.to_ascii_lowercase().replace(['-', '_'], "");
-        // However else a key can be written, and files of settings that a file names.
-        let could_say = |text: &str| {
-            let plain = plain(text);
-            [word, "userconfig", "globalconfig", "\\", "${", "!!"].iter().any(|mark| plain.contains(mark))
-        };
         let in_file = |path: PathBuf| match read_bounded(&path, MAX_BYTES) {
-            Ok(bytes) => bytes.is_some_and(|bytes| could_say(&String::from_utf8_lossy(&bytes))),
+            Ok(bytes) => bytes.is_some_and(|bytes| could_say(&String::from_utf8_lossy(&bytes), word)),
             Err(_) => true,
         };
         let in_variable = |(name, _): (OsString, OsString)| plain(&name.to_string_lossy()).contains(word);
@@ -217,6 +211,18 @@ impl Question<'_> {
         let prefixes = programs.filter_map(|program| program.parent()?.parent());
         prefixes.flat_map(|prefix| [prefix.join("npmrc"), prefix.join("etc/npmrc")]).collect()
     }
+}
+
+/// Whether a file of settings could say anything about `word`: by that name, however else a key can be written, or in
+/// another file that it names.
+fn could_say(text: &str, word: &str) -> bool {
+    let text = plain(text);
+    [word, "userconfig", "globalconfig", "\\", "${", "!!"].iter().any(|mark| text.contains(mark))
+}
+
+/// The same for every spelling of a setting.
+fn plain(text: &str) -> String {
+    text.to_ascii_lowercase().replace(['-', '_'], "")
 }
 
 /// Whether a project has settings of its own, here or above.
@@ -390,6 +396,34 @@ mod tests {
         case.folder = "project";
         assert_eq!(case.ask(1).await, 3);
         assert_eq!(case.ask(1).await, 3);
+    }
+
+    #[test]
+    fn a_setting_is_mentioned_however_it_is_written() {
+        for text in [
+            "lockfile-dir=../x",
+            "lockfileDir: ../x",
+            "LOCKFILE_DIR = x",
+            "\"lockfile\\u002ddir\" = x",
+            "${LEFT}file-dir=x",
+            "userconfig=./other",
+            "global-config=./other",
+            "? !!binary bG9ja2ZpbGVEaXI=",
+        ] {
+            assert!(could_say(text, "lockfiledir"), "{text}");
+        }
+        assert!(!could_say("registry=https://registry.example/\nlockfile=true\n", "lockfiledir"));
+    }
+
+    #[test]
+    fn a_project_is_seen_to_mention_it() {
+        let case = Case::new();
+        let (program, folder) = (case.holder.path().join("npm"), case.holder.path().join("project"));
+        let question = Question { program: &program, words: &[], folder: Some(&folder), always: false };
+        case.write(".npmrc", "mentioned-here = 1");
+        assert!(question.is_mentioned("mentionedhere"));
+        // What depends on nothing reads nothing of a project.
+        assert!(!Question { always: true, ..question }.is_mentioned("mentionedhere"));
     }
 
     #[tokio::test]
