@@ -289,7 +289,23 @@ impl Http {
         }
     }
 
+    /// A connection that was kept open may be closed by the server just as a request goes out on it, and hyper sends
+    /// again only what had not gone out yet. Whoever only reads asks once more; what changes something is sent once.
     async fn exchange(&self, request: Request, limit: usize) -> Result<Response, HttpError> {
+        let reads = request.method == Method::GET && request.body.is_none();
+        let (url, headers) = (request.url.clone(), request.headers.clone());
+        match self.exchange_once(request, limit).await {
+            // Connected, and then no head of an answer.
+            Err(HttpError::Unreachable { source, .. })
+                if reads && source.is_request() && !source.is_connect() =>
+            {
+                self.exchange_once(Request { headers, ..Request::new(Method::GET, url) }, limit).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn exchange_once(&self, request: Request, limit: usize) -> Result<Response, HttpError> {
         let url = request.url.clone();
         // Whoever is sent a body is silent while it goes up and while it is looked at.
         let silence = if request.body.is_some() { Duration::MAX } else { self.silence };
@@ -453,6 +469,50 @@ mod tests {
 
     fn says(text: &'static str) -> impl Fn(&mut TcpStream) -> std::io::Result<()> + Send + 'static {
         move |stream| stream.write_all(text.as_bytes())
+    }
+
+    /// A server that answers the first request on a connection, and ends with the second one unanswered.
+    fn closing_at_the_second() -> (Url, Arc<AtomicUsize>) {
+        hostile(|stream| {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhere")?;
+            stream.read(&mut [0; 4096]).map(drop)
+        })
+    }
+
+    #[tokio::test]
+    async fn a_kept_connection_that_ends_as_a_request_goes_out_costs_a_reader_nothing() {
+        let (url, connections) = closing_at_the_second();
+        let http = Http::new().unwrap();
+        for expected in 1..=3 {
+            let answer = http.send(Request::new(Method::GET, url.clone()), LIMITS).await;
+            assert_eq!(answer.unwrap().body, "here");
+            assert_eq!(connections.load(Ordering::SeqCst), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_changes_something_is_not_sent_again() {
+        for (method, body) in [(Method::POST, None), (Method::PUT, None), (Method::PUT, Some("{}"))] {
+            let (url, connections) = closing_at_the_second();
+            let http = Http::new().unwrap();
+            http.send(Request::new(Method::GET, url.clone()), LIMITS).await.unwrap();
+            let request = Request::new(method, url);
+            let request = match body {
+                Some(body) => request.body("application/json", body),
+                None => request,
+            };
+            let answer = http.send(request, LIMITS).await;
+            assert!(matches!(answer, Err(HttpError::Unreachable { .. })), "{answer:?}");
+            assert_eq!(connections.load(Ordering::SeqCst), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_is_always_cut_off_asks_twice() {
+        let (url, connections) = hostile(|_| Ok(()));
+        let answer = Http::new().unwrap().send(Request::new(Method::GET, url), LIMITS).await;
+        assert!(matches!(answer, Err(HttpError::Unreachable { .. })), "{answer:?}");
+        assert_eq!(connections.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test]

@@ -63,7 +63,9 @@ impl Upstream {
         })
     }
 
-    /// Asks, and waits for the head of the answer.
+    /// Asks, and waits for the head of the answer. Nothing that is asked here changes anything, so what a kept
+    /// connection swallowed, because the registry closed it at that moment, is asked once more: a package manager
+    /// that hears of it waits ten seconds first.
     pub(crate) async fn open(
         &self,
         method: &Method,
@@ -72,12 +74,19 @@ impl Upstream {
         body: Bytes,
     ) -> Result<Opened, Refusal> {
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        let mut request = self.client.request(method.clone(), url.clone()).headers(headers);
-        if *method == Method::POST {
-            request = request.body(body);
-        }
+        let ask = || {
+            let mut request = self.client.request(method.clone(), url.clone()).headers(headers.clone());
+            if *method == Method::POST {
+                request = request.body(body.clone());
+            }
+            request.send()
+        };
         let clock = Clock::start(self.limits.idle, self.limits.total);
-        let response = clock.wait(request.send()).await?.map_err(|error| {
+        let mut answer = clock.wait(ask()).await?;
+        if answer.as_ref().is_err_and(|error| error.is_request() && !error.is_connect()) {
+            answer = clock.wait(ask()).await?;
+        }
+        let response = answer.map_err(|error| {
             let message = format!("{} cannot be reached: {}", shown(url), last_cause(&error));
             Refusal::new(StatusCode::BAD_GATEWAY, &message)
         })?;

@@ -53,6 +53,12 @@ pub(crate) enum WorldError {
         /// Why.
         source: std::io::Error,
     },
+    /// The guard takes its time.
+    #[error("{} is still being removed; that goes on without being waited for", folder.display())]
+    Lingers {
+        /// The world's folder.
+        folder: PathBuf,
+    },
     /// A program could not be started.
     #[error("the {name} does not start: {reason}")]
     NotStarted {

@@ -19,8 +19,8 @@ pub(crate) const GUARD_COMMAND: &str = "world-guard";
 /// Where programs' outputs go, in the world's folder.
 const LOGS: &str = "logs";
 
-/// How long the guard may take to end: it waits 5 s for its children at most, and 2 s for the folder.
-const END_LIMIT: Duration = Duration::from_secs(10);
+/// How long the guard is waited for: it gives its children 5 s, and on a busy disk the folder takes longer than that.
+const END_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a program may take to be started: fork and exec, on a machine that is busy.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -132,12 +132,12 @@ impl Processes {
 
     /// Ends every program, removes the folder, and returns when that is done.
     pub(crate) async fn end(self) -> Result<(), WorldError> {
-        let Self { mut guard, orders, .. } = self;
+        let Self { mut guard, orders, folder, .. } = self;
         drop(orders);
         match tokio::time::timeout(END_LIMIT, guard.wait()).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(source)) => Err(WorldError::Guard { source }),
-            Err(_) => Err(WorldError::Guard { source: std::io::ErrorKind::TimedOut.into() }),
+            Err(_) => Err(WorldError::Lingers { folder }),
         }
     }
 

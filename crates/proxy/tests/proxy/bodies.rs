@@ -221,6 +221,32 @@ async fn a_registry_that_speaks_no_http_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_kept_connection_that_the_registry_closes_is_asked_again_once() {
+    let registry = Registry::http(|seen| match seen.target.as_str() {
+        "/never" => vec![Step::Close],
+        _ => ok("application/octet-stream", b"bytes"),
+    });
+    let registry = registry.await;
+    let (running, _) = start(&[&registry]).await;
+    let asked = || registry.seen().len();
+    assert_eq!(get(&running, registry.at("/never")).await.0, 502);
+    assert_eq!(asked(), 2);
+
+    let closed = std::sync::atomic::AtomicBool::new(false);
+    let registry = Registry::http(move |seen| {
+        let is_first = seen.target == "/second" && !closed.swap(true, std::sync::atomic::Ordering::SeqCst);
+        if is_first { vec![Step::Close] } else { ok("application/octet-stream", b"bytes") }
+    });
+    let registry = registry.await;
+    let (running, _) = start(&[&registry]).await;
+    for path in ["/first", "/second"] {
+        assert_eq!(get(&running, registry.at(path)).await, (200, "bytes".into()), "{path}");
+    }
+    let targets: Vec<String> = registry.seen().into_iter().map(|seen| seen.target).collect();
+    assert_eq!(targets, ["/first", "/second", "/second"]);
+}
+
+#[tokio::test]
 async fn a_registry_that_is_not_there_is_an_error() {
     let registry = Registry::http(|_| vec![Step::Close]).await;
     let (running, _) = start(&[&registry]).await;

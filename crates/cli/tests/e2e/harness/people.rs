@@ -206,6 +206,7 @@ impl Ended {
 
 impl std::fmt::Display for Ended {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "{}\nexit code {:?}\n{}\n{}", self.command, self.code, self.stdout, self.stderr)
+        write!(out, "{}\nexit code {:?}\n{}\n{}", self.command, self.code, self.stdout, self.stderr)?;
+        write!(out, "\nthe coordinator's log ends with\n{}", super::world::World::last_words())
     }
 }

@@ -10,6 +10,8 @@ use serde_json::Value;
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_3pm");
 
+static SHARED: OnceLock<World> = OnceLock::new();
+
 /// A running world. Dropping it closes the pipe, and the world goes.
 #[derive(Debug)]
 pub struct World {
@@ -23,8 +25,17 @@ impl World {
     /// The world that tests of this binary share; they keep apart by their packages' names. It goes
     /// when the test process ends, because its standard input closes then.
     pub fn shared() -> &'static Self {
-        static WORLD: OnceLock<World> = OnceLock::new();
-        WORLD.get_or_init(Self::own)
+        SHARED.get_or_init(Self::own)
+    }
+
+    /// The last that the shared world's coordinator logged: why it refused is said there and to nobody else.
+    pub fn last_words() -> String {
+        const LINES: usize = 12;
+        let Some(world) = SHARED.get() else { return String::new() };
+        let log = std::fs::read(world.folder().join("logs/coordinator.log")).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LINES)..].join("\n")
     }
 
     /// A world of one's own, for tests that stop its parts.
