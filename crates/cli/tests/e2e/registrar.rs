@@ -156,6 +156,38 @@ fn a_coordinator_without_a_registrar_says_so() {
 }
 
 #[test]
+fn a_claim_waits_for_its_turn_and_is_told_when_there_is_none() {
+    let world = World::shared();
+    let package = provable(world, "waits-for-its-turn");
+    let claim = claim_of(world, &package);
+    // npm says nothing about it: whoever has a turn has it until that is given up.
+    let silent = proxy::start(world.registry(), |request, upstream| {
+        if request.path.contains("waits-for-its-turn") {
+            std::thread::sleep(std::time::Duration::from_secs(30));
+        }
+        upstream.ask(request)
+    });
+    let mut here = Coordinator::new(world, "waits-for-its-turn", &silent, world.rpc())
+        .with("THREEPM_REGISTRAR_RPC_URL", world.rpc())
+        .with("THREEPM_REGISTRAR_ADDRESS", world.text("/chain/registrar"));
+    assert!(here.start(), "{}", here.log());
+    let answers: Vec<Response> = std::thread::scope(|scope| {
+        let ask = || raw::send(&here.url, "POST", &CLAIMS[1..], Some(&claim));
+        let asking: Vec<_> = (0..8).map(|_| scope.spawn(ask)).collect();
+        asking.into_iter().map(|answer| answer.join().expect("an answer")).collect()
+    });
+    // Two at once, two more after them at most.
+    let (turned_away, looked_at): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 503);
+    for answer in &turned_away {
+        assert!(refused(answer, 503, "busy").contains("claims"));
+    }
+    for answer in &looked_at {
+        refused(answer, 502, "npm-unreadable");
+    }
+    assert!(turned_away.len() >= 4 && looked_at.len() >= 2, "{} and {}", turned_away.len(), looked_at.len());
+}
+
+#[test]
 fn a_registrar_that_lies_is_noticed_before_anything_is_sent() {
     let world = World::shared();
     let package = provable(world, "lied-to");
