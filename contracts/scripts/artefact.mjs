@@ -43,10 +43,11 @@ function outputOf(name, built) {
   const out = join("out", "artefact", main);
   if (!built.has(main)) {
     const flags = ["--force", "--ast", "--out", out, "--cache-path", join("cache", "artefact", main)];
+    const wanted = main === "NameRegistry" ? "NameRegistry,PackageRegistry" : main;
     const source = [join("src", `${main}.sol`), join("src", "signers", `${main}.sol`)].find((path) => existsSync(join(root, path)));
     execFileSync(join(root, "node_modules", ".bin", "forge"), ["build", source, ...flags], {
       cwd: root,
-      env: { ...process.env, FOUNDRY_PROFILE: "shipped" },
+      env: { ...process.env, FOUNDRY_PROFILE: "shipped", SOLC_CONTRACTS: wanted },
       stdio: ["ignore", "ignore", "inherit"],
     });
     built.add(main);
