@@ -471,6 +471,9 @@ mod tests {
         move |stream| stream.write_all(text.as_bytes())
     }
 
+    /// By then a connection whose answer was read is kept for the next request.
+    const KEPT: Duration = Duration::from_millis(100);
+
     /// A server that answers the first request on a connection, and ends with the second one unanswered.
     fn closing_at_the_second() -> (Url, Arc<AtomicUsize>) {
         hostile(|stream| {
@@ -487,6 +490,7 @@ mod tests {
             let answer = http.send(Request::new(Method::GET, url.clone()), LIMITS).await;
             assert_eq!(answer.unwrap().body, "here");
             assert_eq!(connections.load(Ordering::SeqCst), expected);
+            tokio::time::sleep(KEPT).await;
         }
     }
 
@@ -496,6 +500,7 @@ mod tests {
             let (url, connections) = closing_at_the_second();
             let http = Http::new().unwrap();
             http.send(Request::new(Method::GET, url.clone()), LIMITS).await.unwrap();
+            tokio::time::sleep(KEPT).await;
             let request = Request::new(method, url);
             let request = match body {
                 Some(body) => request.body("application/json", body),
