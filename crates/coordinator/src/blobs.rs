@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use sha2::{Digest as _, Sha256, Sha512};
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _};
+use trust::digest::Hasher;
 use trust::{ContentHash, Integrity, TarballHashes};
 
 /// How long an upload may say nothing: others of the same member wait behind it.
@@ -70,7 +70,7 @@ impl Blobs {
             tempfile::NamedTempFile::new_in(self.folder.join("incoming")).map_err(BlobError::from)?;
         let (file, path) = temporary.into_parts();
         let mut file = tokio::fs::File::from_std(file);
-        let (mut sha512, mut sha256, mut size) = (Sha512::new(), Sha256::new(), 0_usize);
+        let (mut sha512, mut sha256, mut size) = (Hasher::sha512(), Hasher::sha256(), 0_usize);
         let silent = |_| UploadError::Truncated { reason: format!("nothing came for {UPLOAD_SILENCE:?}") };
         while let Some(chunk) = tokio::time::timeout(UPLOAD_SILENCE, body.next()).await.map_err(silent)? {
             let chunk = chunk.map_err(|error| UploadError::Truncated { reason: error.to_string() })?;
@@ -84,10 +84,9 @@ impl Blobs {
         }
         file.flush().await.map_err(BlobError::from)?;
         file.sync_all().await.map_err(BlobError::from)?;
-        let sha256: [u8; 32] = sha256.finalize().into();
         let hashes = TarballHashes {
-            integrity: Integrity::from_raw(sha512.finalize().into()),
-            content_hash: ContentHash(sha256.into()),
+            integrity: Integrity::from_raw(sha512.finish().0),
+            content_hash: ContentHash(sha256.finish()),
         };
         Ok(Upload { path, hashes, size: size as u64 })
     }
@@ -119,7 +118,7 @@ impl Blobs {
     ) -> Result<(tokio::fs::File, u64), BlobError> {
         let opened = tokio::fs::File::open(self.path(integrity)).await;
         let mut file = opened.map_err(|error| missing(integrity, error))?;
-        let (mut sha512, mut chunk, mut size) = (Sha512::new(), vec![0; CHUNK], 0_u64);
+        let (mut sha512, mut chunk, mut size) = (Hasher::sha512(), vec![0; CHUNK], 0_u64);
         loop {
             let read = file.read(&mut chunk).await?;
             if read == 0 {
@@ -128,7 +127,7 @@ impl Blobs {
             sha512.update(chunk.get(..read).unwrap_or_default());
             size = size.saturating_add(read as u64);
         }
-        let found = Integrity::from_raw(sha512.finalize().into());
+        let found = Integrity::from_raw(sha512.finish().0);
         if found != *integrity {
             return Err(BlobError::Damaged { expected: *integrity, found });
         }

@@ -4,8 +4,8 @@
 use std::io;
 
 use alloy_primitives::{B256, keccak256};
-use sha2::{Digest as _, Sha512};
 use trust::Integrity;
+use trust::digest::Hasher;
 
 use crate::archive::refusal;
 use crate::error::TarballError;
@@ -14,10 +14,10 @@ use crate::tarball::{Limits, Tarball, unpack};
 /// SHA-512 of the tar inside: the second tier, for when only the compression differs.
 pub fn tar_integrity(bytes: &[u8], limits: &Limits) -> Result<Integrity, TarballError> {
     let mut reader = unpack(bytes, limits)?;
-    let mut hasher = Sha512::new();
+    let mut hasher = Hasher::sha512();
     io::copy(&mut reader, &mut hasher).map_err(refusal)?;
     reader.finish()?;
-    Ok(Integrity::from_raw(hasher.finalize().into()))
+    Ok(Integrity::from_raw(hasher.finish().0))
 }
 
 /// A digest over sorted (path, mode, contents): the third tier, for when order and times differ too.

@@ -14,7 +14,7 @@ use alloy_primitives::B256;
 use flate2::bufread::GzDecoder;
 use serde::Serialize;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
+use trust::digest::Hasher;
 use trust::manifest::Manifest;
 use trust::text::printable;
 
@@ -77,7 +77,7 @@ pub fn read_tarball(bytes: &[u8], limits: &Limits) -> Result<Tarball, TarballErr
     let mut files = BTreeMap::new();
     let mut manifest_bytes = None;
     walk(bytes, limits, &mut |path, mode, size, contents| {
-        let mut hasher = Sha256::new();
+        let mut hasher = Hasher::sha256();
         if path == "package.json" {
             if size > MAX_MANIFEST_BYTES {
                 let limit = MAX_MANIFEST_BYTES;
@@ -90,7 +90,7 @@ pub fn read_tarball(bytes: &[u8], limits: &Limits) -> Result<Tarball, TarballErr
         } else {
             io::copy(contents, &mut hasher)?;
         }
-        files.insert(path.to_owned(), FileEntry { mode, size, sha256: B256::from_slice(&hasher.finalize()) });
+        files.insert(path.to_owned(), FileEntry { mode, size, sha256: hasher.finish() });
         Ok(true)
     })?;
     // 4.

@@ -8,7 +8,8 @@ use alloy_primitives::B256;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256, Sha512};
+
+use crate::digest::{Hasher, sha256};
 
 /// Exactly one SHA-512 of 64 bytes. Anything else a lockfile may hold counts as no integrity at all:
 /// npm accepts the second of two hashes, so a list of them protects nothing.
@@ -33,7 +34,9 @@ impl Integrity {
     /// The integrity of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self(Sha512::digest(bytes).into())
+        let mut hasher = Hasher::sha512();
+        hasher.update(bytes);
+        Self(hasher.finish().0)
     }
 
     /// From the raw hash.
@@ -112,7 +115,7 @@ impl ContentHash {
     /// The content hash of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self(B256::from_slice(&Sha256::digest(bytes)))
+        Self(sha256(bytes))
     }
 }
 

@@ -5,6 +5,7 @@
 #![deny(clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 #![cfg_attr(test, allow(clippy::expect_used, clippy::indexing_slicing, clippy::arithmetic_side_effects))]
 
+pub mod digest;
 pub mod hashes;
 pub mod legacy;
 pub mod manifest;

@@ -16,7 +16,8 @@ use ecdsa::RecoveryId;
 use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use p256::ecdsa::{Signature, VerifyingKey};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+
+use crate::digest::{Hasher, sha256};
 
 pub use passkey::{Assertion, pack_passkey};
 pub use ssh::{SshSignature, pack_ssh, parse_armored};
@@ -265,12 +266,11 @@ impl<'a> Parts<'a> {
             Kind::Passkey => [passkey::client_data_prefix(challenge).as_bytes(), self.rest].concat(),
             Kind::SshSk => ssh::signed_message(challenge),
         };
-        Sha256::new()
-            .chain_update(relying_party)
-            .chain_update(self.data)
-            .chain_update(Sha256::digest(message))
-            .finalize()
-            .into()
+        let mut hasher = Hasher::sha256();
+        hasher.update(relying_party);
+        hasher.update(self.data);
+        hasher.update(sha256(message));
+        hasher.finish().0
     }
 }
 

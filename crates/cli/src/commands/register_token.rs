@@ -2,15 +2,15 @@
 //! few minutes by a member's signature. The token comes from a hidden prompt or standard input, goes to the
 //! registry and the coordinator only, and is printed nowhere.
 
-use alloy_primitives::{B256, U256};
+use alloy_primitives::U256;
 use client::coordinator::CoordinatorClient;
 use client::coordinator::api::{MAX_HANDOVER_SECONDS, TokenAccess, TokenRequest, TokenStatus};
 use client::http::public;
 use client::npm::{NpmClient, PublishAccess};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
-use sha2::{Digest as _, Sha256};
 use trust::PackageName;
+use trust::digest::sha256;
 use trust::message::{TokenHandover, coordinator_domain, signing_request};
 use trust::text::printable;
 use url::{Host, Url};
@@ -84,7 +84,7 @@ async fn hand_over(
     let handover = TokenHandover {
         packageName: name.to_string(),
         coordinator: coordinator.base().to_string(),
-        tokenHash: B256::from_slice(&Sha256::digest(token.expose_secret())),
+        tokenHash: sha256(token.expose_secret()),
         issuedAt: U256::from(now),
         expiresAt: U256::from(now.saturating_add(MAX_HANDOVER_SECONDS)),
     };

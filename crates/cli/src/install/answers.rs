@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
+use trust::digest::Hasher;
 use url::Url;
 
 use super::npm::{Npm, NpmRunError, QUESTION_LIMIT};
@@ -144,7 +144,7 @@ impl Answers {
 impl Question<'_> {
     /// A name for what the answer depends on beside files.
     fn key(&self) -> String {
-        let mut hasher = Sha256::new();
+        let mut hasher = Hasher::sha256();
         let mut add = |bytes: &[u8]| {
             hasher.update((bytes.len() as u64).to_be_bytes());
             hasher.update(bytes);
@@ -167,7 +167,7 @@ impl Question<'_> {
                 add(value.as_encoded_bytes());
             }
         }
-        hex(&hasher.finalize())
+        hex::encode(hasher.finish())
     }
 
     /// Whether a file of settings or a variable could say anything about `word`: lowercase, with nothing between its
@@ -248,7 +248,7 @@ fn hashes(files: Vec<PathBuf>) -> BTreeMap<PathBuf, Option<String>> {
 /// A file's content, with the value of each `${VARIABLE}` in it.
 fn hash(path: &Path) -> Option<String> {
     let bytes = read_bounded(path, MAX_BYTES).ok()??;
-    let mut hasher = Sha256::new();
+    let mut hasher = Hasher::sha256();
     hasher.update(&bytes);
     let text = String::from_utf8_lossy(&bytes);
     for (_, name) in text.split("${").skip(1).filter_map(|rest| Some((rest, rest.split_once('}')?.0))) {
@@ -256,11 +256,7 @@ fn hash(path: &Path) -> Option<String> {
         hasher.update(value.as_encoded_bytes());
         hasher.update([0]);
     }
-    Some(hex(&hasher.finalize()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    alloy_primitives::hex::encode(bytes)
+    Some(hex::encode(hasher.finish()))
 }
 
 /// What npm says in a project.

@@ -21,7 +21,7 @@ use chain::{Chain, ChainError, Head, records_time};
 use client::npm::{NpmClient, NpmError, Packument};
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
+use trust::digest::sha256;
 use trust::manifest::Manifest;
 use trust::policy::Released;
 use trust::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
@@ -514,7 +514,7 @@ pub(crate) fn read(bytes: &Bytes) -> Fetched {
             .filter_map(|path| {
                 let content = scan::read_file(bytes, &path, &limits, MAX_COMMAND_BYTES).ok()??;
                 let fixed = fixed_first_line(&content)?;
-                Some((path, B256::from_slice(&Sha256::digest(&fixed))))
+                Some((path, sha256(&fixed)))
             })
             .collect();
         let contents = tarball.files.iter().map(|(path, file)| (path.clone(), file.sha256)).collect();

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 use trust::Integrity;
+use trust::digest::sha256;
 use url::Url;
 
 use super::project::read_bounded;
@@ -54,7 +54,7 @@ pub(crate) fn holds(cache: &Path, integrity: &Integrity) -> bool {
 /// What it keeps of the answer to `url`; `now` in Unix seconds.
 pub(crate) fn kept(cache: &Path, url: &Url, now: u64) -> Kept {
     let key = format!("make-fetch-happen:request-cache:{url}");
-    let bucket = cache.join("_cacache/index-v5").join(place_of(&hex::encode(Sha256::digest(&key))));
+    let bucket = cache.join("_cacache/index-v5").join(place_of(&hex::encode(sha256(&key))));
     let Ok(Some(bytes)) = read_bounded(&bucket, MAX_BUCKET_BYTES) else { return Kept::No };
     let text = String::from_utf8_lossy(&bytes);
     let mut entries = text.lines().filter_map(|line| {
@@ -100,7 +100,7 @@ mod tests {
         let bucket = holder
             .path()
             .join("_cacache/index-v5")
-            .join(place_of(&hex::encode(Sha256::digest(format!("make-fetch-happen:request-cache:{url}")))));
+            .join(place_of(&hex::encode(sha256(format!("make-fetch-happen:request-cache:{url}")))));
         std::fs::create_dir_all(bucket.parent().unwrap()).unwrap();
         let text: String = lines.iter().map(|line| format!("\nhash\t{line}")).collect();
         std::fs::write(bucket, text).unwrap();

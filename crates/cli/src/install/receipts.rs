@@ -7,7 +7,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+use trust::digest::sha256;
 use trust::text::printable;
 
 use super::assess::{Finding, Outcome};
@@ -129,7 +129,7 @@ pub(crate) fn all(home: &Path) -> std::io::Result<(Vec<Kept>, Vec<ReceiptError>)
 
 /// Where the receipt of a project lies.
 pub(crate) fn path_of(home: &Path, project: &Path) -> PathBuf {
-    let digest = Sha256::digest(project.as_os_str().as_encoded_bytes());
+    let digest = sha256(project.as_os_str().as_encoded_bytes());
     home.join("receipts").join(format!("{}.json", hex::encode(digest)))
 }
 

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use alloy_primitives::B256;
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
+use trust::digest::Hasher;
 use trust::policy::Policy;
 use trust::text::printable;
 use trust::{Integrity, PackageName};
@@ -664,9 +664,9 @@ pub(crate) fn is_elsewhere(spec: &str) -> bool {
 
 fn hash(path: &Path) -> std::io::Result<B256> {
     let mut file = std::fs::File::open(path)?;
-    let mut hasher = Sha256::new();
+    let mut hasher = Hasher::sha256();
     std::io::copy(&mut file, &mut hasher)?;
-    Ok(B256::from_slice(&hasher.finalize()))
+    Ok(hasher.finish())
 }
 
 fn subject(

@@ -1,4 +1,5 @@
 use serde_json::json;
+use trust::digest::sha256;
 
 use super::*;
 use crate::install::unpacked::FileOnDisk;
@@ -6,7 +7,7 @@ use crate::run_with::tree::Place;
 
 fn files(list: &[(&str, &str)]) -> Files {
     let entry = |(path, text): &(&str, &str)| {
-        let sha256 = B256::from_slice(&Sha256::digest(text.as_bytes()));
+        let sha256 = sha256(text);
         ((*path).to_owned(), FileOnDisk { sha256, fixed: None })
     };
     list.iter().map(entry).collect()

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use sha2::{Digest as _, Sha256};
+use trust::digest::sha256;
 
 /// How long a process that was killed may take to go.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ impl Book {
     /// The one for the project at `root`, in 3pm's folder `home`.
     pub(crate) fn of(home: &Path, root: &Path) -> Self {
         let root = root.canonicalize().unwrap_or_else(|_| root.to_owned());
-        let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
+        let digest = sha256(root.as_os_str().as_encoded_bytes());
         Self { path: home.join("running").join(hex::encode(digest)) }
     }
 

@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use alloy_primitives::B256;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
+use trust::digest::Hasher;
 use trust::text::printable;
 use zip::ZipArchive;
 
@@ -214,11 +214,11 @@ pub(crate) fn read_archive(file: &Path, inside: &str) -> Result<BTreeMap<String,
         if !entry.is_file() {
             return Err(format!("{} is neither a file nor a folder", printable(&path, 200)));
         }
-        let mut hasher = Sha256::new();
+        let mut hasher = Hasher::sha256();
         let mut bytes = (&mut entry).take(left + 1);
         let copied = std::io::copy(&mut bytes, &mut hasher).map_err(|error| error.to_string())?;
         left = left.checked_sub(copied).ok_or("the archive unpacks to more than a package may")?;
-        if files.insert(path.clone(), B256::from_slice(&hasher.finalize())).is_some() {
+        if files.insert(path.clone(), hasher.finish()).is_some() {
             return Err(format!("{} is there twice", printable(&path, 200)));
         }
     }

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use alloy_primitives::B256;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
+use trust::digest::sha256;
 use trust::text::printable;
 
 use super::code;
@@ -137,7 +137,7 @@ impl Laid {
         let mut written = BTreeMap::new();
         for name in WRITTEN {
             let bytes = read_bounded(&root.join(name), MAX_WRITTEN).map_err(|_| changed(root, name))?;
-            written.insert(name, bytes.map(|bytes| B256::from_slice(&Sha256::digest(&bytes))));
+            written.insert(name, bytes.map(sha256));
         }
         Ok(Self(written))
     }

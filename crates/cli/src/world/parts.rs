@@ -7,8 +7,8 @@ use std::pin::pin;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
+use trust::digest::Hasher;
 
 use super::WorldError;
 use crate::output::Output;
@@ -63,12 +63,12 @@ pub(crate) async fn prepare(cache: &Path, output: Output) -> Result<Parts, World
 
 /// One folder for each content of the manifests, so that a newer 3pm never runs an older world.
 fn fingerprint() -> String {
-    let mut hash = Sha256::new();
+    let mut hash = Hasher::sha256();
     for text in [PACKAGE, LOCKFILE, NPM_CONFIGURATION, REGISTRY_PROGRAM] {
         hash.update(text.as_bytes());
         hash.update([0]);
     }
-    hex::encode(hash.finalize()).chars().take(16).collect()
+    hex::encode(hash.finish()).chars().take(16).collect()
 }
 
 async fn lock(folder: &Path, output: Output) -> std::io::Result<File> {

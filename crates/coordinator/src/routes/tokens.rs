@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use alloy_primitives::{B256, U256};
+use alloy_primitives::U256;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -14,8 +14,8 @@ use bytes::Bytes;
 use client::coordinator::api::{MAX_HANDOVER_SECONDS, TokenAccess, TokenRequest, TokenStatus};
 use client::npm::PublishAccess;
 use secrecy::ExposeSecret as _;
-use sha2::{Digest as _, Sha256};
 use trust::PackageName;
+use trust::digest::sha256;
 use trust::message::{TokenHandover, coordinator_domain, signing_request};
 
 use super::{parse_json, parse_name};
@@ -111,7 +111,7 @@ fn verify_message(app: &App, name: &PackageName, request: &TokenRequest, now: u6
     if token.is_empty() || token.len() > MAX_TOKEN_BYTES {
         return refused(format!("the token has {} bytes, expected 1 to {MAX_TOKEN_BYTES}", token.len()));
     }
-    if handover.token_hash != B256::from_slice(&Sha256::digest(token)) {
+    if handover.token_hash != sha256(token) {
         return refused("it is about another token".to_owned());
     }
     let (issued, expires) = (handover.issued_at, handover.expires_at);

@@ -7,9 +7,9 @@ use alloy_primitives::{B256, Bytes};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use p256::ecdsa::Signature;
-use sha2::{Digest as _, Sha256};
 
 use super::{SignerError, packed};
+use crate::digest::sha256;
 
 /// What binds a signature to 3pm, so that one made for git or for a file means nothing here.
 const NAMESPACE: &[u8] = b"3pm";
@@ -94,9 +94,9 @@ pub fn pack_ssh(signature: &SshSignature) -> Result<Bytes, SignerError> {
 
 /// What the key signs for a challenge: PROTOCOL.sshsig, "Signed Data".
 pub(super) fn signed_message(challenge: B256) -> Vec<u8> {
-    let hashed: [u8; 32] = Sha256::digest(challenge).into();
+    let hashed = sha256(challenge);
     let mut message = MAGIC.to_vec();
-    for part in [NAMESPACE, b"", HASH, &hashed] {
+    for part in [NAMESPACE, b"", HASH, hashed.as_slice()] {
         message.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
         message.extend_from_slice(part);
     }
