@@ -160,7 +160,9 @@ async fn next(
         }
         (P::Submitted, R::Active | R::Flagged) => {
             let found = find_record(app, proposal, key, seen.settled, seen.confirmed).await?;
-            let Some(found) = found else { return taken(seen.settled) };
+            let Some(found) = found else {
+                return if is_anothers(app, proposal, key).await? { taken(seen.settled) } else { Ok(None) };
+            };
             let (block_number, transaction_hash) = (Some(seen.confirmed.number), found.transaction);
             let details = Details { block_number, transaction_hash, ..Details::default() };
             return Ok(Some((P::Active, details)));
@@ -182,7 +184,7 @@ async fn next(
         && seen.settled.status != R::None
         && find_record(app, proposal, key, seen.settled, seen.confirmed).await?.is_none()
     {
-        return taken(seen.settled);
+        return if is_anothers(app, proposal, key).await? { taken(seen.settled) } else { Ok(None) };
     }
     if !is_open || seen.newest.status != R::None {
         return Ok(None);
@@ -205,6 +207,24 @@ async fn next(
         return because(P::Withdrawn, "another release was recorded under its nonce");
     }
     Ok(None)
+}
+
+/// Whether the version's record is still there and still another's when asked once more, of the newest block. Nothing
+/// leads back from what follows, and of a block that is just being made a node may answer one question with what was
+/// before it and the next with what is after it.
+async fn is_anothers(
+    app: &App,
+    proposal: &Proposal,
+    key: &(PackageName, Version),
+) -> Result<bool, WatchError> {
+    let head = app.chain.head(now()).await?;
+    let record = app.chain.release(&head, &key.0, &key.1).await?;
+    let is = record.status != ReleaseStatus::None
+        && find_record(app, proposal, key, &record, &head).await?.is_none();
+    if !is {
+        app.look.notify_one();
+    }
+    Ok(is)
 }
 
 /// Nobody will ask for the bytes of what ended without a record, unless another proposal is of the same.

@@ -2,7 +2,7 @@
 //! revoked, the chain is reorganised, the stored bytes rot, signatures come at the same moment.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -278,21 +278,24 @@ fn waiting_for_a_release_that_cannot_get_to_npm_ends_with_an_exit_code() {
     alice.threepm(["status", &vetoed]).succeeded().says(&["  vetoed", "vetoed by a member"]);
 }
 
-#[test]
-fn a_record_that_comes_between_two_answers_is_not_taken_for_another() {
+/// The release is recorded while the coordinator asks this question, and the node answers it so many times of its
+/// newest block instead of the one that it was asked about.
+fn recorded_during(name: &str, selector: String, times: usize) {
     let world = World::shared();
-    let armed = Arc::new(AtomicBool::new(false));
-    let selector = raw::nonce_selector();
     let waiting = Arc::<std::sync::Mutex<Option<trust::message::Release>>>::default();
-    let (trap, due) = (Arc::clone(&armed), Arc::clone(&waiting));
+    let left = Arc::new(AtomicUsize::new(0));
+    let (due, newest) = (Arc::clone(&waiting), Arc::clone(&left));
     let rpc = proxy::start(world.rpc(), move |request, upstream| {
-        let text = String::from_utf8_lossy(&request.body).into_owned();
-        if !text.contains(&selector) || !trap.load(Ordering::SeqCst) {
+        if !String::from_utf8_lossy(&request.body).contains(&selector) {
             return upstream.ask(request);
         }
-        // The release is recorded just now, and the node answers of its newest block.
         if let Some(release) = due.lock().expect("a release").take() {
             record(&release);
+            newest.store(times, Ordering::SeqCst);
+        }
+        let counted = newest.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        if counted.is_err() {
+            return upstream.ask(request);
         }
         let mut question: Value = serde_json::from_slice(&request.body).expect("JSON");
         question["params"][1] = json!("latest");
@@ -300,11 +303,19 @@ fn a_record_that_comes_between_two_answers_is_not_taken_for_another() {
         request.body = question.to_string().into_bytes();
         upstream.ask(&request)
     });
-    let (coordinator, release) = signed("between-answers", world.registry(), &rpc);
+    let (coordinator, release) = signed(name, world.registry(), &rpc);
     *waiting.lock().expect("a release") = Some(release.clone());
-    armed.store(true, Ordering::SeqCst);
     world.wait_for_state(&coordinator.url, &raw::id(world, &release), "published");
-    assert!(waiting.lock().expect("a release").is_none(), "nobody asked about the nonce");
+    assert!(waiting.lock().expect("a release").is_none(), "nobody asked");
+    assert_eq!(left.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_record_that_comes_between_two_answers_is_not_taken_for_another() {
+    // Not there, and its nonce is used.
+    recorded_during("between-answers", raw::nonce_selector(), 1);
+    // There, at the newest and at the confirmed block, and its nonce is not used.
+    recorded_during("before-its-nonce", raw::releases_selector(), 2);
 }
 
 #[test]

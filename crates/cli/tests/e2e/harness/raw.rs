@@ -254,13 +254,23 @@ alloy_sol_types::sol! {
         }
         function veto(string packageName, string version, uint16 signers, bytes signatures) external;
         function revoke(RevocationInput r, uint16 signers, bytes signatures) external;
+        struct ReleaseKey {
+            string packageName;
+            string version;
+        }
         function isNonceUsed(bytes32 id, uint256 nonce) external view returns (bool);
+        function getReleases(ReleaseKey[] keys) external view;
     }
 }
 
 /// The selector of the question whether a nonce is used, in hex.
 pub fn nonce_selector() -> String {
     hex::encode(contract::isNonceUsedCall::SELECTOR)
+}
+
+/// That of the question what is recorded of some releases.
+pub fn releases_selector() -> String {
+    hex::encode(contract::getReleasesCall::SELECTOR)
 }
 
 fn signed_by<T: SolStruct + serde::Serialize>(
