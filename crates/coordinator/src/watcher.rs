@@ -124,8 +124,8 @@ async fn step(
 ) -> Result<(), WatchError> {
     let mut state = proposal.state;
     while let Some((to, details)) = next(app, proposal, state, key, seen).await? {
-        tracing::info!(id = %proposal.id, package = %key.0, version = %key.1, from = ?state, ?to, "moved");
         app.store.move_proposal(proposal.id, state, to, details, now()).await?;
+        tracing::info!(id = %proposal.id, package = %key.0, version = %key.1, from = ?state, ?to, "moved");
         if to == ProposalState::Active {
             app.publish.notify_one();
         }
@@ -146,7 +146,11 @@ async fn next(
     use ReleaseStatus as R;
     let because =
         |to, reason: &str| Ok(Some((to, Details { reason: Some(reason.to_owned()), ..Details::default() })));
-    let taken = |by: &ReleaseRecord| {
+    let taken = async |by: &ReleaseRecord| {
+        if !is_anothers(app, proposal, key).await? {
+            app.look.notify_one();
+            return Ok(None);
+        }
         let same_bytes = has_its_bytes(proposal, by);
         because(P::Withdrawn, if same_bytes { SAME_BYTES } else { SAME_VERSION })
     };
@@ -160,14 +164,14 @@ async fn next(
         }
         (P::Submitted, R::Active | R::Flagged) => {
             let found = find_record(app, proposal, key, seen.settled, seen.confirmed).await?;
-            let Some(found) = found else {
-                return if is_anothers(app, proposal, key).await? { taken(seen.settled) } else { Ok(None) };
-            };
+            let Some(found) = found else { return taken(seen.settled).await };
             let (block_number, transaction_hash) = (Some(seen.confirmed.number), found.transaction);
             let details = Details { block_number, transaction_hash, ..Details::default() };
             return Ok(Some((P::Active, details)));
         }
-        (P::Submitted, R::Cooling) if !resembles(proposal, seen.settled) => return taken(seen.settled),
+        (P::Submitted, R::Cooling) if !resembles(proposal, seen.settled) => {
+            return taken(seen.settled).await;
+        }
         _ => {}
     }
     match seen.newest.status {
@@ -184,7 +188,7 @@ async fn next(
         && seen.settled.status != R::None
         && find_record(app, proposal, key, seen.settled, seen.confirmed).await?.is_none()
     {
-        return if is_anothers(app, proposal, key).await? { taken(seen.settled) } else { Ok(None) };
+        return taken(seen.settled).await;
     }
     if !is_open || seen.newest.status != R::None {
         return Ok(None);
@@ -219,12 +223,8 @@ async fn is_anothers(
 ) -> Result<bool, WatchError> {
     let head = app.chain.head(now()).await?;
     let record = app.chain.release(&head, &key.0, &key.1).await?;
-    let is = record.status != ReleaseStatus::None
-        && find_record(app, proposal, key, &record, &head).await?.is_none();
-    if !is {
-        app.look.notify_one();
-    }
-    Ok(is)
+    Ok(record.status != ReleaseStatus::None
+        && find_record(app, proposal, key, &record, &head).await?.is_none())
 }
 
 /// Nobody will ask for the bytes of what ended without a record, unless another proposal is of the same.
@@ -252,10 +252,13 @@ async fn watch_changes(app: &App, changes: Vec<Change>, confirmed: &Head) -> Res
     let packages = app.chain.packages(confirmed, &names).await?;
     for ((change, _), package) in readable.iter().zip(&packages) {
         let Some(to) = next_of_change(change, package, confirmed) else { continue };
-        tracing::info!(id = %change.id, package = %change.config.package_name, from = ?change.state, ?to, "moved");
         match app.store.move_change(change.id, change.state, to, now()).await {
             Err(StoreError::Moved { .. }) => app.look.notify_one(),
-            result => result?,
+            Err(error) => return Err(error.into()),
+            Ok(()) => {
+                let package = &change.config.package_name;
+                tracing::info!(id = %change.id, package, from = ?change.state, ?to, "moved");
+            }
         }
     }
     Ok(())
