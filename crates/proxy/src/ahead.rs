@@ -1,7 +1,7 @@
 //! Answers that are here before the package manager asks, and requests that several wait for. Holds a
 //! bounded number of bytes, hands out each thing once, and caches nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -95,6 +95,8 @@ pub(crate) struct Store {
 struct Inner {
     shared: HashMap<Url, Vec<(HeaderMap, Waiting)>>,
     held: HashMap<Url, Held>,
+    /// Of those, what the package manager may never ask for, the oldest first; some are gone by now.
+    spare: VecDeque<Url>,
     asked: HashSet<Url>,
 }
 
@@ -171,6 +173,17 @@ impl Store {
         }
     }
 
+    /// Where there is no room for one more, lets go of what the package manager has at hand, as much as one needs.
+    fn make_room(&self) {
+        let mut inner = self.lock();
+        let mut needed = self.expected as usize;
+        while needed > 0 && self.room.available_permits() < self.expected as usize {
+            let Some(url) = inner.spare.pop_front() else { return };
+            let freed = inner.held.remove(&url).map_or(0, |held| held.room.num_permits());
+            needed = needed.saturating_sub(freed);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -206,6 +219,7 @@ async fn fetch_one(relay: Arc<Relay>, wanted: Ahead) {
         return;
     }
     let Ok(_place) = store.places.acquire().await else { return };
+    store.make_room();
     let Ok(room) = Arc::clone(&store.room).acquire_many_owned(store.expected).await else { return };
     let Some(headers) = headers(authorization, accept, if_none_match) else { return };
     let fetch = relay.fetch_later(&url, of_request(&headers), Purpose::Ahead);
@@ -222,9 +236,15 @@ async fn fetch_one(relay: Arc<Relay>, wanted: Ahead) {
     if Store::is_worth_keeping(&answer) && resize(&store.room, &mut held.room, answer.body.len()) {
         // From here on it counts as room.
         answer.lane.take(None);
+        if answer.at_hand {
+            inner.spare.push_back(url);
+        }
     } else {
         inner.held.remove(&url);
     }
+    drop(inner);
+    // Others may wait for some.
+    store.make_room();
 }
 
 /// What such a request says; none where it cannot be said.

@@ -23,6 +23,8 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) kind: Kind,
+    /// The package manager may not ask for it: see [`crate::Ruling::AtHand`].
+    pub(crate) at_hand: bool,
     /// Why it is not the registry's.
     pub(crate) refused: Option<String>,
     /// The refused host of a redirect.
@@ -76,6 +78,7 @@ impl Answer {
             headers,
             body: Bytes::new(),
             kind: Kind::Other,
+            at_hand: false,
             refused: None,
             sent_to: None,
             lane: Lane::default(),

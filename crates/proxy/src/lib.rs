@@ -82,6 +82,9 @@ pub enum Purpose {
 pub enum Ruling {
     /// Hand it out.
     Release,
+    /// Hand it out to whoever asks, but the package manager has it at hand by now and may not ask: of what was fetched
+    /// ahead, this is what goes where room runs out.
+    AtHand,
     /// Answer 403 with this sentence.
     Refuse {
         /// Control characters are taken out of it.

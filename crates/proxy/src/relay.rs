@@ -217,15 +217,15 @@ impl Relay {
             return Err(Refusal::new(StatusCode::BAD_GATEWAY, &message));
         }
         // 5.
-        let kind = if *method == Method::GET {
+        let (kind, at_hand) = if *method == Method::GET {
             self.judge(Asked { url: url.clone(), method: method.clone(), purpose, accept }, &body).await?
         } else if is_json(&body.bytes) {
-            Kind::Other
+            (Kind::Other, false)
         } else {
             let message = format!("{} answered with something else than JSON", shown(url));
             return Err(Refusal::new(StatusCode::BAD_GATEWAY, &message));
         };
-        Ok(Answer { body: body.bytes, kind, lane: body.lane, ..Answer::empty(status, headers) })
+        Ok(Answer { body: body.bytes, kind, at_hand, lane: body.lane, ..Answer::empty(status, headers) })
     }
 
     /// To a registry of this run, or nowhere.
@@ -267,7 +267,8 @@ impl Relay {
         Ok(Answer { body, ..Answer::empty(status, headers) })
     }
 
-    async fn judge(&self, asked: Asked, body: &Body) -> Result<Kind, Refusal> {
+    /// What it is, and whether the package manager has it at hand already.
+    async fn judge(&self, asked: Asked, body: &Body) -> Result<(Kind, bool), Refusal> {
         let bytes = body.bytes.clone();
         let is_document = if bytes.len() < SMALL {
             is_document(&bytes)
@@ -287,7 +288,8 @@ impl Relay {
             _ => self.judge.tarball(&asked, body.bytes.clone()).await,
         };
         match ruling {
-            Ruling::Release => Ok(kind),
+            Ruling::Release => Ok((kind, false)),
+            Ruling::AtHand => Ok((kind, true)),
             Ruling::Refuse { message } => Err(Refusal::new(StatusCode::FORBIDDEN, &message).of(kind)),
         }
     }

@@ -1,6 +1,10 @@
-//! What npm's cache holds, read without npm: cacache, version 5 of its index and 2 of its content. Only ever used to
-//! fetch less; npm itself checks what it takes from there.
+//! npm's cache without npm: cacache, version 5 of its index and 2 of its content. What it holds is only ever read to
+//! fetch less. What was checked before npm asks for it is put there, where npm looks before it asks: that saves it a
+//! request. Content lies there by its hash, and npm hashes what it takes; without an entry of the index, which says of
+//! an answer what it was, `npm cache verify` clears it away.
 
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -47,8 +51,26 @@ struct Metadata {
 
 /// Whether it holds these bytes: it keeps content by its hash.
 pub(crate) fn holds(cache: &Path, integrity: &Integrity) -> bool {
-    let digest = hex::encode(integrity.as_bytes());
-    cache.join("_cacache/content-v2/sha512").join(place_of(&digest)).is_file()
+    content(cache, integrity).is_file()
+}
+
+/// Puts bytes with this hash there, whole or not at all.
+pub(crate) fn put(cache: &Path, integrity: &Integrity, bytes: &[u8]) -> std::io::Result<()> {
+    let path = content(cache, integrity);
+    // Where npm itself writes what is not whole yet.
+    let unfinished = cache.join("_cacache/tmp");
+    for folder in path.parent().into_iter().chain([&*unfinished]) {
+        std::fs::create_dir_all(folder)?;
+    }
+    let as_npm = std::fs::Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().permissions(as_npm).tempfile_in(unfinished)?;
+    file.write_all(bytes)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+fn content(cache: &Path, integrity: &Integrity) -> PathBuf {
+    cache.join("_cacache/content-v2/sha512").join(place_of(&hex::encode(integrity.as_bytes())))
 }
 
 /// What it keeps of the answer to `url`; `now` in Unix seconds.

@@ -34,7 +34,7 @@ use url::Url;
 use super::code;
 use super::commands;
 use super::compare::{Compared, compare_tree};
-use super::gate::{Door, Gatekeeper, Placed, Sources};
+use super::gate::{Door, Gatekeeper, Placed, Shelf, Sources};
 use super::git::{self, NoGit};
 use super::laid::{self, Before, Effect};
 use super::lists::Lists;
@@ -511,27 +511,26 @@ impl Run<'_> {
         let is_offline = gate.sources().npm.is_offline();
         let foresees = kind == Kind::Npm && !is_offline;
         let foresight = foresees.then(|| Arc::new(foresee(gate, self.root, self.now)));
-        let door = Door { gate: Arc::clone(gate), foresight: foresight.clone() };
+        let cache = self.cache_of_npm(gate);
+        // Of what a lockfile names, what is not in a cache.
+        let is_cached =
+            |integrity: &Integrity| cache.as_ref().is_some_and(|cache| npm_cache::holds(cache, integrity));
+        let named = locked.filter(|_| !is_offline).into_iter().flat_map(Locked::needed);
+        let missing: Vec<_> = named.filter(|tarball| !is_cached(&tarball.integrity)).collect();
+        let wanted: BTreeSet<Integrity> = missing.iter().map(|tarball| tarball.integrity).collect();
+        let count = wanted.len();
+        let shelf = cache.map(|cache| Shelf { cache, wanted });
+        let door = Door { gate: Arc::clone(gate), foresight: foresight.clone(), shelf };
         let running = proxy::start(settings, Arc::new(door)).await?;
         if let Some(foresight) = &foresight {
             foresight.begin(running.early());
         }
-        // Of what a lockfile names, what is not in a cache.
-        let mut named = 0;
-        if let Some(locked) = locked.filter(|_| !is_offline) {
-            let config = gate.sources().npm.config();
-            let cache = config.cache();
-            let missing: Vec<_> = locked
-                .needed()
-                .filter(|tarball| !cache.is_some_and(|cache| npm_cache::holds(cache, &tarball.integrity)))
-                .collect();
-            named = missing.iter().map(|tarball| tarball.integrity).collect::<BTreeSet<_>>().len();
-            running.fetch_ahead(missing.into_iter().filter_map(|tarball| {
-                let url = tarball.url.clone()?;
-                let authorization = config.authorization_for(&url).map(|value| value.into_header_value());
-                Some(Ahead { authorization, ..Ahead::from(url) })
-            }));
-        }
+        let config = gate.sources().npm.config();
+        running.fetch_ahead(missing.into_iter().filter_map(|tarball| {
+            let url = tarball.url.clone()?;
+            let authorization = config.authorization_for(&url).map(|value| value.into_header_value());
+            Some(Ahead { authorization, ..Ahead::from(url) })
+        }));
         let ca = running.ca_file();
         let gateway = Gateway { url: running.url(), ca: &ca };
         let places = kind.overruled(self.root, &self.around.folder);
@@ -558,7 +557,7 @@ impl Run<'_> {
             process::run(program, &arguments, folder, &variables, self.words(), RUN_LIMIT, self.book).await
         };
         let total = || match locked {
-            Some(_) => named,
+            Some(_) => count,
             None => foresight.as_ref().map_or(0, |foresight| foresight.count()),
         };
         // One whose words are passed shows itself how far it is.
@@ -586,6 +585,13 @@ impl Run<'_> {
             progress.show(&ended.said);
         }
         Ok((ended, running.log(), variables))
+    }
+
+    /// Where npm keeps what it fetched; not known where its arguments say another place.
+    fn cache_of_npm(&self, gate: &Gatekeeper) -> Option<PathBuf> {
+        let says_another = |argument: &OsString| argument.to_string_lossy().starts_with("--cache");
+        let is_known = self.manager.kind == Kind::Npm && !self.order.arguments.iter().any(says_another);
+        gate.sources().npm.config().cache().filter(|_| is_known).map(PathBuf::from)
     }
 
     /// Step 4, what a lockfile names and nobody judged yet.

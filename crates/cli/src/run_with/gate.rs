@@ -10,13 +10,14 @@
 //! Documents pass as they are; they are read for steps 2 to 4. Nothing here is decided by a document alone.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use client::http::Limits;
 use client::npm::NpmClient;
-use proxy::{Asked, Gate, Passed, Ruling};
+use proxy::{Asked, Gate, Passed, Purpose, Ruling};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -35,6 +36,7 @@ use crate::install::entries::{Origin, Problem, Source, Tarball, same_host, shown
 use crate::install::evidence::LegacySource;
 use crate::install::foresight::Foresight;
 use crate::install::locked::{Known, Locked, clean};
+use crate::install::npm_cache;
 use crate::install::tarballs::Tarballs;
 use crate::install::unpacked::Files;
 
@@ -676,13 +678,50 @@ pub(crate) struct Door {
     pub(crate) gate: Arc<Gatekeeper>,
     /// For package managers that ask for one after the other.
     pub(crate) foresight: Option<Arc<Foresight>>,
+    /// For npm.
+    pub(crate) shelf: Option<Shelf>,
+}
+
+/// npm's cache, and what of it npm will look for there before it asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Shelf {
+    /// The folder.
+    pub(crate) cache: PathBuf,
+    /// Tarballs of its lockfile.
+    pub(crate) wanted: BTreeSet<Integrity>,
+}
+
+impl Shelf {
+    /// Puts a released tarball there: whether npm finds it.
+    async fn put(&self, integrity: Integrity, bytes: Bytes) -> bool {
+        if !self.wanted.contains(&integrity) {
+            return false;
+        }
+        let cache = self.cache.clone();
+        let put = tokio::task::spawn_blocking(move || npm_cache::put(&cache, &integrity, &bytes)).await;
+        match put {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a checked tarball was not put into npm's cache");
+                false
+            }
+            Err(_) => false,
+        }
+    }
 }
 
 impl Gate for Door {
     async fn tarball(&self, asked: &Asked, bytes: Bytes) -> Ruling {
-        let arrived = self.gate.judge(&asked.url, bytes).await;
+        let arrived = self.gate.judge(&asked.url, bytes.clone()).await;
         match self.gate.call(&arrived.finding) {
-            Call::Allow | Call::Warn => Ruling::Release,
+            Call::Allow | Call::Warn => match &self.shelf {
+                Some(shelf)
+                    if asked.purpose == Purpose::Ahead && shelf.put(arrived.integrity, bytes).await =>
+                {
+                    Ruling::AtHand
+                }
+                _ => Ruling::Release,
+            },
             Call::Deny | Call::Undecided => {
                 Ruling::Refuse { message: words(&arrived.finding, &self.gate.sources.policy) }
             }
