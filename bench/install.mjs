@@ -124,6 +124,8 @@ try {
       THREEPM_HOME: local.home,
       NPM_CONFIG_REGISTRY: mirror.url,
       npm_config_registry: mirror.url,
+      // Nobody's own settings: there is no such file.
+      npm_config_userconfig: join(work, "npmrc"),
       npm_config_audit: "false",
       npm_config_fund: "false",
       npm_config_update_notifier: "false",

@@ -115,6 +115,25 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn what_is_put_there_lies_under_its_hash_and_nothing_else_is_left() {
+        let cache = tempfile::tempdir().unwrap();
+        let integrity = Integrity::of(b"bytes");
+        assert!(!holds(cache.path(), &integrity));
+        // Once more, as when npm fetched it in the meantime.
+        for _ in 0..2 {
+            put(cache.path(), &integrity, b"bytes").unwrap();
+            assert!(holds(cache.path(), &integrity));
+        }
+        let digest = hex::encode(integrity.as_bytes());
+        let place = format!("_cacache/content-v2/sha512/{}/{}/{}", &digest[..2], &digest[2..4], &digest[4..]);
+        assert_eq!(std::fs::read(cache.path().join(place)).unwrap(), b"bytes");
+        assert_eq!(std::fs::read_dir(cache.path().join("_cacache/tmp")).unwrap().count(), 0);
+        let file = cache.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(put(&file, &integrity, b"bytes").is_err(), "no folder");
+    }
+
     fn check(lines: &[Value], expected: &Kept) {
         let holder = tempfile::tempdir().unwrap();
         let url: Url = "https://registry.example/left-pad".parse().unwrap();

@@ -301,6 +301,27 @@ struct Reach {
     whole: bool,
 }
 
+/// What a package manager runs behind.
+struct Behind {
+    running: Running,
+    total: Total,
+}
+
+/// How many tarballs there will be.
+enum Total {
+    Known(usize),
+    Guessed(Arc<Foresight>),
+}
+
+impl Total {
+    fn count(&self) -> usize {
+        match self {
+            Self::Known(count) => *count,
+            Self::Guessed(foresight) => foresight.count(),
+        }
+    }
+}
+
 /// Everything that stays the same from beginning to end.
 struct Run<'a> {
     order: &'a Order,
@@ -503,34 +524,8 @@ impl Run<'_> {
         aside: &Transaction,
     ) -> Result<(process::Ended, Vec<Passed>, Variables), RunError> {
         let kind = self.manager.kind;
-        let settings = proxy::Settings {
-            registries: reach.registries.clone(),
-            whole: reach.whole,
-            ..settings_for(gate.sources().npm.config())
-        };
         let is_offline = gate.sources().npm.is_offline();
-        let foresees = kind == Kind::Npm && !is_offline;
-        let foresight = foresees.then(|| Arc::new(foresee(gate, self.root, self.now)));
-        let cache = self.cache_of_npm(gate);
-        // Of what a lockfile names, what is not in a cache.
-        let is_cached =
-            |integrity: &Integrity| cache.as_ref().is_some_and(|cache| npm_cache::holds(cache, integrity));
-        let named = locked.filter(|_| !is_offline).into_iter().flat_map(Locked::needed);
-        let missing: Vec<_> = named.filter(|tarball| !is_cached(&tarball.integrity)).collect();
-        let wanted: BTreeSet<Integrity> = missing.iter().map(|tarball| tarball.integrity).collect();
-        let count = wanted.len();
-        let shelf = cache.map(|cache| Shelf { cache, wanted });
-        let door = Door { gate: Arc::clone(gate), foresight: foresight.clone(), shelf };
-        let running = proxy::start(settings, Arc::new(door)).await?;
-        if let Some(foresight) = &foresight {
-            foresight.begin(running.early());
-        }
-        let config = gate.sources().npm.config();
-        running.fetch_ahead(missing.into_iter().filter_map(|tarball| {
-            let url = tarball.url.clone()?;
-            let authorization = config.authorization_for(&url).map(|value| value.into_header_value());
-            Some(Ahead { authorization, ..Ahead::from(url) })
-        }));
+        let Behind { running, total } = self.start_proxy(gate, reach, locked).await?;
         let ca = running.ca_file();
         let gateway = Gateway { url: running.url(), ca: &ca };
         let places = kind.overruled(self.root, &self.around.folder);
@@ -556,10 +551,6 @@ impl Run<'_> {
             arguments.extend(flag.map(OsString::from));
             process::run(program, &arguments, folder, &variables, self.words(), RUN_LIMIT, self.book).await
         };
-        let total = || match locked {
-            Some(_) => count,
-            None => foresight.as_ref().map_or(0, |foresight| foresight.count()),
-        };
         // One whose words are passed shows itself how far it is.
         let words = self.words();
         let text = format!("{} fetches packages", self.order.command);
@@ -569,7 +560,7 @@ impl Run<'_> {
         };
         let mut ended = tokio::select! {
             ended = go(&self.order.arguments) => ended?,
-            never = tell_how_far(&progress, gate, total) => match never {},
+            never = tell_how_far(&progress, gate, &total) => match never {},
             host = asks_again(&running), if kind == Kind::Pnpm => {
                 let words = vec![format!("it was ended: {host} is refused, and it would go on asking")];
                 let status = std::process::ExitStatus::from_raw(1 << 8);
@@ -585,6 +576,47 @@ impl Run<'_> {
             progress.show(&ended.said);
         }
         Ok((ended, running.log(), variables))
+    }
+
+    /// Step 3: the proxy, which fetches ahead what a lockfile names and no cache has.
+    async fn start_proxy(
+        &self,
+        gate: &Arc<Gatekeeper>,
+        reach: &Reach,
+        locked: Option<&Locked>,
+    ) -> Result<Behind, RunError> {
+        let npm = &gate.sources().npm;
+        let settings = proxy::Settings {
+            registries: reach.registries.clone(),
+            whole: reach.whole,
+            ..settings_for(npm.config())
+        };
+        let cache = self.cache_of_npm(gate);
+        let is_cached =
+            |integrity: &Integrity| cache.as_ref().is_some_and(|cache| npm_cache::holds(cache, integrity));
+        let named = locked.filter(|_| !npm.is_offline()).into_iter().flat_map(Locked::needed);
+        let missing: Vec<_> = named.filter(|tarball| !is_cached(&tarball.integrity)).collect();
+        let foresees = self.manager.kind == Kind::Npm && !npm.is_offline();
+        let foresight = foresees.then(|| Arc::new(foresee(gate, self.root, self.now)));
+        let total = match (locked, &foresight) {
+            (None, Some(foresight)) => Total::Guessed(Arc::clone(foresight)),
+            _ => Total::Known(missing.iter().map(|tarball| tarball.integrity).collect::<BTreeSet<_>>().len()),
+        };
+        // npm looks for what has an address; of the rest it asks for the document first.
+        let placed = missing.iter().filter(|tarball| tarball.url.is_some());
+        let wanted = placed.map(|tarball| tarball.integrity).collect();
+        let shelf = cache.map(|cache| Shelf { cache, wanted });
+        let door = Door { gate: Arc::clone(gate), foresight: foresight.clone(), shelf };
+        let running = proxy::start(settings, Arc::new(door)).await?;
+        if let Some(foresight) = foresight {
+            foresight.begin(running.early());
+        }
+        running.fetch_ahead(missing.into_iter().filter_map(|tarball| {
+            let url = tarball.url.clone()?;
+            let authorization = npm.config().authorization_for(&url).map(|value| value.into_header_value());
+            Some(Ahead { authorization, ..Ahead::from(url) })
+        }));
+        Ok(Behind { running, total })
     }
 
     /// Where npm keeps what it fetched; not known where its arguments say another place.
@@ -740,9 +772,9 @@ async fn asks_again(running: &Running) -> String {
 }
 
 /// Says how many tarballs were checked, and of how many as far as that is known, for as long as it is let.
-async fn tell_how_far(progress: &Progress, gate: &Gatekeeper, total: impl Fn() -> usize) -> Infallible {
+async fn tell_how_far(progress: &Progress, gate: &Gatekeeper, total: &Total) -> Infallible {
     loop {
-        let (checked, total) = (gate.count_arrived(), total());
+        let (checked, total) = (gate.count_arrived(), total.count());
         let of = if total > checked { format!(" of about {total}") } else { String::new() };
         progress.say(&format!("fetching packages: {checked}{of} checked"));
         tokio::time::sleep(LOOK).await;

@@ -1,6 +1,7 @@
-//! Documents are fetched before npm asks for them, and what comes of it is what npm alone would have made.
+//! Documents and tarballs are fetched before npm asks for them, and what comes of it is what npm alone would have made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -86,4 +87,71 @@ fn npm_waits_for_one_document_and_not_for_one_after_the_other() {
         Client::Npm.user_of(world, &project, &far.url).threepm(command).succeeded();
         assert_eq!(far.asked_for("/f-leaf-3"), 1, "{command:?}: {:?}", far.asked);
     }
+}
+
+/// The hashes of what lies in npm's cache, and how many answers it remembers.
+fn kept_by_npm(project: &Project) -> (BTreeSet<String>, usize) {
+    let cache = project.root.with_extension("home").join("npm/_cacache");
+    let content = cache.join("content-v2/sha512");
+    let found = files_below(&content);
+    let hash = |path: &PathBuf| {
+        path.strip_prefix(&content)
+            .expect("below")
+            .components()
+            .map(|part| part.as_os_str().to_string_lossy())
+            .collect()
+    };
+    (found.iter().map(hash).collect(), files_below(&cache.join("index-v5")).len())
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.path() {
+            path if path.is_dir() => found.extend(files_below(&path)),
+            path => found.push(path),
+        }
+    }
+    found
+}
+
+#[test]
+fn what_the_lockfile_names_lies_in_npms_cache_before_npm_asks() {
+    let world = World::shared();
+    let dependencies = stocked(world);
+    let far = Far::of(world);
+    let project = Project::asking(world, "foresight-laid-out", dependencies);
+    let user = Client::Npm.user_of(world, &project, &far.url);
+    user.npm(["install", "--package-lock-only"]).succeeded();
+    std::fs::remove_dir_all(project.root.with_extension("home").join("npm")).expect("a folder");
+    user.threepm(["ci"]).succeeded();
+    let (content, answers) = kept_by_npm(&project);
+    assert_eq!(content.len(), 12, "{content:?}");
+    // What npm fetches itself it also remembers as an answer.
+    assert!(answers < 12, "npm asked for all of them");
+    let tarballs = || (1..=6).flat_map(|number| [format!("f-{number}"), format!("f-leaf-{number}")]);
+    for path in tarballs().map(|name| format!("/{name}/-/{name}-1.0.0.tgz")) {
+        assert_eq!(far.asked_for(&path), 1, "{path}: {:?}", far.asked);
+    }
+    // It is npm's own cache: npm alone finds it there.
+    std::fs::remove_dir_all(project.root.join("node_modules")).expect("a folder");
+    user.npm(["ci", "--offline"]).succeeded();
+    assert!(project.has("node_modules/f-leaf-6/index.js"));
+}
+
+#[test]
+fn what_is_refused_lies_in_no_cache() {
+    let world = World::shared();
+    // npm reads the first gzip member and another reader both.
+    let manifest = json!({"name": "f-twofold", "version": "1.0.0"});
+    let tarball =
+        [tarball(&manifest, &[("index.js", "1")]), tarball(&manifest, &[("index.js", "2")])].concat();
+    put(world, &world.person("alice"), &manifest, &tarball);
+    let project = Project::asking(world, "foresight-refused", json!({"f-twofold": "1.0.0"}));
+    let user = Client::Npm.user(world, &project);
+    user.npm(["install", "--package-lock-only"]).succeeded();
+    std::fs::remove_dir_all(project.root.with_extension("home").join("npm")).expect("a folder");
+    user.threepm(["ci"]).refused().says(&["a package that every reader reads alike"]);
+    assert_eq!(kept_by_npm(&project).0, BTreeSet::new());
+    assert!(!project.has("node_modules"));
 }

@@ -128,6 +128,26 @@ async fn what_is_held_has_a_limit() {
 }
 
 #[tokio::test]
+async fn what_the_client_has_at_hand_makes_room_for_the_next() {
+    let body = [b"laid out ", noise(100 << 10).as_slice()].concat();
+    let registry = Registry::https(move |_| ok("application/octet-stream", &body)).await;
+    let mut settings = settings(&[&registry]);
+    settings.limits.held = 1 << 20;
+    let (running, gate) = start_with(settings).await;
+    let at = |number: usize| registry.at(&format!("/{number}.tgz"));
+    running.fetch_ahead((0..100).map(at));
+    eventually("all were judged, though nobody asks", || gate.seen().len() == 100).await;
+    // Whoever asks all the same gets it: what is left of the last, and anew what had to go.
+    for number in (0..100).rev() {
+        assert_eq!(get(&running, at(number)).await.0, 200);
+    }
+    let log = running.log();
+    let ahead = log.iter().filter(|passed| passed.ahead).count();
+    assert!((1..=10).contains(&ahead), "{ahead} of 100 KiB in 1 MiB");
+    assert!(!log[99].ahead, "the first is the first to go");
+}
+
+#[tokio::test]
 async fn what_is_larger_than_the_room_is_not_held() {
     let body = noise(1500 << 10);
     let registry = Registry::https(move |_| ok("application/octet-stream", &body)).await;

@@ -214,13 +214,18 @@ impl Memory {
 
     async fn rule(&self, kind: Kind, asked: &Asked, bytes: Bytes) -> Ruling {
         let holds = |word: &[u8]| bytes.windows(word.len()).any(|window| window == word);
-        let (evil, panic, wait) = (holds(b"evil"), holds(b"panic"), holds(b"wait"));
+        let (evil, panic, wait, laid_out) =
+            (holds(b"evil"), holds(b"panic"), holds(b"wait"), holds(b"laid out"));
         self.seen.lock().unwrap().push((kind, asked.clone(), bytes));
         assert!(!panic, "the gate was told to panic");
         if wait {
             self.patience.acquire().await.unwrap().forget();
         }
-        if evil { Ruling::Refuse { message: "pkg@1.0.0 is\r\nevil ☠".to_owned() } } else { Ruling::Release }
+        match (evil, laid_out) {
+            (true, _) => Ruling::Refuse { message: "pkg@1.0.0 is\r\nevil ☠".to_owned() },
+            (false, true) => Ruling::AtHand,
+            (false, false) => Ruling::Release,
+        }
     }
 }
 
