@@ -81,6 +81,7 @@ function cost(pid) {
 const places = (cache) => ({
   npm_config_cache: join(cache, "npm"),
   npm_config_store_dir: join(cache, "pnpm"),
+  pnpm_config_store_dir: join(cache, "pnpm"),
   XDG_CACHE_HOME: join(cache, "xdg"),
   XDG_DATA_HOME: join(cache, "data"),
 });
@@ -124,6 +125,7 @@ try {
       THREEPM_HOME: local.home,
       NPM_CONFIG_REGISTRY: mirror.url,
       npm_config_registry: mirror.url,
+      pnpm_config_registry: mirror.url,
       // Nobody's own settings: there is no such file.
       npm_config_userconfig: join(work, "npmrc"),
       npm_config_audit: "false",
