@@ -8,6 +8,7 @@ mod code;
 mod commands;
 mod compare;
 pub(crate) mod exec;
+mod fetching;
 mod flow;
 mod foreground;
 pub(crate) mod gate;

@@ -49,25 +49,25 @@ impl Far {
     }
 }
 
-/// `f-root` needs `f-1` to `f-6`, and each of those one more; `f-other` is nobody's.
-fn stocked(world: &World) -> Value {
+/// `f-1` to `f-6`, where `f` is the prefix, and each of those needs one more; `f-other` is nobody's.
+fn stocked(world: &World, prefix: &str) -> Value {
     let six = 1..=6;
     let needs =
         |names: Vec<String>| Value::Object(names.into_iter().map(|name| (name, json!("^1.0.0"))).collect());
     for number in six.clone() {
-        stock(world, &format!("f-leaf-{number}"), "1.0.0", "1");
-        let name = format!("f-{number}");
-        let manifest = json!({"name": name, "version": "1.0.0", "dependencies": needs(vec![format!("f-leaf-{number}")])});
+        stock(world, &format!("{prefix}-leaf-{number}"), "1.0.0", "1");
+        let name = format!("{prefix}-{number}");
+        let manifest = json!({"name": name, "version": "1.0.0", "dependencies": needs(vec![format!("{prefix}-leaf-{number}")])});
         put(world, &world.person("alice"), &manifest, &tarball(&manifest, &[("index.js", "1")]));
     }
-    stock(world, "f-other", "1.0.0", "1");
-    needs(six.map(|number| format!("f-{number}")).collect())
+    stock(world, &format!("{prefix}-other"), "1.0.0", "1");
+    needs(six.map(|number| format!("{prefix}-{number}")).collect())
 }
 
 #[test]
 fn npm_waits_for_one_document_and_not_for_one_after_the_other() {
     let world = World::shared();
-    let dependencies = stocked(world);
+    let dependencies = stocked(world, "f");
     let plain = Project::asking(world, "foresight-plain", dependencies.clone());
     plain.user.npm(["install"]).succeeded();
     for command in [&["install"][..], &["run-with", "npm", "--", "install"]] {
@@ -118,7 +118,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn what_the_lockfile_names_lies_in_npms_cache_before_npm_asks() {
     let world = World::shared();
-    let dependencies = stocked(world);
+    let dependencies = stocked(world, "g");
     let far = Far::of(world);
     let project = Project::asking(world, "foresight-laid-out", dependencies);
     let user = Client::Npm.user_of(world, &project, &far.url);
@@ -129,14 +129,14 @@ fn what_the_lockfile_names_lies_in_npms_cache_before_npm_asks() {
     assert_eq!(content.len(), 12, "{content:?}");
     // What npm fetches itself it also remembers as an answer.
     assert!(answers < 12, "npm asked for all of them");
-    let tarballs = || (1..=6).flat_map(|number| [format!("f-{number}"), format!("f-leaf-{number}")]);
+    let tarballs = || (1..=6).flat_map(|number| [format!("g-{number}"), format!("g-leaf-{number}")]);
     for path in tarballs().map(|name| format!("/{name}/-/{name}-1.0.0.tgz")) {
         assert_eq!(far.asked_for(&path), 1, "{path}: {:?}", far.asked);
     }
     // It is npm's own cache: npm alone finds it there.
     std::fs::remove_dir_all(project.root.join("node_modules")).expect("a folder");
     user.npm(["ci", "--offline"]).succeeded();
-    assert!(project.has("node_modules/f-leaf-6/index.js"));
+    assert!(project.has("node_modules/g-leaf-6/index.js"));
 }
 
 #[test]
