@@ -17,8 +17,10 @@ use crate::problem::with_causes;
 use crate::store::{Details, StoreError};
 
 /// Why a proposal ended that another record made impossible.
-const SAME_VERSION: &str = "another release was recorded under this version";
-const SAME_BYTES: &str = "these bytes were recorded by another proposal";
+const SAME_VERSION: &str =
+    "another release was recorded under this version; publish these bytes under a new one";
+const SAME_BYTES: &str =
+    "these bytes were recorded by another proposal, which goes on; nothing is left to do here";
 
 /// Between two looks, however many notices come: anybody may send one.
 const BREATH: Duration = Duration::from_millis(200);

@@ -146,12 +146,18 @@ impl Locked {
             .any(|source| matches!(source, Ok(Source::Bundled { parent }) if *parent == subject.location))
     }
 
-    /// Tarballs that are installed on every machine.
-    pub(crate) fn needed(&self) -> impl Iterator<Item = &Tarball> {
-        self.checked.iter().filter_map(|(location, source)| match source {
+    /// Tarballs that are installed on every machine; with `less`, where npm leaves some kind of dependency out.
+    pub(crate) fn needed(&self, less: bool) -> impl Iterator<Item = &Tarball> {
+        self.checked.iter().filter_map(move |(location, source)| match source {
             Ok(Source::Tarball(tarball)) => {
                 let entry = self.lockfile.entries.get(location)?;
-                (!entry.optional).then_some(tarball)
+                let is_plain = |manifest: &Value| {
+                    ["dev", "devOptional", "peer"]
+                        .iter()
+                        .all(|kind| manifest.get(kind) != Some(&Value::Bool(true)))
+                };
+                let is_needed = !less || entry.manifest.as_ref().is_some_and(is_plain);
+                (!entry.optional && is_needed).then_some(tarball)
             }
             _ => None,
         })
@@ -206,23 +212,31 @@ mod tests {
         Integrity::of(of.as_bytes())
     }
 
+    fn entry(name: &str, host: &str) -> Value {
+        json!({"version": "1.0.0", "resolved": format!("https://{host}/{name}/-/{name}-1.0.0.tgz"),
+            "integrity": integrity(name).to_string()})
+    }
+
     /// `a` with a bundled package, `b` for another platform, on another server, `c` from a repository.
-    fn locked() -> Locked {
-        let entry = |name: &str, host: &str| {
-            json!({"version": "1.0.0", "resolved": format!("https://{host}/{name}/-/{name}-1.0.0.tgz"),
-                "integrity": integrity(name).to_string()})
-        };
+    fn lockfile() -> Value {
         let mut b = entry("b", "files.example");
         b["optional"] = json!(true);
-        let lockfile = json!({"lockfileVersion": 3, "packages": {
+        json!({"lockfileVersion": 3, "packages": {
             "": {"dependencies": {"a": "1", "c": "git+https://git.example/c.git"}, "optionalDependencies": {"b": "1"}},
             "node_modules/a": entry("a", "registry.example"),
             "node_modules/a/node_modules/inside": {"version": "1.0.0", "inBundle": true},
             "node_modules/b": b,
             "node_modules/c": {"version": "1.0.0", "resolved": format!("git+https://git.example/c.git#{}", "0".repeat(40))},
-        }});
+        }})
+    }
+
+    fn check(lockfile: &Value) -> Locked {
         let url = "https://registry.example/".parse().unwrap();
         Locked::check(&lockfile.to_string(), &json!({}), &NpmConfig::for_registry(url, None), None).unwrap()
+    }
+
+    fn locked() -> Locked {
+        check(&lockfile())
     }
 
     #[test]
@@ -244,7 +258,17 @@ mod tests {
         assert_eq!(locked.left_out(root.path()), Vec::<String>::new());
         std::fs::remove_dir(root.path().join("node_modules/b")).unwrap();
         assert_eq!(locked.left_out(root.path()), ["node_modules/b"]);
-        assert_eq!(locked.needed().map(|tarball| tarball.name.as_str()).collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn what_every_machine_gets_is_needed_and_of_a_part_what_is_for_users() {
+        let mut lockfile = lockfile();
+        lockfile["packages"]["node_modules/d"] = entry("d", "registry.example");
+        lockfile["packages"]["node_modules/d"]["dev"] = json!(true);
+        let locked = check(&lockfile);
+        let needed = |less| locked.needed(less).map(|tarball| tarball.name.as_str()).collect::<Vec<_>>();
+        assert_eq!(needed(false), ["a", "d"]);
+        assert_eq!(needed(true), ["a"]);
     }
 
     #[test]

@@ -133,6 +133,11 @@ impl Settings {
         on(&self.user) || on(&self.project)
     }
 
+    /// Whether npm leaves out what is for developers, or another kind of dependency (`omit`).
+    pub(crate) fn leaves_out(&self) -> bool {
+        self.project.get("omit").and_then(Value::as_array).is_some_and(|kinds| !kinds.is_empty())
+    }
+
     /// What the project sets that was overruled or should be known, in npm's order of names.
     pub(crate) fn noted(&self) -> Vec<Noted> {
         let mut noted = Vec::new();

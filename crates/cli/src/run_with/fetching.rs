@@ -18,6 +18,7 @@ use url::Url;
 use super::flow::{Order, Run, RunError};
 use super::gate::{Door, Gatekeeper, Placed, Shelf};
 use super::git::{self, NoGit};
+use super::laid::{self, Effect};
 use super::manager::{Gateway, Kind, Manager};
 use super::process::{self, ProcessError, Words};
 use super::rebuild::Variables;
@@ -166,7 +167,7 @@ impl Run<'_> {
     ) -> Result<(process::Ended, Vec<Passed>, Variables), RunError> {
         let kind = self.manager.kind;
         let is_offline = gate.sources().npm.is_offline();
-        let Behind { running, total } = self.start_proxy(gate, reach, locked).await?;
+        let Behind { running, total } = self.start_proxy(gate, reach, npm, locked).await?;
         let ca = running.ca_file();
         let gateway = Gateway { url: running.url(), ca: &ca };
         let places = kind.overruled(self.root, &self.around.folder);
@@ -224,18 +225,16 @@ impl Run<'_> {
         &self,
         gate: &Arc<Gatekeeper>,
         reach: &Reach,
+        settings: Option<&Settings>,
         locked: Option<&Locked>,
     ) -> Result<Behind, RunError> {
         let npm = &gate.sources().npm;
-        let settings = proxy::Settings {
-            registries: reach.registries.clone(),
-            whole: reach.whole,
-            ..settings_for(npm.config())
-        };
         let cache = self.cache_of_npm(gate);
         let is_cached =
             |integrity: &Integrity| cache.as_ref().is_some_and(|cache| npm_cache::holds(cache, integrity));
-        let named = locked.filter(|_| !npm.is_offline()).into_iter().flat_map(Locked::needed);
+        let lays_out = laid::effect(&self.order.arguments) != Effect::Lockfile && !npm.is_offline();
+        let less = settings.is_some_and(Settings::leaves_out) || laid::leaves_out(&self.order.arguments);
+        let named = locked.filter(|_| lays_out).into_iter().flat_map(|locked| locked.needed(less));
         let missing: Vec<_> = named.filter(|tarball| !is_cached(&tarball.integrity)).collect();
         let foresees = self.manager.kind == Kind::Npm && !npm.is_offline();
         let foresight = foresees.then(|| Arc::new(foresee(gate, self.root, self.now)));
@@ -248,6 +247,8 @@ impl Run<'_> {
         let wanted = placed.map(|tarball| tarball.integrity).collect();
         let shelf = cache.map(|cache| Shelf { cache, wanted });
         let door = Door { gate: Arc::clone(gate), foresight: foresight.clone(), shelf };
+        let (registries, whole) = (reach.registries.clone(), reach.whole);
+        let settings = proxy::Settings { registries, whole, ..settings_for(npm.config()) };
         let running = proxy::start(settings, Arc::new(door)).await?;
         if let Some(foresight) = foresight {
             foresight.begin(running.early());

@@ -63,6 +63,9 @@ const PARTIAL: [&str; 14] = [
 /// Flags with which all of it is laid out, but not all that it asks for.
 const WITH_LESS: [&str; 5] = ["--omit", "--only", "--dev", "-D", "--no-save"];
 
+/// npm's flags that leave a kind of dependency out.
+const LEAVING_OUT: [&str; 4] = ["--omit", "--only", "--production", "--prod"];
+
 /// What a command does to the folders of packages, by its words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effect {
@@ -86,6 +89,12 @@ pub(crate) fn effect(arguments: &[OsString]) -> Effect {
     }
     let is_whole = INSTALLING.contains(&verb) || REMOVING.contains(&verb);
     if is_whole && !has_flag(&words, &PARTIAL) { Effect::Everything } else { Effect::Untold }
+}
+
+/// Whether these words have npm leave out what is for developers, or another kind of dependency.
+pub(crate) fn leaves_out(arguments: &[OsString]) -> bool {
+    let words: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy()).collect();
+    has_flag(&words, &LEAVING_OUT)
 }
 
 /// Checks it.
@@ -263,6 +272,20 @@ mod tests {
             ["audit fix", "install --filter=web", "i -w a", "list", "rebuild", "install --mode=skip-build"]
         {
             check(line, Effect::Untold);
+        }
+    }
+
+    #[test]
+    fn words_that_leave_a_kind_of_dependency_out_are_known() {
+        let check = |line: &str| {
+            let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            leaves_out(&words)
+        };
+        for line in ["ci --omit=dev", "install --omit dev", "i --production", "--prod", "ci --only=prod"] {
+            assert!(check(line), "{line}");
+        }
+        for line in ["ci", "install --omit-lockfile-registry-resolved", "add prod", "i -D only"] {
+            assert!(!check(line), "{line}");
         }
     }
 

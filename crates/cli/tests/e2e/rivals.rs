@@ -32,7 +32,10 @@ fn of_proposals_of_one_tarball_the_recorded_one_alone_is_published() {
     assert!(proposal["transactionHash"].is_string(), "{proposal:#}");
     for rival in &rivals {
         let proposal = wait(world.coordinator(), rival, "withdrawn");
-        assert_eq!(proposal["reason"], "these bytes were recorded by another proposal");
+        assert_eq!(
+            proposal["reason"],
+            "these bytes were recorded by another proposal, which goes on; nothing is left to do here"
+        );
         assert_eq!(proposal["transactionHash"], Value::Null, "{proposal:#}");
         assert_eq!(proposal["signatures"].as_array().map(Vec::len), Some(1));
     }

@@ -140,6 +140,31 @@ fn what_the_lockfile_names_lies_in_npms_cache_before_npm_asks() {
 }
 
 #[test]
+fn what_npm_leaves_out_is_not_fetched() {
+    let world = World::shared();
+    for name in ["h-used", "h-dev"] {
+        stock(world, name, "1.0.0", "1");
+    }
+    let far = Far::of(world);
+    let project = Project::asking(world, "foresight-less", json!({"h-used": "1.0.0"}));
+    let mut manifest: Value = serde_json::from_str(&project.read("package.json")).expect("JSON");
+    manifest["devDependencies"] = json!({"h-dev": "1.0.0"});
+    project.write("package.json", &manifest.to_string());
+    let user = Client::Npm.user_of(world, &project, &far.url);
+    user.npm(["install", "--package-lock-only"]).succeeded();
+    let tarballs = || ["h-used", "h-dev"].map(|name| far.asked_for(&format!("/{name}/-/{name}-1.0.0.tgz")));
+    // A lockfile alone needs none of them; with less than all of it, those for users.
+    user.threepm(["install", "--package-lock-only"]).succeeded();
+    assert_eq!(tarballs(), [0, 0]);
+    user.threepm(["ci", "--omit=dev"]).succeeded();
+    assert_eq!(tarballs(), [1, 0]);
+    user.clone().with("NODE_ENV", "production").threepm(["ci"]).succeeded();
+    assert_eq!(tarballs(), [1, 0]);
+    user.threepm(["ci"]).succeeded();
+    assert_eq!(tarballs(), [1, 1]);
+}
+
+#[test]
 fn what_is_refused_lies_in_no_cache() {
     let world = World::shared();
     // npm reads the first gzip member and another reader both.
