@@ -17,8 +17,7 @@ use crate::problem::with_causes;
 use crate::store::{Details, StoreError};
 
 /// Why a proposal ended that another record made impossible.
-const SAME_VERSION: &str =
-    "another release was recorded under this version; publish these bytes under a new one";
+const SAME_VERSION: &str = "another release was recorded under this version; publish again with a new one";
 const SAME_BYTES: &str =
     "these bytes were recorded by another proposal, which goes on; nothing is left to do here";
 
@@ -210,7 +209,7 @@ async fn next(
             app.look.notify_one();
             return Ok(None);
         }
-        return because(P::Withdrawn, "another release was recorded under its nonce");
+        return because(P::Withdrawn, "another release was recorded under its nonce; propose it again");
     }
     Ok(None)
 }

@@ -223,10 +223,10 @@ fn what_cannot_be_recorded_any_more_is_withdrawn_and_says_why() {
     };
     let (one, other) = (propose("1.1.0", "// one", 50), propose("1.1.0", "// other", 51));
     record(&other);
-    is_withdrawn(&one, "another release was recorded under this version");
+    is_withdrawn(&one, "another release was recorded under this version; publish again with a new one");
     let (one, other) = (propose("1.2.0", "", 60), propose("1.3.0", "", 60));
     record(&one);
-    is_withdrawn(&other, "another release was recorded under its nonce");
+    is_withdrawn(&other, "another release was recorded under its nonce; propose it again");
     let late = propose("1.4.0", "", 61);
     let carol = world.person("carol").address;
     let change = alice.threepm(["team", "remove", name, &carol, "--no-submit", "--yes", "--json"]);
