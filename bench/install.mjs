@@ -97,7 +97,9 @@ async function once(command, project, cache, environment) {
   let spent = { cpu: 0, memory: 0 };
   const watch = setInterval(() => {
     try {
-      spent = cost(child.pid);
+      const { cpu, memory } = cost(child.pid);
+      // One that has ended and is not yet waited for has no memory.
+      spent = { cpu, memory: Math.max(memory, spent.memory) };
     } catch {
       // It has ended.
     }
