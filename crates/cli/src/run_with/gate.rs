@@ -857,6 +857,20 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn only_what_the_lockfile_pins_is_put_into_npms_cache() {
+        let holder = tempfile::tempdir().unwrap();
+        let (pinned, other) = (Integrity::of(b"pinned"), Integrity::of(b"other"));
+        let shelf = Shelf { cache: holder.path().to_owned(), wanted: [pinned].into() };
+        assert!(!shelf.put(other, Bytes::from_static(b"other")).await);
+        assert!(shelf.put(pinned, Bytes::from_static(b"pinned")).await);
+        assert!(npm_cache::holds(holder.path(), &pinned) && !npm_cache::holds(holder.path(), &other));
+        // One that cannot be written is handed out by the proxy, as if there were no cache.
+        let file = holder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(!Shelf { cache: file, ..shelf }.put(pinned, Bytes::from_static(b"pinned")).await);
+    }
+
     #[test]
     fn documents_are_about_a_name() {
         let of = |path| name_of_document(path).map(|name| name.to_string());
