@@ -1,7 +1,8 @@
 // What an install through 3pm costs beside the package manager alone: paired runs, A B A B, from a mirror on
-// loopback, cold and with a warm cache. Prints medians and ratios as a table: seconds, processor time of 3pm's own
-// process beside the package manager's, and the most memory 3pm's own process had (Linux: read from /proc). The
-// mirror speaks https, as registries do, with a certificate that `openssl` makes for the run; --plain does without.
+// loopback, cold and with a warm cache. Prints medians and ratios as a table: seconds; processor time of 3pm's own
+// process, and of it and the package manager together, beside that of the package manager alone; and the most memory
+// 3pm's own process had (Linux: read from /proc). The mirror speaks https, as registries do, with a certificate that
+// `openssl` makes for the run; --plain does without.
 //
 //   node bench/install.mjs [--binary target/release/3pm] [--packages 300,1000] [--runs 5] [--delay 20] [--plain]
 //                          [--managers "npm,npm with lockfile,pnpm,pnpm with lockfile"] [--pnpm PATH]
@@ -74,12 +75,17 @@ function identity() {
 
 const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
 
-/** Processor seconds of one process so far, its children left out, and its most memory in MB. */
-function cost(pid) {
+/** Processor seconds of all that a process started and waited for, so far. */
+function spentBelow(pid) {
   const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1].split(" ");
-  const memory = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "latin1"));
   // User and system time, in hundredths.
-  return { cpu: (Number(fields[11]) + Number(fields[12])) / 100, memory: memory === null ? 0 : Number(memory[1]) / 1024 };
+  return (Number(fields[13]) + Number(fields[14])) / 100;
+}
+
+/** The most memory that a process had so far, in MB; one that has ended and is not yet waited for has none. */
+function mostMemory(pid) {
+  const memory = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "latin1"));
+  return memory === null ? 0 : Number(memory[1]) / 1024;
 }
 
 /** Where package managers keep what they fetched. */
@@ -91,32 +97,32 @@ const places = (cache) => ({
   XDG_DATA_HOME: join(cache, "data"),
 });
 
-/** One run in a project of its own: seconds, and what its process cost. */
+/** One run in a project of its own: seconds; processor seconds of everything, and of its own process; its most memory. */
 async function once(command, project, cache, environment) {
   const folder = mkdtempSync(join(work, "run-"));
   cpSync(project, folder, { recursive: true });
   const env = { ...environment, ...places(cache) };
-  const begun = process.hrtime.bigint();
+  const [begun, spent] = [process.hrtime.bigint(), spentBelow("self")];
   const child = spawn(command[0], command.slice(1), { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
-  let spent = { cpu: 0, memory: 0 };
+  let [below, memory] = [0, 0];
   const watch = setInterval(() => {
     try {
-      const { cpu, memory } = cost(child.pid);
-      // One that has ended and is not yet waited for has no memory.
-      spent = { cpu, memory: Math.max(memory, spent.memory) };
+      below = spentBelow(child.pid);
+      memory = Math.max(memory, mostMemory(child.pid));
     } catch {
       // It has ended.
     }
-  }, 50);
+  }, 10);
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk) => (said += chunk));
   const code = await new Promise((ready) => child.once("close", ready));
   clearInterval(watch);
   const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
+  const together = spentBelow("self") - spent;
   if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}\n${said}`);
   if (!existsSync(join(folder, "node_modules", name(0)))) throw new Error(`${command.join(" ")} installed nothing`);
   rmSync(folder, { recursive: true });
-  return { seconds, ...spent };
+  return { seconds, together, own: together - below, memory };
 }
 
 const rows = [];
@@ -171,9 +177,9 @@ try {
           }
         }
         const of = (which, field) => median(runsOf[which].map((run) => run[field]));
-        const ratio = (field) => median(runsOf.ours.map((run, at) => run[field] / runsOf.plain[at][field]));
+        const ratio = (field, beside = field) => median(runsOf.ours.map((run, at) => run[field] / runsOf.plain[at][beside]));
         const row = [manager, count, cache, of("plain", "seconds").toFixed(2), of("ours", "seconds").toFixed(2), `${ratio("seconds").toFixed(2)}x`];
-        row.push(`${(100 * ratio("cpu")).toFixed(0)} %`, `${of("ours", "memory").toFixed(0)} MB`);
+        row.push(`${(100 * ratio("own", "together")).toFixed(1)} %`, `${ratio("together").toFixed(2)}x`, `${of("ours", "memory").toFixed(0)} MB`);
         rows.push(row);
         process.stderr.write(`${row.join("  ")}\n`);
       }
@@ -185,5 +191,5 @@ try {
   rmSync(work, { recursive: true, force: true });
 }
 process.stdout.write(`${runs} paired runs each, ${values.delay} ms per answer over ${values.plain ? "http" : "https"}, ${cpus().length} x ${cpus()[0].model}\n\n`);
-process.stdout.write("| install by | packages | cache | alone, s | through 3pm, s | ratio | processor | memory |\n|---|---|---|---|---|---|---|---|\n");
+process.stdout.write("| install by | packages | cache | alone, s | through 3pm, s | ratio | processor | together | memory |\n|---|---|---|---|---|---|---|---|---|\n");
 for (const row of rows) process.stdout.write(`| ${row.join(" | ")} |\n`);

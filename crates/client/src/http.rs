@@ -15,6 +15,8 @@ use serde::de::DeserializeOwned;
 use trust::text::printable;
 use url::Url;
 
+use crate::tls::{self, AuthorityError};
+
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -145,6 +147,9 @@ pub enum HttpError {
     /// The client could not be made.
     #[error("the HTTP client cannot start")]
     Setup(#[source] reqwest::Error),
+    /// The user's own certificate authorities cannot be read.
+    #[error("the certificate authorities of the user's own cannot be read")]
+    Authorities(#[from] AuthorityError),
     /// Nobody answered.
     #[error("{url} cannot be reached")]
     Unreachable {
@@ -219,16 +224,11 @@ impl Http {
     /// One that also believes these certificate authorities (PEM), and goes through this proxy; without one, through
     /// that of the environment.
     pub fn with(pem: &[u8], proxy: Option<&UserProxy>) -> Result<Self, HttpError> {
-        // A second call finds the provider installed; that is fine.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let authorities = reqwest::Certificate::from_pem_bundle(pem).map_err(HttpError::Setup)?;
         let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::config(pem, &["h2", "http/1.1"])?)
             .user_agent(concat!("3pm/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .redirect(redirect::Policy::none());
-        if !authorities.is_empty() {
-            builder = builder.tls_certs_merge(authorities);
-        }
         if let Some(UserProxy { url, exceptions }) = proxy {
             let exceptions = exceptions.as_deref().and_then(reqwest::NoProxy::from_string);
             let proxy = reqwest::Proxy::all(url.clone()).map_err(HttpError::Setup)?.no_proxy(exceptions);
@@ -363,7 +363,7 @@ impl HttpError {
     #[must_use]
     pub fn of_endpoint(mut self, endpoint: &Url) -> Self {
         match &mut self {
-            Self::Setup(_) => {}
+            Self::Setup(_) | Self::Authorities(_) => {}
             Self::Unreachable { url, .. }
             | Self::TimedOut { url, .. }
             | Self::TooLarge { url, .. }

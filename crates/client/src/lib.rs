@@ -7,3 +7,4 @@
 pub mod coordinator;
 pub mod http;
 pub mod npm;
+pub mod tls;

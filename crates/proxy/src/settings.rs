@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use client::tls::AuthorityError;
 use url::Url;
 
 /// One run.
@@ -121,7 +122,7 @@ pub enum ProxyError {
     Client(#[source] reqwest::Error),
     /// The user's own authorities are no PEM.
     #[error("the certificate authorities of the user's own cannot be read")]
-    ExtraRoots(#[source] reqwest::Error),
+    ExtraRoots(#[source] AuthorityError),
     /// No randomness.
     #[error("the system gives no random bytes")]
     Random,

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use hyper::{Method, StatusCode};
-use reqwest::{Certificate, Client, NoProxy, Proxy, Response, redirect};
+use reqwest::{Client, NoProxy, Proxy, Response, redirect};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
@@ -165,9 +165,9 @@ async fn unpack_aside(packed: Bytes, encoding: Encoding, limit: usize) -> Result
 }
 
 fn client(settings: &Settings) -> Result<Client, ProxyError> {
-    // The provider of the whole process; a second call finds it set.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let tls = client::tls::config(&settings.extra_roots, &["http/1.1"]).map_err(ProxyError::ExtraRoots)?;
     let mut builder = Client::builder()
+        .tls_backend_preconfigured(tls)
         .redirect(redirect::Policy::none())
         .no_gzip()
         .http1_only()
@@ -175,10 +175,6 @@ fn client(settings: &Settings) -> Result<Client, ProxyError> {
         .referer(false)
         .connect_timeout(settings.limits.connect)
         .pool_max_idle_per_host(settings.limits.in_flight);
-    let extra = Certificate::from_pem_bundle(&settings.extra_roots).map_err(ProxyError::ExtraRoots)?;
-    if !extra.is_empty() {
-        builder = builder.tls_certs_merge(extra);
-    }
     if let Some(proxy) = &settings.upstream_proxy {
         if !matches!(proxy.scheme(), "http" | "https") {
             return Err(ProxyError::UpstreamProxy { scheme: proxy.scheme().to_owned() });

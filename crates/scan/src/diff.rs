@@ -22,7 +22,7 @@ pub fn diff(old: &Tarball, new: &Tarball) -> TreeDiff {
     for (path, entry) in &new.files {
         match old.files.get(path) {
             None => found.added.push(path.clone()),
-            Some(before) if before.sha256 != entry.sha256 || before.mode != entry.mode => {
+            Some(before) if before.hash != entry.hash || before.mode != entry.mode => {
                 found.changed.push(path.clone());
             }
             Some(_) => {}

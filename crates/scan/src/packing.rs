@@ -21,12 +21,12 @@ pub fn tar_integrity(bytes: &[u8], limits: &Limits) -> Result<Integrity, Tarball
 }
 
 /// A digest over sorted (path, mode, contents): the third tier, for when order and times differ too.
-/// keccak256 over a line `path NUL mode-in-octal NUL sha256 LF` for each file; no path holds NUL or LF.
+/// keccak256 over a line `path NUL mode-in-octal NUL hash LF` for each file; no path holds NUL or LF.
 #[must_use]
 pub fn tree_digest(tarball: &Tarball) -> B256 {
     let mut lines = String::new();
     for (path, entry) in &tarball.files {
-        lines.push_str(&format!("{path}\0{:o}\0{:x}\n", entry.mode, entry.sha256));
+        lines.push_str(&format!("{path}\0{:o}\0{:x}\n", entry.mode, entry.hash));
     }
     keccak256(lines)
 }

@@ -8,13 +8,13 @@
 //! Formats: RFC 1952 (gzip), tar as in `archive`; npm drops the first path component.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 
 use alloy_primitives::B256;
 use flate2::bufread::GzDecoder;
 use serde::Serialize;
 use serde_json::Value;
-use trust::digest::Hasher;
+use trust::digest::FileHasher;
 use trust::manifest::Manifest;
 use trust::text::printable;
 
@@ -54,8 +54,8 @@ pub struct FileEntry {
     pub mode: u32,
     /// Bytes.
     pub size: u64,
-    /// SHA-256 of the contents.
-    pub sha256: B256,
+    /// BLAKE3 of the contents.
+    pub hash: B256,
 }
 
 /// What a tarball holds.
@@ -77,7 +77,7 @@ pub fn read_tarball(bytes: &[u8], limits: &Limits) -> Result<Tarball, TarballErr
     let mut files = BTreeMap::new();
     let mut manifest_bytes = None;
     walk(bytes, limits, &mut |path, mode, size, contents| {
-        let mut hasher = Hasher::sha256();
+        let mut hasher = FileHasher::default();
         if path == "package.json" {
             if size > MAX_MANIFEST_BYTES {
                 let limit = MAX_MANIFEST_BYTES;
@@ -85,12 +85,12 @@ pub fn read_tarball(bytes: &[u8], limits: &Limits) -> Result<Tarball, TarballErr
             }
             let mut kept = Vec::new();
             contents.read_to_end(&mut kept)?;
-            hasher.update(&kept);
+            hasher.write_all(&kept)?;
             manifest_bytes = Some(kept);
         } else {
             io::copy(contents, &mut hasher)?;
         }
-        files.insert(path.to_owned(), FileEntry { mode, size, sha256: hasher.finish() });
+        files.insert(path.to_owned(), FileEntry { mode, size, hash: hasher.finish() });
         Ok(true)
     })?;
     // 4.

@@ -14,7 +14,6 @@ use std::path::Path;
 use std::process::Command;
 
 use scan::{FileEntry, Limits, Tarball, read_tarball};
-use sha2::{Digest as _, Sha256};
 use support::{Archive, Header, pax_record};
 
 type Tree = BTreeMap<String, FileEntry>;
@@ -72,8 +71,8 @@ fn collect(folder: &Path, prefix: &str, tree: &mut Tree) {
         assert!(kind.is_file(), "{path}");
         let contents = std::fs::read(item.path()).unwrap();
         let mode = if item.metadata().unwrap().permissions().mode() & 0o111 == 0 { 0o644 } else { 0o755 };
-        let sha256 = <[u8; 32]>::from(Sha256::digest(&contents)).into();
-        tree.insert(path, FileEntry { mode, size: contents.len() as u64, sha256 });
+        let hash = trust::digest::of_file(&contents);
+        tree.insert(path, FileEntry { mode, size: contents.len() as u64, hash });
     }
 }
 

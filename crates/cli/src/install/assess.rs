@@ -21,7 +21,7 @@ use chain::{Chain, ChainError, Head, records_time};
 use client::npm::{NpmClient, NpmError, Packument};
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
-use trust::digest::sha256;
+use trust::digest::of_file;
 use trust::manifest::Manifest;
 use trust::policy::Released;
 use trust::record::{PackageRecord, PackageState, ReleaseRecord, ReleaseStatus};
@@ -514,10 +514,10 @@ pub(crate) fn read(bytes: &Bytes) -> Fetched {
             .filter_map(|path| {
                 let content = scan::read_file(bytes, &path, &limits, MAX_COMMAND_BYTES).ok()??;
                 let fixed = fixed_first_line(&content)?;
-                Some((path, sha256(&fixed)))
+                Some((path, of_file(&fixed)))
             })
             .collect();
-        let contents = tarball.files.iter().map(|(path, file)| (path.clone(), file.sha256)).collect();
+        let contents = tarball.files.iter().map(|(path, file)| (path.clone(), file.hash)).collect();
         let files = Arc::new(files_on_disk(&contents, &fixed));
         Read { json: tarball.manifest_json, paths, files }
     });

@@ -11,9 +11,9 @@ use trust::{Integrity, PackageName};
 use url::Url;
 
 use super::assess::{Finding, Subject};
-use super::entries::{Checked, Origin, Registries, Registry, Source, Tarball, check_entries};
+use super::entries::{Checked, Origin, Problem, Registries, Registry, Source, Tarball, check_entries};
 use super::errors::FlowError;
-use super::lockfile::{Lockfile, parse_lockfile};
+use super::lockfile::{Entry, Lockfile, parse_lockfile};
 use super::project::Project;
 use crate::run_with::gate::{Placed, origin_of};
 
@@ -24,6 +24,8 @@ pub(crate) struct Locked {
     pub(crate) lockfile: Lockfile,
     /// Where each entry comes from, or why it is refused.
     pub(crate) checked: Checked,
+    /// The lockfile's text, and the project's manifest.
+    made_of: (String, Value),
 }
 
 /// A tarball by name, version and hash.
@@ -35,46 +37,53 @@ pub(crate) type Pins = BTreeMap<(String, String), BTreeSet<Integrity>>;
 impl Locked {
     /// Checks a lockfile's text beside the project's manifest. Asks nobody.
     pub(crate) fn check(
-        text: &str,
-        manifest: &Value,
+        text: String,
+        manifest: Value,
         config: &NpmConfig,
         builtin: Option<&Url>,
     ) -> Result<Self, FlowError> {
-        let lockfile = parse_lockfile(text)?;
+        let lockfile = parse_lockfile(&text)?;
         let configured = Configured(config);
-        let checked = check_entries(&lockfile, manifest, &Registries { configured: &configured, builtin });
-        Ok(Self { lockfile, checked })
+        let checked = check_entries(&lockfile, &manifest, &Registries { configured: &configured, builtin });
+        Ok(Self { lockfile, checked, made_of: (text, manifest) })
     }
 
-    /// The same for what lies in a project, if anything does.
+    /// The same for what lies in a project, if anything does. `before` is what was read there `before`, by the same
+    /// configuration.
     pub(crate) fn read(
         root: &Path,
         config: &NpmConfig,
         builtin: Option<&Url>,
+        before: Option<Self>,
     ) -> Result<Option<Self>, FlowError> {
         let project = Project { root: root.to_owned(), folder: root.to_owned() };
         let Some(text) = project.read_lockfile()? else { return Ok(None) };
-        Self::check(&text, &project.read_manifest()?, config, builtin).map(Some)
+        let made_of = (text, project.read_manifest()?);
+        if let Some(same) = before.filter(|before| before.made_of == made_of) {
+            return Ok(Some(same));
+        }
+        let (text, manifest) = made_of;
+        Self::check(text, manifest, config, builtin).map(Some)
     }
 
     /// The entries as subjects; a link and the folder it leads to are one.
     pub(crate) fn subjects(&self) -> Vec<Subject> {
-        let entries = self
-            .lockfile
-            .entries
-            .values()
-            .filter(|entry| !(entry.link && matches!(self.checked.get(&entry.location), Some(Ok(_)))));
-        entries
-            .filter_map(|entry| {
-                Some(Subject {
-                    location: entry.location.clone(),
-                    name: entry.name.clone(),
-                    version: entry.version.clone(),
-                    manifest: entry.manifest.clone(),
-                    source: self.checked.get(&entry.location)?.clone(),
-                })
-            })
-            .collect()
+        self.subjects_that(|_, _| true)
+    }
+
+    fn subjects_that(&self, is_wanted: impl Fn(&Entry, &Result<Source, Problem>) -> bool) -> Vec<Subject> {
+        let entries = self.lockfile.entries.values();
+        let checked = entries.filter_map(|entry| Some((entry, self.checked.get(&entry.location)?)));
+        let found =
+            checked.filter(|(entry, source)| !(entry.link && source.is_ok()) && is_wanted(entry, source));
+        let subjects = found.map(|(entry, source)| Subject {
+            location: entry.location.clone(),
+            name: entry.name.clone(),
+            version: entry.version.clone(),
+            manifest: entry.manifest.clone(),
+            source: source.clone(),
+        });
+        subjects.collect()
     }
 
     /// What its tarballs hash to.
@@ -93,23 +102,19 @@ impl Locked {
 
     /// Those that are refused whatever anybody signed.
     pub(crate) fn refused(&self) -> Vec<Finding> {
-        let refused = self.subjects().into_iter();
+        let refused = self.subjects_that(|_, source| source.is_err()).into_iter();
         refused.filter_map(|subject| Some(Finding::refused(subject.source.clone().err()?, subject))).collect()
     }
 
     /// What is still to be judged when the tarballs `known` were, and what lies below `root` was compared.
     pub(crate) fn rest(&self, root: &Path, known: &BTreeSet<Known>) -> Vec<Subject> {
-        let is_there = |subject: &Subject| root.join(&subject.location).symlink_metadata().is_ok();
-        let is_open = |subject: &Subject| match &subject.source {
+        let is_there = |entry: &Entry| root.join(&entry.location).symlink_metadata().is_ok();
+        self.subjects_that(|entry, source| match source {
             Err(_) => true,
-            Ok(Source::Tarball(tarball)) => {
-                let version = subject.version.as_deref().unwrap_or_default();
-                !known.contains(&(tarball.name.to_string(), clean(version).to_owned(), tarball.integrity))
-            }
+            Ok(Source::Tarball(tarball)) => !known.contains(&release(entry, tarball)),
             Ok(Source::Own) => false,
-            Ok(_) => !is_there(subject),
-        };
-        self.subjects().into_iter().filter(is_open).collect()
+            Ok(_) => !is_there(entry),
+        })
     }
 
     /// Whether the project asks for what it asked for when the lockfile was written.
@@ -126,13 +131,11 @@ impl Locked {
 
     /// Whether everything that lies there, by name and version, is a tarball of this lockfile.
     pub(crate) fn holds(&self, present: &BTreeMap<(String, String), Integrity>) -> bool {
-        let tarballs = self.subjects().into_iter().filter_map(|subject| match subject.source {
-            Ok(Source::Tarball(tarball)) => {
-                let version = clean(subject.version.as_deref().unwrap_or_default()).to_owned();
-                Some((tarball.name.to_string(), version, tarball.integrity))
-            }
-            _ => None,
-        });
+        let tarballs =
+            self.lockfile.entries.values().filter_map(|entry| match self.checked.get(&entry.location)? {
+                Ok(Source::Tarball(tarball)) => Some(release(entry, tarball)),
+                _ => None,
+            });
         let tarballs: BTreeSet<Known> = tarballs.collect();
         let mut present = present.iter();
         present.all(|((name, version), hash)| tarballs.contains(&(name.clone(), version.clone(), *hash)))
@@ -187,6 +190,12 @@ impl Locked {
     }
 }
 
+/// A tarball as an entry has it.
+fn release(entry: &Entry, tarball: &Tarball) -> Known {
+    let version = clean(entry.version.as_deref().unwrap_or_default());
+    (tarball.name.to_string(), version.to_owned(), tarball.integrity)
+}
+
 /// Build metadata is not part of a published version.
 pub(crate) fn clean(version: &str) -> &str {
     version.split_once('+').map_or(version, |(clean, _)| clean)
@@ -232,7 +241,7 @@ mod tests {
 
     fn check(lockfile: &Value) -> Locked {
         let url = "https://registry.example/".parse().unwrap();
-        Locked::check(&lockfile.to_string(), &json!({}), &NpmConfig::for_registry(url, None), None).unwrap()
+        Locked::check(lockfile.to_string(), json!({}), &NpmConfig::for_registry(url, None), None).unwrap()
     }
 
     fn locked() -> Locked {

@@ -21,6 +21,7 @@ pub(crate) mod npm_cache;
 pub(crate) mod pinned;
 pub(crate) mod plan;
 pub(crate) mod project;
+pub(crate) mod reach;
 pub(crate) mod receipts;
 pub(crate) mod report;
 pub(crate) mod resolve;
@@ -152,7 +153,7 @@ pub(crate) fn finish(context: &Context, around: &Surroundings, report: Result<Re
     if let Err(error) = receipts::keep(&context.home()?, &report, context.now()) {
         context.output.warn(&format!("the receipt of this install was not kept: {error}"));
     }
-    context.output.result(&report.to_json(), |page| report.render(page));
+    context.output.result(&report, |page| report.render(page));
     if let Some((reason, next)) = report.refusal(&around.again) {
         let mut page = Page::default();
         page.bad(&format!("error: {reason}"));

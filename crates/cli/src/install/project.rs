@@ -302,7 +302,9 @@ pub(crate) fn read_bounded(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, P
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(io(path, source)),
     };
-    let mut bytes = Vec::new();
+    // In one piece, where its length is what it says; the rest is for seeing that it ends there.
+    let length = file.metadata().map_err(|source| io(path, source))?.len().min(limit);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0).saturating_add(32));
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|source| io(path, source))?;
     if bytes.len() as u64 > limit {
         return Err(ProjectError::TooLarge { path: path.to_owned(), limit });

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use trust::policy::{Line, Origin, Policy, Rule};
 use trust::text::printable;
@@ -67,6 +67,12 @@ pub(crate) enum End {
     },
 }
 
+impl Serialize for Report {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(serializer)
+    }
+}
+
 impl Report {
     /// The strictest call over all findings.
     pub(crate) fn call(&self) -> Call {
@@ -107,7 +113,7 @@ impl Report {
     }
 
     /// For a program.
-    pub(crate) fn to_json(&self) -> Value {
+    fn to_json(&self) -> Value {
         let packages: Vec<Value> = self
             .assessment
             .findings

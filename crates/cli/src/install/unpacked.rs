@@ -15,9 +15,9 @@ pub(crate) type Files = BTreeMap<String, FileOnDisk>;
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FileOnDisk {
-    /// SHA-256 of its bytes in the tarball.
-    pub(crate) sha256: B256,
-    /// SHA-256 after npm took `\r` from its first line; for commands that have one.
+    /// BLAKE3 of its bytes in the tarball.
+    pub(crate) hash: B256,
+    /// BLAKE3 after npm took `\r` from its first line; for commands that have one.
     pub(crate) fixed: Option<B256>,
 }
 
@@ -33,11 +33,11 @@ pub(crate) struct Receipt {
     pub(crate) left_out: Vec<String>,
 }
 
-/// The files of a tarball as they will lie on disk. `bins` are the commands, with the SHA-256 that npm's
+/// The files of a tarball as they will lie on disk. `bins` are the commands, with the hash that npm's
 /// rewriting of their first line would give.
 pub(crate) fn files_on_disk(tarball: &BTreeMap<String, B256>, fixed: &BTreeMap<String, B256>) -> Files {
     let mut files = Files::new();
-    for (path, sha256) in tarball {
+    for (path, hash) in tarball {
         let on_disk =
             match path.strip_suffix(".gitignore").filter(|folder| folder.is_empty() || folder.ends_with('/'))
             {
@@ -47,7 +47,7 @@ pub(crate) fn files_on_disk(tarball: &BTreeMap<String, B256>, fixed: &BTreeMap<S
                 Some(folder) => format!("{folder}.npmignore"),
                 None => path.clone(),
             };
-        files.insert(on_disk, FileOnDisk { sha256: *sha256, fixed: fixed.get(path).copied() });
+        files.insert(on_disk, FileOnDisk { hash: *hash, fixed: fixed.get(path).copied() });
     }
     files
 }

@@ -4,9 +4,7 @@
 
 use std::sync::Arc;
 
-use client::http::{HttpError, Limits, Method, Request};
 use client::npm::{NpmClient, NpmConfig};
-use std::time::Duration;
 
 use super::Surroundings;
 use super::ages;
@@ -17,14 +15,11 @@ use super::errors::FlowError;
 use super::locked::Locked;
 use super::npm::Npm;
 use super::project::{Mirror, Project};
+use super::reach::reach;
 use super::report::{End, Report};
 use super::resolve::Resolver;
 use super::settings::Settings;
 use crate::run_with::registries::Own;
-
-/// How long the registry may take to show that it is there at all. npm itself would try for over a
-/// minute before it says so.
-const REGISTRY_LIMIT: Limits = Limits { bytes: 1024 * 1024, time: Duration::from_secs(5) };
 
 /// Checks the project's lockfile as it lies there.
 pub(crate) async fn verify_project(
@@ -37,7 +32,7 @@ pub(crate) async fn verify_project(
         project.read_lockfile()?.ok_or_else(|| FlowError::NothingToCheck { root: project.root.clone() })?;
     let (says, client) = prepare(&npm, &project, around, now).await?;
     let manifest = project.read_manifest()?;
-    let locked = Locked::check(&text, &manifest, client.config(), says.builtin.as_ref())?;
+    let locked = Locked::check(text, manifest, client.config(), says.builtin.as_ref())?;
     let assessment = find_out(locked.subjects(), &client, around, now()).await?;
     Ok(report(around, assessment, &says.settings))
 }
@@ -63,7 +58,7 @@ pub(crate) async fn verify_packages(
     resolver.resolve(&mirror, packages).await?;
     let (_, text) = mirror.changes()?;
     let manifest = mirror.as_project().read_manifest()?;
-    let locked = Locked::check(&text, &manifest, client.config(), says.builtin.as_ref())?;
+    let locked = Locked::check(text, manifest, client.config(), says.builtin.as_ref())?;
     let assessment = find_out(locked.subjects(), &client, around, now()).await?;
     Ok(report(around, assessment, &says.settings))
 }
@@ -132,14 +127,4 @@ pub(crate) fn client_for(
     let config = NpmConfig::from_listing(&project.root, &says.settings.in_project())?;
     let config = own.over(config).with_proxy(says.settings.user_proxy());
     NpmClient::new(&around.http, config).map_err(FlowError::Registry)
-}
-
-/// Whether the registry is there: any answer will do.
-pub(crate) async fn reach(npm: &NpmClient) -> Result<(), FlowError> {
-    let registry = npm.config().default_registry().url;
-    let url = registry.join("-/ping").unwrap_or(registry);
-    match npm.http().send(Request::new(Method::GET, url), REGISTRY_LIMIT).await {
-        Ok(_) | Err(HttpError::TooLarge { .. }) => Ok(()),
-        Err(error) => Err(FlowError::Registry(error)),
-    }
 }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use alloy_primitives::B256;
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
-use trust::digest::Hasher;
+use trust::digest::FileHasher;
 use trust::policy::Policy;
 use trust::text::printable;
 use trust::{Integrity, PackageName};
@@ -485,8 +485,8 @@ pub(crate) fn compare_files(folder: &Path, files: &Files, mark: Option<&str>) ->
             } else {
                 let (listed, file) = find_file(&path, files)
                     .ok_or_else(|| format!("{} is not in the checked tarball", shown()))?;
-                let sha256 = hash(&folder.join(&path)).map_err(|error| format!("{}: {error}", shown()))?;
-                if sha256 != file.sha256 && Some(sha256) != file.fixed {
+                let hash = hash(&folder.join(&path)).map_err(|error| format!("{}: {error}", shown()))?;
+                if hash != file.hash && Some(hash) != file.fixed {
                     return Err(format!("{} differs from the checked tarball", shown()));
                 }
                 missing.remove(listed);
@@ -508,11 +508,11 @@ fn is_empty(path: &Path) -> bool {
 fn compare_archive(file: &Path, inside: &str, files: &Files) -> Result<(), String> {
     let found = plug::read_archive(file, inside)?;
     let mut missing: BTreeSet<&str> = files.keys().map(String::as_str).collect();
-    for (path, sha256) in &found {
+    for (path, hash) in &found {
         let shown = || printable(path, 200);
         let (listed, file) =
             find_file(path, files).ok_or_else(|| format!("{} is not in the checked tarball", shown()))?;
-        if *sha256 != file.sha256 && Some(*sha256) != file.fixed {
+        if *hash != file.hash && Some(*hash) != file.fixed {
             return Err(format!("{} differs from the checked tarball", shown()));
         }
         missing.remove(listed);
@@ -664,7 +664,7 @@ pub(crate) fn is_elsewhere(spec: &str) -> bool {
 
 fn hash(path: &Path) -> std::io::Result<B256> {
     let mut file = std::fs::File::open(path)?;
-    let mut hasher = Hasher::sha256();
+    let mut hasher = FileHasher::default();
     std::io::copy(&mut file, &mut hasher)?;
     Ok(hasher.finish())
 }

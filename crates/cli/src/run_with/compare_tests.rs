@@ -1,5 +1,5 @@
 use serde_json::json;
-use trust::digest::sha256;
+use trust::digest::of_file;
 
 use super::*;
 use crate::install::unpacked::FileOnDisk;
@@ -7,8 +7,8 @@ use crate::run_with::tree::Place;
 
 fn files(list: &[(&str, &str)]) -> Files {
     let entry = |(path, text): &(&str, &str)| {
-        let sha256 = sha256(text);
-        ((*path).to_owned(), FileOnDisk { sha256, fixed: None })
+        let hash = of_file(text);
+        ((*path).to_owned(), FileOnDisk { hash, fixed: None })
     };
     list.iter().map(entry).collect()
 }

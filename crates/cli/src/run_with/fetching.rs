@@ -25,7 +25,7 @@ use super::rebuild::Variables;
 use crate::install::Surroundings;
 use crate::install::behind::settings_for;
 use crate::install::decision::{Call, agreed_to_other_sources};
-use crate::install::entries::{same_host, shown_host};
+use crate::install::entries::{Tarball, same_host, shown_host};
 use crate::install::errors::FlowError;
 use crate::install::foresight::Foresight;
 use crate::install::locked::Locked;
@@ -200,15 +200,18 @@ impl Run<'_> {
             Words::Passed => Progress::new(&text, false),
             Words::Kept | Words::Afterwards => self.around.output.progress(&text),
         };
+        // What stays out of reach is said here, and not by the package manager after a minute.
         let mut ended = tokio::select! {
             ended = go(&self.order.arguments) => ended?,
             never = tell_how_far(&progress, gate, &total) => match never {},
+            Err(error) = self.reaching.end() => return Err(error.into()),
             host = asks_again(&running), if kind == Kind::Pnpm => {
                 let words = vec![format!("it was ended: {host} is refused, and it would go on asking")];
                 let status = std::process::ExitStatus::from_raw(1 << 8);
                 process::Ended { status, words, said: String::new() }
             }
         };
+        self.reaching.end().await?;
         progress.show(&ended.said);
         if ended.status.success()
             && let Some(more) = kind.completing(&self.order.arguments, &aside.made_again()?)
@@ -235,7 +238,9 @@ impl Run<'_> {
         let lays_out = laid::effect(&self.order.arguments) != Effect::Lockfile && !npm.is_offline();
         let less = settings.is_some_and(Settings::leaves_out) || laid::leaves_out(&self.order.arguments);
         let named = locked.filter(|_| lays_out).into_iter().flat_map(|locked| locked.needed(less));
-        let missing: Vec<_> = named.filter(|tarball| !is_cached(&tarball.integrity)).collect();
+        let (there, missing): (Vec<_>, Vec<_>) = named.partition(|tarball| is_cached(&tarball.integrity));
+        let of = |tarball: &Tarball| Some((tarball.name.clone(), tarball.version.clone()?));
+        self.lists.read_ahead(there.into_iter().filter_map(of).collect());
         let foresees = self.manager.kind == Kind::Npm && !npm.is_offline();
         let foresight = foresees.then(|| Arc::new(foresee(gate, self.root, self.now)));
         let total = match (locked, &foresight) {

@@ -1,8 +1,9 @@
 //! An install by any package manager, so that nothing unchecked is unpacked and nothing runs before all of it
 //! was compared.
 //!
-//! 1. What an interrupted run left is ended and put back; the chain and the registry are there, or it ends here.
-//!    So it does where npm's lockfile has an entry that ties nothing to its bytes.
+//! 1. What an interrupted run left is ended and put back; the chain is there, or it ends here. So it does where npm's
+//!    lockfile has an entry that ties nothing to its bytes. The registry is there as well, or it ends as soon as that is
+//!    known: nothing before step 4 waits for it.
 //! 2. What may change is set aside: manifests, lockfiles, every `node_modules`. Where npm has nothing to do and
 //!    the tree that lies there is whole, to the byte, and has no scripts, it stays.
 //! 3. The package manager runs behind the proxy with scripts off, and without git until somebody agreed to
@@ -55,13 +56,14 @@ use crate::install::npm::Npm;
 use crate::install::pinned;
 use crate::install::plan::{self, Laid, Plan};
 use crate::install::project::{MAX_MANIFEST_BYTES, Mirror, Project, read_bounded};
+use crate::install::reach::Reaching;
 use crate::install::report::{End, Report};
 use crate::install::resolve::Resolver;
 use crate::install::scripted::{Scripted, Scripting};
 use crate::install::settings::{Noted, Settings};
 use crate::install::tarballs::Tarballs;
 use crate::install::transaction::{Transaction, TransactionError, YARN_CACHE};
-use crate::install::verify::{client_for, find_out, reach};
+use crate::install::verify::{client_for, find_out};
 use crate::shell::decide::Refusal;
 
 /// How long a package manager may take to say its version or a setting.
@@ -180,15 +182,26 @@ pub(crate) async fn run(
     let (prepared, version, ()) =
         tokio::try_join!(prepare(&manager, &root, around, &answers, now()), version, places)?;
     manager.version = version.unwrap_or(manager.version);
-    let Prepared { gate, registries, says, noted } = prepared;
-    let run = Run { order, around, manager: &manager, root: &root, book: &book, noted, now: now() };
+    let Prepared { gate, registries, says, noted, reaching } = prepared;
+    let lists = Lists::in_home(&around.home);
+    let run = Run {
+        order,
+        around,
+        manager: &manager,
+        root: &root,
+        book: &book,
+        lists,
+        noted,
+        reaching,
+        now: now(),
+    };
     let npm = (kind == Kind::Npm).then_some(&says);
     around.output.note(&format!("{} {}, behind the checks of 3pm", order.command, manager.version));
-    let read_locked = |gate: &Gatekeeper| match npm {
-        Some(says) => Locked::read(&root, gate.sources().npm.config(), says.builtin.as_ref()),
+    let read_locked = |gate: &Gatekeeper, before: Option<Locked>| match npm {
+        Some(says) => Locked::read(&root, gate.sources().npm.config(), says.builtin.as_ref(), before),
         None => Ok(None),
     };
-    let locked = read_locked(&gate)?;
+    let locked = read_locked(&gate, None)?;
     let mut report = run.report(&gate, locked.iter().flat_map(Locked::refused).collect());
     if report.call() == Call::Deny {
         report.end = End::Refused;
@@ -226,7 +239,7 @@ pub(crate) async fn run(
     let laid = |tree: &Tree| laid::check(kind, &root, &before, tree, gate.arrived().len(), &order.arguments);
     if is_given_back && effect == Effect::Lockfile {
         laid(&Tree::untouched(&root))?;
-        let more = run.judge_rest(read_locked(&gate)?.as_ref(), &gate).await?;
+        let more = run.judge_rest(read_locked(&gate, locked)?.as_ref(), &gate).await?;
         report = run.report(&gate, more);
         report.end = settle(&report, run.on_warning(), around.interactive, ask).await;
         if report.end == End::Checked {
@@ -238,15 +251,14 @@ pub(crate) async fn run(
         return Ok(report);
     }
     // 4.
-    let lists = Lists::in_home(&around.home);
     let progress = around.output.progress("comparing what was unpacked");
     let tree = read_tree(&root)?;
     laid(&tree)?;
     let own = tree.own.clone();
     let plan = order.dry_run.then(|| Plan::between(&before_it, &laid_in(&tree)));
-    let locked = read_locked(&gate)?;
+    let locked = read_locked(&gate, locked)?;
     let pins = locked.as_ref().map_or_else(|| pinned::pins(kind, &root), Locked::pins);
-    let compared = compare_tree(&root, tree, &gate, &lists, &pins).await?;
+    let compared = compare_tree(&root, tree, &gate, &run.lists, &pins).await?;
     let Compared { mut receipt, mut findings, present, scripted, .. } = compared;
     findings.extend(run.judge_rest(locked.as_ref(), &gate).await?);
     receipt.left_out = locked.as_ref().map(|locked| locked.left_out(&root)).unwrap_or_default();
@@ -269,7 +281,7 @@ pub(crate) async fn run(
     let said = run.run_scripts(settings, locked.as_ref(), &told, &own, &scripted).await?;
     let scripts = Scripting { said, packages: scripted };
     transaction.commit()?;
-    keep_lists(&gate, &present, &lists);
+    keep_lists(&gate, &present, &run.lists);
     report.root = Some(root.clone());
     report.end = End::Installed { receipt, scripts };
     Ok(report)
@@ -282,6 +294,10 @@ pub(crate) struct Run<'a> {
     pub(crate) manager: &'a Manager,
     pub(crate) root: &'a Path,
     pub(crate) book: &'a Book,
+    /// Of what earlier runs saw.
+    pub(crate) lists: Lists,
+    /// Whether the registry is there.
+    pub(crate) reaching: Reaching,
     /// Settings of the project that deserve a word.
     noted: Vec<Noted>,
     pub(crate) now: u64,
@@ -306,6 +322,7 @@ impl Run<'_> {
         if !locked.is_asked_for_by(&project.read_manifest().map_err(FlowError::from)?) {
             return Ok(None);
         }
+        self.reaching.end().await?;
         let progress = around.output.progress("comparing what lies there");
         let Ok(mirror) = Mirror::make(&project, &[]) else { return Ok(None) };
         let npm = Npm::at(self.manager.program.clone());
@@ -324,8 +341,7 @@ impl Run<'_> {
         }
         let Ok(tree) = read_tree(root) else { return Ok(None) };
         let (own, laid) = (tree.own.clone(), laid_in(&tree));
-        let lists = Lists::in_home(&around.home);
-        let Ok(compared) = compare_tree(root, tree, gate, &lists, &locked.pins()).await else {
+        let Ok(compared) = compare_tree(root, tree, gate, &self.lists, &locked.pins()).await else {
             return Ok(None);
         };
         let Compared { mut receipt, mut findings, present, scripted, commands, links } = compared;
@@ -350,7 +366,7 @@ impl Run<'_> {
         if report.end == End::Checked && order.dry_run {
             report.end = End::Planned(Plan::between(&laid, &laid));
         } else if report.end == End::Checked {
-            keep_lists(gate, &present, &lists);
+            keep_lists(gate, &present, &self.lists);
             let scripts = Scripting { said: NO_SCRIPTS.to_owned(), packages: scripted };
             report.root = Some((*root).to_owned());
             report.end = End::Installed { receipt, scripts };
@@ -524,6 +540,9 @@ fn keep_lists(gate: &Gatekeeper, present: &BTreeMap<(String, String), Integrity>
         let key = (arrived.finding.subject.name.clone(), version.clone());
         let is_announced = announced.get(&key).is_some_and(|hashes| hashes.contains(&arrived.integrity));
         let by = is_announced.then(|| gate.registry_of(&name));
+        if arrived.is_remembered && by.is_none() {
+            continue;
+        }
         if present.get(&key) == Some(&arrived.integrity)
             && let Err(error) = lists.note(&name, &version, arrived.integrity, files, by.as_ref())
         {
@@ -596,6 +615,7 @@ struct Prepared {
     registries: Vec<Url>,
     says: NpmSays,
     noted: Vec<Noted>,
+    reaching: Reaching,
 }
 
 /// Step 1: whom to ask, and which registries this run may reach.
@@ -630,21 +650,15 @@ async fn prepare(
         let named = own.named_by_project(manager, root, answers, &says).await;
         noted.extend(named.map_err(FlowError::from)?);
         let client = client_for(around, &project, &says, own)?;
-        let reached = reach(&client).await;
-        Ok::<_, RunError>((says, client, noted, reached))
+        let reaching = Reaching::begin(&client);
+        Ok::<_, RunError>((says, client, noted, reaching))
     };
-    let (lookup, (says, npm, noted, reached)) = tokio::try_join!(lookup, npm)?;
+    let (lookup, (says, mut npm, noted, reaching)) = tokio::try_join!(lookup, npm)?;
     let is_offline = lookup.as_ref().is_some_and(|lookup| lookup.answers.head().is_none());
-    let npm = match reached {
-        Ok(()) => npm,
-        Err(_) if is_offline => {
-            around
-                .output
-                .note("neither the chain nor the registry answers: only what caches hold is installed");
-            npm.offline()
-        }
-        Err(error) => return Err(error.into()),
-    };
+    if is_offline && reaching.end().await.is_err() {
+        around.output.note("neither the chain nor the registry answers: only what caches hold is installed");
+        npm = npm.offline();
+    }
     let builtin = says.builtin.clone();
     let mut registries: Vec<Url> = npm.config().registries().cloned().chain(builtin).collect();
     registries.sort();
@@ -656,5 +670,5 @@ async fn prepare(
         coordinator: around.network.as_ref().and_then(|(_, network)| network.coordinator.clone()),
         policy: Arc::clone(&around.policy),
     };
-    Ok(Prepared { gate: Arc::new(Gatekeeper::new(Arc::new(sources))), registries, says, noted })
+    Ok(Prepared { gate: Arc::new(Gatekeeper::new(Arc::new(sources))), registries, says, noted, reaching })
 }

@@ -89,6 +89,8 @@ pub(crate) struct Arrived {
     pub(crate) integrity: Integrity,
     /// Its files, when it could be read.
     pub(crate) files: Option<Arc<Files>>,
+    /// An earlier run saw it, and kept the list of its files.
+    pub(crate) is_remembered: bool,
 }
 
 /// Whom to ask.
@@ -385,7 +387,7 @@ impl Gatekeeper {
         };
         let mut finding = Finding::new(subject, outcome);
         self.look_up_age(&mut finding).await;
-        self.keep(Arrived { finding, integrity, files: Some(files) });
+        self.keep(Arrived { finding, integrity, files: Some(files), is_remembered: true });
     }
 
     /// Where the policy asks how long it has been out.
@@ -446,7 +448,7 @@ impl Gatekeeper {
         }
         self.look_up_age(&mut finding).await;
         let files = fetched.read.as_ref().ok().map(|read| Arc::clone(&read.files));
-        Arrived { finding, integrity, files }
+        Arrived { finding, integrity, files, is_remembered: false }
     }
 
     /// The worst of what each manifest comes to that the package manager was shown.
@@ -572,7 +574,12 @@ impl Gatekeeper {
             source: Err(problem.clone()),
         };
         let finding = Finding::new(subject, Outcome::Refused(problem));
-        Arrived { finding, integrity: integrity.unwrap_or_else(|| Integrity::of(b"")), files: None }
+        Arrived {
+            finding,
+            integrity: integrity.unwrap_or_else(|| Integrity::of(b"")),
+            files: None,
+            is_remembered: false,
+        }
     }
 
     fn keep(&self, arrived: Arrived) -> Arrived {

@@ -4,11 +4,11 @@
 //!
 //! One file per version in `~/.3pm/tarballs`, readable by its owner only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use alloy_primitives::B256;
 use serde::{Deserialize, Serialize};
@@ -28,12 +28,15 @@ const MAX_TARBALLS: usize = 4;
 #[derive(Debug, Clone)]
 pub(crate) struct Lists {
     folder: PathBuf,
+    /// What was read before somebody asked, by its file.
+    ahead: Arc<Mutex<HashMap<PathBuf, Stored>>>,
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
-    tarballs: BTreeMap<String, BTreeMap<String, StoredFile>>,
+    /// BLAKE3 of each file, by its path, by the hash of the tarball.
+    blake3: BTreeMap<String, BTreeMap<String, StoredFile>>,
     /// The hash that a registry, by its address, announced last.
     #[serde(default)]
     announced: BTreeMap<String, String>,
@@ -49,13 +52,26 @@ enum StoredFile {
 impl Lists {
     /// Those below 3pm's home.
     pub(crate) fn in_home(home: &Path) -> Self {
-        Self { folder: home.join("tarballs") }
+        Self { folder: home.join("tarballs"), ahead: Arc::default() }
+    }
+
+    /// Reads what will be asked for, on a thread of its own.
+    pub(crate) fn read_ahead(&self, releases: Vec<(PackageName, Version)>) {
+        let lists = self.clone();
+        tokio::task::spawn_blocking(move || {
+            for (name, version) in releases {
+                let Some(path) = lists.path(&name, &version.to_string()) else { continue };
+                if let Some(stored) = read_stored(&path) {
+                    lists.lock().insert(path, stored);
+                }
+            }
+        });
     }
 
     /// The known tarballs of a version. A list that cannot be read is none: its tarball is fetched again.
     pub(crate) fn read(&self, name: &PackageName, version: &str) -> Vec<(Integrity, Arc<Files>)> {
         let Some(stored) = self.load(name, version) else { return vec![] };
-        let tarballs = stored.tarballs.into_iter();
+        let tarballs = stored.blake3.into_iter();
         tarballs
             .filter_map(|(integrity, files)| {
                 let files = files.into_iter().map(|(path, file)| (path, file.into())).collect();
@@ -80,10 +96,10 @@ impl Lists {
         announced_by: Option<&Url>,
     ) -> std::io::Result<()> {
         let Some(path) = self.path(name, version) else { return Ok(()) };
-        let mut stored = self.load(name, version).unwrap_or_default();
+        let mut stored = read_stored(&path).unwrap_or_default();
         let hash = integrity.to_string();
         let is_said = announced_by.is_none_or(|by| stored.announced.get(&address(by)) == Some(&hash));
-        if is_said && stored.tarballs.contains_key(&hash) {
+        if is_said && stored.blake3.contains_key(&hash) {
             return Ok(());
         }
         if let Some(by) = announced_by {
@@ -92,11 +108,11 @@ impl Lists {
             }
             stored.announced.insert(address(by), hash.clone());
         }
-        while stored.tarballs.len() >= MAX_TARBALLS && !stored.tarballs.contains_key(&hash) {
-            stored.tarballs.pop_first();
+        while stored.blake3.len() >= MAX_TARBALLS && !stored.blake3.contains_key(&hash) {
+            stored.blake3.pop_first();
         }
         let files = files.iter().map(|(path, file)| (path.clone(), file.into())).collect();
-        stored.tarballs.insert(hash, files);
+        stored.blake3.insert(hash, files);
         let folder = path.parent().unwrap_or(&self.folder);
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -106,8 +122,14 @@ impl Lists {
     }
 
     fn load(&self, name: &PackageName, version: &str) -> Option<Stored> {
-        let bytes = read_bounded(&self.path(name, version)?, MAX_BYTES).ok()??;
-        serde_json::from_slice(&bytes).ok()
+        let path = self.path(name, version)?;
+        // Once: it may have been changed since.
+        let ahead = self.lock().remove(&path);
+        ahead.or_else(|| read_stored(&path))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Stored>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Names and versions have grammars without anything that means something to a file system but `/`.
@@ -115,6 +137,11 @@ impl Lists {
         let version: Version = version.parse().ok()?;
         Some(self.folder.join(name.as_str().replace('/', "+")).join(format!("{version}.json")))
     }
+}
+
+fn read_stored(path: &Path) -> Option<Stored> {
+    let bytes = read_bounded(path, MAX_BYTES).ok()??;
+    serde_json::from_slice(&bytes).ok()
 }
 
 /// A registry without credentials.
@@ -125,8 +152,8 @@ fn address(registry: &Url) -> String {
 impl From<StoredFile> for FileOnDisk {
     fn from(file: StoredFile) -> Self {
         match file {
-            StoredFile::Plain(sha256) => Self { sha256, fixed: None },
-            StoredFile::Fixed(sha256, fixed) => Self { sha256, fixed: Some(fixed) },
+            StoredFile::Plain(hash) => Self { hash, fixed: None },
+            StoredFile::Fixed(hash, fixed) => Self { hash, fixed: Some(fixed) },
         }
     }
 }
@@ -134,8 +161,8 @@ impl From<StoredFile> for FileOnDisk {
 impl From<&FileOnDisk> for StoredFile {
     fn from(file: &FileOnDisk) -> Self {
         match file.fixed {
-            None => Self::Plain(file.sha256),
-            Some(fixed) => Self::Fixed(file.sha256, fixed),
+            None => Self::Plain(file.hash),
+            Some(fixed) => Self::Fixed(file.hash, fixed),
         }
     }
 }
@@ -145,10 +172,10 @@ mod tests {
     use super::*;
 
     fn files(byte: u8) -> Files {
-        let sha256 = B256::repeat_byte(byte);
+        let hash = B256::repeat_byte(byte);
         [
-            ("index.js".to_owned(), FileOnDisk { sha256, fixed: None }),
-            ("cli.js".to_owned(), FileOnDisk { sha256, fixed: Some(sha256) }),
+            ("index.js".to_owned(), FileOnDisk { hash, fixed: None }),
+            ("cli.js".to_owned(), FileOnDisk { hash, fixed: Some(hash) }),
         ]
         .into()
     }
@@ -166,6 +193,24 @@ mod tests {
         assert_eq!(known.len(), MAX_TARBALLS);
         let newest = known.iter().find(|(integrity, _)| *integrity == Integrity::of(&[5])).unwrap();
         assert_eq!(*newest.1, files(5));
+    }
+
+    #[tokio::test]
+    async fn what_was_read_ahead_is_taken_once() {
+        let home = tempfile::tempdir().unwrap();
+        let lists = Lists::in_home(home.path());
+        let name: PackageName = "a".parse().unwrap();
+        let version: Version = "1.0.0".parse().unwrap();
+        lists.note(&name, "1.0.0", Integrity::of(b"1"), &files(1), None).unwrap();
+        lists.read_ahead(vec![(name.clone(), version), ("none".parse().unwrap(), "1.0.0".parse().unwrap())]);
+        while lists.lock().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        // What somebody else notes meanwhile is kept, and read the next time.
+        let other = Lists::in_home(home.path());
+        other.note(&name, "1.0.0", Integrity::of(b"2"), &files(2), None).unwrap();
+        assert_eq!(lists.read(&name, "1.0.0").len(), 1);
+        assert_eq!(lists.read(&name, "1.0.0").len(), 2);
     }
 
     #[test]

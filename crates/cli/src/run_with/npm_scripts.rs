@@ -68,11 +68,10 @@ impl Scripts {
         // Linked folders of the project are its own and run theirs, `prepare` included, as with `npm ci`.
         for (location, source) in locked.iter().flat_map(|locked| &locked.checked) {
             let is_own = matches!(source, Ok(Source::Own | Source::Outside { .. }));
+            let Some(entry) = entry(location).filter(|entry| is_own && entry.link) else { continue };
             let folder = root.join(location);
             let manifest = manifest_of(&folder);
-            let has_some =
-                || !install_scripts_in(&folder, &manifest).is_empty() || declares(&manifest, "prepare");
-            if let Some(entry) = entry(location).filter(|entry| is_own && entry.link && has_some()) {
+            if !install_scripts_in(&folder, &manifest).is_empty() || declares(&manifest, "prepare") {
                 let list = if entry.optional { &mut scripts.optional } else { &mut scripts.needed };
                 if !is_held(location) && !list.contains(location) {
                     list.push(location.clone());

@@ -11,7 +11,7 @@ use std::path::{Component, Path, PathBuf};
 
 use alloy_primitives::B256;
 use serde_json::Value;
-use trust::digest::Hasher;
+use trust::digest::FileHasher;
 use trust::text::printable;
 use zip::ZipArchive;
 
@@ -199,7 +199,7 @@ fn split_archive(place: &Path) -> Option<(PathBuf, String)> {
     Some((PathBuf::from(&text[..at]), format!("{}/", text[at + 1..].trim_end_matches('/'))))
 }
 
-/// The files below `inside` with the SHA-256 of each.
+/// The files below `inside` with the hash of each.
 pub(crate) fn read_archive(file: &Path, inside: &str) -> Result<BTreeMap<String, B256>, String> {
     let mut archive = open(file)?;
     let mut files = BTreeMap::new();
@@ -214,7 +214,7 @@ pub(crate) fn read_archive(file: &Path, inside: &str) -> Result<BTreeMap<String,
         if !entry.is_file() {
             return Err(format!("{} is neither a file nor a folder", printable(&path, 200)));
         }
-        let mut hasher = Hasher::sha256();
+        let mut hasher = FileHasher::default();
         let mut bytes = (&mut entry).take(left + 1);
         let copied = std::io::copy(&mut bytes, &mut hasher).map_err(|error| error.to_string())?;
         left = left.checked_sub(copied).ok_or("the archive unpacks to more than a package may")?;

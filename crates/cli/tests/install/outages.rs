@@ -115,6 +115,25 @@ fn a_registry_that_is_down_or_silent_is_said_within_seconds() {
 }
 
 #[test]
+fn every_package_manager_is_ended_when_the_registry_turns_out_not_to_be_there() {
+    let world = World::shared();
+    stock(world, "o-ended", "1.0.0", "1");
+    for client in [Client::Npm, Client::Pnpm, Client::YarnClassic, Client::Yarn, Client::Bun] {
+        let name = format!("o-ended-{client:?}").to_lowercase();
+        let project = Project::asking(world, &name, json!({"o-ended": "1.0.0"}));
+        let before = project.contents();
+        for registry in [CLOSED.to_owned(), silent()] {
+            let started = Instant::now();
+            let user = client.user_of(world, &project, &registry);
+            let ended = user.threepm(["run-with", client.command(), "--yes", "--", "install"]).refused();
+            assert!(started.elapsed() < SECONDS, "{client:?}: took {:?}: {ended}", started.elapsed());
+            ended.ended_with(1).says(&["the npm registry cannot be used"]);
+            assert_eq!(project.contents(), before, "{client:?}: the project was touched");
+        }
+    }
+}
+
+#[test]
 fn a_coordinator_that_is_down_matters_only_where_it_is_needed() {
     let world = World::shared();
     let project = project(world, "o-coordinator");

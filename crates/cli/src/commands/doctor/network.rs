@@ -8,7 +8,7 @@ use futures_util::future::FutureExt as _;
 use super::{Check, Finding, limited};
 use crate::config::Network;
 use crate::context::Context;
-use crate::install::verify::reach;
+use crate::install::reach::reach;
 
 const AREA: &str = "reachable";
 

@@ -1,0 +1,160 @@
+//! Who is believed about a server's certificate: the system's authorities, and those that the user names.
+//!
+//! Reading the system's takes milliseconds each time, and a run that is short may speak TLS with nobody: they are read at
+//! the first handshake, and once for the whole process.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::{self, PemObject as _};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls_platform_verifier::Verifier;
+
+/// Why the user's own authorities cannot be believed.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorityError {
+    /// No PEM.
+    #[error("they are not PEM")]
+    Pem(#[from] pem::Error),
+    /// No certificate, or none of an authority.
+    #[error("one of them is not a certificate of an authority")]
+    Certificate(#[from] Error),
+}
+
+/// How a client speaks TLS that also believes the authorities of `pem`, with these application protocols (ALPN, RFC
+/// 7301), the one it likes best first.
+pub fn config(pem: &[u8], protocols: &[&str]) -> Result<ClientConfig, AuthorityError> {
+    let authorities = Authorities::with(pem)?;
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&authorities.provider))
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(authorities);
+    let mut config = builder.with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+    Ok(config)
+}
+
+/// The system's authorities and some more, read when they are needed.
+#[derive(Debug)]
+struct Authorities {
+    more: Vec<CertificateDer<'static>>,
+    provider: Arc<CryptoProvider>,
+    verifier: OnceLock<Result<Verifier, Error>>,
+}
+
+impl Authorities {
+    /// Those of this process that go with `pem`; a process has few of them.
+    fn with(pem: &[u8]) -> Result<Arc<Self>, AuthorityError> {
+        static KNOWN: Mutex<Vec<Arc<Authorities>>> = Mutex::new(Vec::new());
+        let more: Vec<_> = CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>()?;
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(same) = known.iter().find(|known| known.more == more) {
+            return Ok(Arc::clone(same));
+        }
+        let mut store = RootCertStore::empty();
+        more.iter().try_for_each(|authority| store.add(authority.clone()))?;
+        let provider = Arc::new(ring::default_provider());
+        let authorities = Arc::new(Self { more, provider, verifier: OnceLock::new() });
+        known.push(Arc::clone(&authorities));
+        Ok(authorities)
+    }
+
+    fn verifier(&self) -> Result<&Verifier, Error> {
+        let read = || Verifier::new_with_extra_roots(self.more.iter().cloned(), Arc::clone(&self.provider));
+        self.verifier.get_or_init(read).as_ref().map_err(Clone::clone)
+    }
+}
+
+impl ServerCertVerifier for Authorities {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.verifier()?.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
+    use super::*;
+
+    /// A certificate for `a.example`, and the authority behind it (PEM).
+    fn issued() -> (CertificateDer<'static>, String) {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("a key");
+        let authority = params.self_signed(&key).expect("an authority").pem();
+        let leaf = CertificateParams::new(vec!["a.example".to_owned()]).expect("a name");
+        let leaf_key = KeyPair::generate().expect("a key");
+        let leaf = leaf.signed_by(&leaf_key, &Issuer::new(params, key)).expect("a certificate");
+        (leaf.der().clone(), authority)
+    }
+
+    fn verify(authorities: &Authorities, certificate: &CertificateDer<'_>, name: &str) -> Result<(), Error> {
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        authorities.verify_server_cert(certificate, &[], &name, &[], UnixTime::now()).map(drop)
+    }
+
+    #[test]
+    fn who_is_named_is_believed_for_the_name_in_the_certificate_and_nobody_else_is() {
+        let (certificate, authority) = issued();
+        let (_, other) = issued();
+        let with = |pem: &str| Authorities::with(pem.as_bytes()).expect("authorities");
+        assert_eq!(verify(&with(&authority), &certificate, "a.example"), Ok(()));
+        assert_eq!(verify(&with(&format!("{other}{authority}")), &certificate, "a.example"), Ok(()));
+        assert!(verify(&with(&authority), &certificate, "b.example").is_err());
+        assert!(verify(&with(&other), &certificate, "a.example").is_err());
+        assert!(verify(&with(""), &certificate, "a.example").is_err());
+    }
+
+    #[test]
+    fn authorities_are_read_when_they_are_needed_and_once() {
+        let (certificate, authority) = issued();
+        let first = Authorities::with(authority.as_bytes()).expect("authorities");
+        assert!(first.verifier.get().is_none());
+        let second = Authorities::with(authority.as_bytes()).expect("authorities");
+        assert!(Arc::ptr_eq(&first, &second));
+        verify(&second, &certificate, "a.example").expect("a certificate that is believed");
+        assert!(first.verifier.get().is_some());
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_said_before_anybody_is_asked() {
+        let broken = "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n";
+        assert!(matches!(config(broken.as_bytes(), &[]), Err(AuthorityError::Pem(_))));
+        let other = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(matches!(config(other.as_bytes(), &[]), Err(AuthorityError::Certificate(_))));
+    }
+}
