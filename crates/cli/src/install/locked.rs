@@ -15,7 +15,7 @@ use super::entries::{Checked, Origin, Problem, Registries, Registry, Source, Tar
 use super::errors::FlowError;
 use super::lockfile::{Entry, Lockfile, parse_lockfile};
 use super::project::Project;
-use crate::run_with::gate::{Placed, origin_of};
+use crate::run_with::gate::{Placed, Releases, origin_of};
 
 /// A tree, checked entry by entry.
 #[derive(Debug)]
@@ -84,6 +84,15 @@ impl Locked {
             source: source.clone(),
         });
         subjects.collect()
+    }
+
+    /// What of it can be on record.
+    pub(crate) fn releases(&self) -> Releases {
+        let tarballs = self.checked.values().filter_map(|source| match source {
+            Ok(Source::Tarball(tarball)) => Some((tarball.name.clone(), tarball.version.clone()?)),
+            _ => None,
+        });
+        tarballs.collect()
     }
 
     /// What its tarballs hash to.

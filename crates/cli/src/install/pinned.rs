@@ -18,6 +18,7 @@ use super::entries::{Origin, Problem, Source, Tarball};
 use super::locked::{Known, Pins, clean};
 use super::lockfile::MAX_LOCKFILE_BYTES;
 use super::project::read_bounded;
+use crate::run_with::gate::Releases;
 use crate::run_with::manager::Kind;
 
 /// A release that a lockfile names.
@@ -101,6 +102,11 @@ pub(crate) fn pins(kind: Kind, root: &Path) -> Pins {
         }
     }
     pins
+}
+
+/// What of it can be on record.
+pub(crate) fn releases(kind: Kind, root: &Path) -> Releases {
+    read(kind, root).1.into_iter().map(|one| (one.name, one.version)).collect()
 }
 
 /// Reads what lies in a project, with the name of the file.

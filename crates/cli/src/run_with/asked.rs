@@ -165,7 +165,9 @@ impl Asked {
 
     /// Whoever gets a folder of the project, and it is not the one that he means. `table` is what a table gives somebody.
     pub(crate) fn misled(&self, table: &[(PathBuf, String, PathBuf)], members: &Members) -> Vec<Misplaced> {
-        let by_folder = self.askers.iter().flat_map(|(asker, specs)| {
+        // Most projects have no folder that anybody could get.
+        let askers = self.askers.iter().filter(|_| !self.own.is_empty());
+        let by_folder = askers.flat_map(|(asker, specs)| {
             specs
                 .keys()
                 .filter_map(move |name| Some((asker, name, self.own.get(&self.place_of(asker, name)?)?)))
@@ -187,6 +189,9 @@ impl Asked {
 
     /// Links to folders of the project that nobody asks for: their names, and where they lie.
     pub(crate) fn idle(&self, members: &Members) -> Vec<(String, &Path)> {
+        if self.own.is_empty() {
+            return Vec::new();
+        }
         let places = |(asker, specs): (&PathBuf, &BTreeMap<String, String>)| {
             specs.keys().filter_map(|name| self.place_of(asker, name)).collect::<Vec<_>>()
         };

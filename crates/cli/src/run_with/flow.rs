@@ -207,6 +207,13 @@ pub(crate) async fn run(
         report.end = End::Refused;
         return Ok(report);
     }
+    match &locked {
+        Some(locked) => gate.ask_ahead(locked.releases()),
+        None => {
+            let (gate, root) = (Arc::clone(&gate), root.clone());
+            tokio::task::spawn_blocking(move || gate.ask_ahead(pinned::releases(kind, &root)));
+        }
+    }
     if let (Some(says), Some(locked)) = (npm, &locked)
         && let Some(report) = run.find_nothing_to_do(says, locked, &gate.anew(), ask).await?
     {

@@ -17,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use client::http::Limits;
 use client::npm::NpmClient;
+use futures_util::future::join_all;
 use proxy::{Asked, Gate, Passed, Purpose, Ruling};
 use serde::Deserialize;
 use serde_json::Value;
@@ -65,6 +66,9 @@ struct Announced {
     version: String,
     integrity: Option<Integrity>,
 }
+
+/// Names with versions that can be on record.
+pub(crate) type Releases = BTreeSet<(PackageName, Version)>;
 
 /// The hashes that a registry announces, by name and version.
 pub(crate) type Announcements = HashMap<(String, String), BTreeSet<Integrity>>;
@@ -357,6 +361,22 @@ impl Gatekeeper {
             None => false,
             Some(lookup) => lookup.package(name).await.map_or(true, |package| assess::is_enrolled(&package)),
         }
+    }
+
+    /// Asks the chain about releases that will come up, all at once, so that the answers are there by then.
+    pub(crate) fn ask_ahead(self: &Arc<Self>, releases: Releases) {
+        let gate = Arc::clone(self);
+        tokio::spawn(async move {
+            let ask = async |(name, version): &(PackageName, Version)| {
+                if gate.is_enrolled(name).await
+                    && let Some(lookup) = &gate.sources.lookup
+                {
+                    // Whoever needs it hears what went wrong.
+                    let _ = lookup.release(name, version).await;
+                }
+            };
+            join_all(releases.iter().map(ask)).await;
+        });
     }
 
     /// Remembers a tarball of a name that nobody signs, whose files an earlier run saw.

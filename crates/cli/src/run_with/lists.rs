@@ -29,9 +29,17 @@ const MAX_TARBALLS: usize = 4;
 pub(crate) struct Lists {
     folder: PathBuf,
     /// What was read before somebody asked, by its file.
-    ahead: Arc<Mutex<HashMap<PathBuf, Stored>>>,
+    ahead: Arc<Mutex<HashMap<PathBuf, Listed>>>,
 }
 
+/// What is known of a version.
+#[derive(Debug)]
+struct Listed {
+    tarballs: Vec<(Integrity, Arc<Files>)>,
+    announced: BTreeMap<String, String>,
+}
+
+/// The same as it is written.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Stored {
@@ -62,7 +70,7 @@ impl Lists {
             for (name, version) in releases {
                 let Some(path) = lists.path(&name, &version.to_string()) else { continue };
                 if let Some(stored) = read_stored(&path) {
-                    lists.lock().insert(path, stored);
+                    lists.lock().insert(path, stored.into());
                 }
             }
         });
@@ -70,14 +78,7 @@ impl Lists {
 
     /// The known tarballs of a version. A list that cannot be read is none: its tarball is fetched again.
     pub(crate) fn read(&self, name: &PackageName, version: &str) -> Vec<(Integrity, Arc<Files>)> {
-        let Some(stored) = self.load(name, version) else { return vec![] };
-        let tarballs = stored.blake3.into_iter();
-        tarballs
-            .filter_map(|(integrity, files)| {
-                let files = files.into_iter().map(|(path, file)| (path, file.into())).collect();
-                Some((integrity.parse().ok()?, Arc::new(files)))
-            })
-            .collect()
+        self.load(name, version).map(|listed| listed.tarballs).unwrap_or_default()
     }
 
     /// What `registry` announced of a version when an earlier run asked.
@@ -121,14 +122,14 @@ impl Lists {
         Ok(())
     }
 
-    fn load(&self, name: &PackageName, version: &str) -> Option<Stored> {
+    fn load(&self, name: &PackageName, version: &str) -> Option<Listed> {
         let path = self.path(name, version)?;
         // Once: it may have been changed since.
         let ahead = self.lock().remove(&path);
-        ahead.or_else(|| read_stored(&path))
+        ahead.or_else(|| read_stored(&path).map(Listed::from))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Stored>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Listed>> {
         self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -147,6 +148,16 @@ fn read_stored(path: &Path) -> Option<Stored> {
 /// A registry without credentials.
 fn address(registry: &Url) -> String {
     format!("{}{}", registry.origin().ascii_serialization(), registry.path())
+}
+
+impl From<Stored> for Listed {
+    fn from(stored: Stored) -> Self {
+        let tarballs = stored.blake3.into_iter().filter_map(|(integrity, files)| {
+            let files = files.into_iter().map(|(path, file)| (path, file.into())).collect();
+            Some((integrity.parse().ok()?, Arc::new(files)))
+        });
+        Self { tarballs: tarballs.collect(), announced: stored.announced }
+    }
 }
 
 impl From<StoredFile> for FileOnDisk {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -19,10 +19,18 @@ struct Far {
     url: String,
     most_at_once: Arc<AtomicUsize>,
     asked: Arc<Mutex<BTreeMap<String, usize>>>,
+    /// When it sent the first tarball.
+    sent: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Far {
     fn of(world: &World) -> Self {
+        Self::with_tarballs_after(world, Duration::from_millis(200))
+    }
+
+    fn with_tarballs_after(world: &World, delay: Duration) -> Self {
+        let sent = Arc::<Mutex<Option<Instant>>>::default();
+        let first = Arc::clone(&sent);
         let (open, most_at_once) = (AtomicUsize::new(0), Arc::<AtomicUsize>::default());
         let asked = Arc::<Mutex<BTreeMap<String, usize>>>::default();
         let (most, list) = (Arc::clone(&most_at_once), Arc::clone(&asked));
@@ -31,7 +39,11 @@ impl Far {
         let url = proxy::start(world.registry(), move |request: &Request, upstream: &Upstream| {
             *list.lock().expect("a list").entry(request.path.clone()).or_default() += 1;
             most.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            std::thread::sleep(Duration::from_millis(200));
+            let is_tarball = request.path.ends_with(".tgz");
+            std::thread::sleep(if is_tarball { delay } else { Duration::from_millis(200) });
+            if is_tarball {
+                first.lock().expect("a time").get_or_insert_with(Instant::now);
+            }
             let mut answer = ask(upstream, request)?;
             open.fetch_sub(1, Ordering::SeqCst);
             // It speaks of itself where it speaks of tarballs.
@@ -41,7 +53,7 @@ impl Far {
             Some(answer)
         });
         own.set(url.clone()).expect("set once");
-        Self { url, most_at_once, asked }
+        Self { url, most_at_once, asked, sent }
     }
 
     fn asked_for(&self, path: &str) -> usize {
@@ -179,4 +191,36 @@ fn what_is_refused_lies_in_no_cache() {
     user.threepm(["ci"]).refused().says(&["a package that every reader reads alike"]);
     assert_eq!(kept_by_npm(&project).0, BTreeSet::new());
     assert!(!project.has("node_modules"));
+}
+
+#[test]
+fn the_chain_is_asked_about_what_a_lockfile_names_before_any_of_it_is_here() {
+    let world = World::shared();
+    let dependencies = stocked(world, "h");
+    for client in [Client::Npm, Client::Pnpm] {
+        let chain = Arc::<Mutex<Vec<Instant>>>::default();
+        let asked = Arc::clone(&chain);
+        let rpc = proxy::start(world.rpc(), move |request: &Request, upstream: &Upstream| {
+            if String::from_utf8_lossy(&request.body).contains("eth_call") {
+                asked.lock().expect("a list").push(Instant::now());
+            }
+            ask(upstream, request)
+        });
+        let far = Far::with_tarballs_after(world, Duration::from_secs(2));
+        let name = format!("foresight-chain-{client:?}").to_lowercase();
+        let project = Project::asking(world, &name, dependencies.clone());
+        let user = client.user_of(world, &project, &far.url).with("THREEPM_RPC_URL", &rpc);
+        let install = ["run-with", client.command(), "--", "install"];
+        user.threepm(install).succeeded();
+        std::fs::remove_dir_all(project.root.join("node_modules")).expect("a folder");
+        for cache in ["npm", "pnpm"] {
+            let _ = std::fs::remove_dir_all(project.root.with_extension("home").join(cache));
+        }
+        chain.lock().expect("a list").clear();
+        *far.sent.lock().expect("a time") = None;
+        user.threepm(install).succeeded();
+        let last = *chain.lock().expect("a list").last().expect("the chain was asked");
+        let sent = far.sent.lock().expect("a time").expect("tarballs came");
+        assert!(last < sent, "{client:?}: {:?} later", last - sent);
+    }
 }
