@@ -48,8 +48,8 @@ impl Locked {
         Ok(Self { lockfile, checked, made_of: (text, manifest) })
     }
 
-    /// The same for what lies in a project, if anything does. `before` is what was read there `before`, by the same
-    /// configuration.
+    /// The same for what lies in a project, if anything does. `before` was read there earlier, with the same
+    /// configuration, and stands for as long as nothing was changed.
     pub(crate) fn read(
         root: &Path,
         config: &NpmConfig,

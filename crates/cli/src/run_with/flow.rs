@@ -2,8 +2,8 @@
 //! was compared.
 //!
 //! 1. What an interrupted run left is ended and put back; the chain is there, or it ends here. So it does where npm's
-//!    lockfile has an entry that ties nothing to its bytes. The registry is there as well, or it ends as soon as that is
-//!    known: nothing before step 4 waits for it.
+//!    lockfile has an entry that ties nothing to its bytes. The registry is asked meanwhile: if it is not there, it ends
+//!    as soon as that is known, before step 4 at the latest.
 //! 2. What may change is set aside: manifests, lockfiles, every `node_modules`. Where npm has nothing to do and
 //!    the tree that lies there is whole, to the byte, and has no scripts, it stays.
 //! 3. The package manager runs behind the proxy with scripts off, and without git until somebody agreed to
