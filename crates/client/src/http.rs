@@ -148,7 +148,7 @@ pub enum HttpError {
     #[error("the HTTP client cannot start")]
     Setup(#[source] reqwest::Error),
     /// The user's own certificate authorities cannot be read.
-    #[error("the certificate authorities of the user's own cannot be read")]
+    #[error("the user's own certificate authorities (ca and cafile in npm's configuration) cannot be read")]
     Authorities(#[from] AuthorityError),
     /// Nobody answered.
     #[error("{url} cannot be reached")]

@@ -121,7 +121,7 @@ pub enum ProxyError {
     #[error("the client for the registries cannot be made")]
     Client(#[source] reqwest::Error),
     /// The user's own authorities are no PEM.
-    #[error("the certificate authorities of the user's own cannot be read")]
+    #[error("the user's own certificate authorities (ca and cafile in npm's configuration) cannot be read")]
     ExtraRoots(#[source] AuthorityError),
     /// No randomness.
     #[error("the system gives no random bytes")]
