@@ -107,11 +107,20 @@ impl ServerCertVerifier for Authorities {
 #[cfg(test)]
 mod tests {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::sign::{CertifiedKey, SingleCertAndKey};
+    use rustls::version::{TLS12, TLS13};
+    use rustls::{ClientConnection, ServerConfig, ServerConnection, SupportedProtocolVersion};
 
     use super::*;
 
     /// A certificate for `a.example`, and the authority behind it (PEM).
     fn issued() -> (CertificateDer<'static>, String) {
+        let (certificate, _, authority) = issued_with_key();
+        (certificate, authority)
+    }
+
+    fn issued_with_key() -> (CertificateDer<'static>, KeyPair, String) {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
@@ -119,7 +128,48 @@ mod tests {
         let leaf = CertificateParams::new(vec!["a.example".to_owned()]).expect("a name");
         let leaf_key = KeyPair::generate().expect("a key");
         let leaf = leaf.signed_by(&leaf_key, &Issuer::new(params, key)).expect("a certificate");
-        (leaf.der().clone(), authority)
+        (leaf.der().clone(), leaf_key, authority)
+    }
+
+    /// A handshake with a server that shows `certificate` and signs with `key`; the protocol that they agreed on.
+    fn shake(
+        version: &'static SupportedProtocolVersion,
+        certificate: &CertificateDer<'static>,
+        key: &KeyPair,
+        authority: &str,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let provider = Arc::new(ring::default_provider());
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        let key = provider.key_provider.load_private_key(key)?;
+        let shown = SingleCertAndKey::from(CertifiedKey::new(vec![certificate.clone()], key));
+        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[version])?;
+        let mut server = builder.with_no_client_auth().with_cert_resolver(Arc::new(shown));
+        server.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let client = config(authority.as_bytes(), &["h2", "http/1.1"]).expect("authorities");
+        let name = ServerName::try_from("a.example").expect("a name");
+        let mut client = ClientConnection::new(Arc::new(client), name)?;
+        let mut server = ServerConnection::new(Arc::new(server))?;
+        while client.is_handshaking() || server.is_handshaking() {
+            let mut wire = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut wire).expect("memory");
+            }
+            let mut rest = &wire[..];
+            while !rest.is_empty() {
+                server.read_tls(&mut rest).expect("memory");
+                server.process_new_packets()?;
+            }
+            wire.clear();
+            while server.wants_write() {
+                server.write_tls(&mut wire).expect("memory");
+            }
+            let mut rest = &wire[..];
+            while !rest.is_empty() {
+                client.read_tls(&mut rest).expect("memory");
+                client.process_new_packets()?;
+            }
+        }
+        Ok(client.alpn_protocol().map(<[u8]>::to_vec))
     }
 
     fn verify(authorities: &Authorities, certificate: &CertificateDer<'_>, name: &str) -> Result<(), Error> {
@@ -137,6 +187,18 @@ mod tests {
         assert!(verify(&with(&authority), &certificate, "b.example").is_err());
         assert!(verify(&with(&other), &certificate, "a.example").is_err());
         assert!(verify(&with(""), &certificate, "a.example").is_err());
+    }
+
+    #[test]
+    fn a_certificate_is_worth_nothing_without_its_key() {
+        let (certificate, key, authority) = issued_with_key();
+        let other = KeyPair::generate().expect("a key");
+        for version in [&TLS12, &TLS13] {
+            let with = |key: &KeyPair| shake(version, &certificate, key, &authority);
+            assert_eq!(with(&key), Ok(Some(b"http/1.1".to_vec())), "{version:?}");
+            let refused = with(&other);
+            assert!(matches!(refused, Err(Error::InvalidCertificate(_))), "{version:?}: {refused:?}");
+        }
     }
 
     #[test]
