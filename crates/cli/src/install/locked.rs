@@ -279,6 +279,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_read_earlier_stands_until_the_lockfile_or_the_manifest_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, value: &Value| {
+            std::fs::write(folder.path().join(name), value.to_string()).unwrap();
+        };
+        let config = NpmConfig::for_registry("https://registry.example/".parse().unwrap(), None);
+        let read =
+            |before: Option<Locked>| Locked::read(folder.path(), &config, None, before).unwrap().unwrap();
+        let mut lockfile = lockfile();
+        write("package.json", &json!({}));
+        write("package-lock.json", &lockfile);
+        let first = read(None);
+        let entries: Vec<_> = first.checked.keys().cloned().collect();
+        let second = read(Some(first));
+        assert_eq!(second.checked.keys().cloned().collect::<Vec<_>>(), entries);
+        // Another lockfile.
+        lockfile["packages"]["node_modules/a"]["integrity"] = json!(integrity("other").to_string());
+        write("package-lock.json", &lockfile);
+        let third = read(Some(second));
+        let pinned = |locked: &Locked| locked.pins()[&("a".to_owned(), "1.0.0".to_owned())].clone();
+        assert_eq!(pinned(&third), [integrity("other")].into());
+        // Another manifest.
+        write("package.json", &json!({"name": "p"}));
+        let fourth = read(Some(third));
+        assert_eq!(fourth.made_of.1, json!({"name": "p"}));
+    }
+
+    #[test]
     fn what_every_machine_gets_is_needed_and_of_a_part_what_is_for_users() {
         let mut lockfile = lockfile();
         lockfile["packages"]["node_modules/d"] = entry("d", "registry.example");
