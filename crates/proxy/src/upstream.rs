@@ -103,7 +103,9 @@ impl Upstream {
             return Err(BodyError::TooLarge { limit });
         }
         let lane = Lane::default();
-        let mut packed = BytesMut::new();
+        // In one piece, where its length is what it says.
+        let expected = announced.map_or(0, |length| length.min(LARGE as u64));
+        let mut packed = BytesMut::with_capacity(usize::try_from(expected).unwrap_or(0));
         let mut stream = response.bytes_stream();
         while let Some(chunk) = clock.wait(stream.next()).await? {
             let chunk = chunk.map_err(|error| BodyError::Broken { reason: last_cause(&error) })?;

@@ -6,7 +6,7 @@
 //! Formats: POSIX ustar and pax, GNU long names. No links, no sparse files, no base-256 numbers (a file
 //! that needs one is past every limit).
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read as _};
 
 use trust::text::printable;
 
@@ -35,7 +35,7 @@ pub(crate) struct Archive<R> {
     count: usize,
 }
 
-impl<R: Read> Archive<R> {
+impl<R: BufRead> Archive<R> {
     pub(crate) fn new(reader: R, limit: usize) -> Self {
         Self { reader, limit, count: 0 }
     }
@@ -83,13 +83,13 @@ impl<R: Read> Archive<R> {
     pub(crate) fn read_contents(
         &mut self,
         entry: &Entry,
-        visit: &mut dyn FnMut(&mut dyn Read) -> io::Result<bool>,
+        visit: &mut dyn FnMut(&mut dyn BufRead) -> io::Result<bool>,
     ) -> Result<bool, TarballError> {
         let mut contents = (&mut self.reader).take(entry.size);
         if !visit(&mut contents).map_err(refusal)? {
             return Ok(false);
         }
-        io::copy(&mut contents, &mut io::sink()).map_err(refusal)?;
+        skip(&mut contents).map_err(refusal)?;
         if contents.limit() > 0 {
             let inside = printable(&String::from_utf8_lossy(&entry.path), 200);
             return Err(TarballError::Truncated { inside });
@@ -100,13 +100,14 @@ impl<R: Read> Archive<R> {
 
     /// One header block; `None` for a block of zeros, or where the archive stops without one.
     fn read_block(&mut self) -> Result<Option<[u8; BLOCK]>, TarballError> {
-        let mut block = Vec::with_capacity(BLOCK);
-        (&mut self.reader).take(BLOCK as u64).read_to_end(&mut block).map_err(refusal)?;
-        if block.is_empty() {
-            return Ok(None);
+        let (mut block, mut read) = ([0; BLOCK], 0_usize);
+        while let Some(rest) = block.get_mut(read..).filter(|rest| !rest.is_empty()) {
+            match self.reader.read(rest).map_err(refusal)? {
+                0 if read == 0 => return Ok(None),
+                0 => return Err(TarballError::Truncated { inside: "a header".to_owned() }),
+                count => read = read.saturating_add(count),
+            }
         }
-        let block: [u8; BLOCK] =
-            block.try_into().map_err(|_| TarballError::Truncated { inside: "a header".to_owned() })?;
         Ok(block.iter().any(|byte| *byte != 0).then_some(block))
     }
 
@@ -126,7 +127,7 @@ impl<R: Read> Archive<R> {
     fn skip_padding(&mut self, size: u64) -> Result<(), TarballError> {
         let padding = size.next_multiple_of(BLOCK as u64).saturating_sub(size);
         let mut rest = (&mut self.reader).take(padding);
-        io::copy(&mut rest, &mut io::sink()).map_err(refusal)?;
+        skip(&mut rest).map_err(refusal)?;
         match rest.limit() {
             0 => Ok(()),
             _ => Err(TarballError::Truncated { inside: "the padding of an entry".to_owned() }),
@@ -143,29 +144,32 @@ struct Header {
 
 impl Header {
     fn parse(block: &[u8; BLOCK]) -> Result<Self, HeaderProblem> {
-        let field = |from: usize, length: usize| block.iter().copied().skip(from).take(length);
+        let field = |from: usize, length: usize| {
+            block.get(from..).and_then(|rest| rest.get(..length)).unwrap_or_default()
+        };
         // 1. The checksum, over the block with its own field as spaces.
-        let counted = |(at, byte): (usize, &u8)| if (148..156).contains(&at) { 32 } else { u64::from(*byte) };
-        let sum: u64 = block.iter().enumerate().map(counted).sum();
-        if octal(field(148, 8), true) != Some(sum) {
+        let sum = |bytes: &[u8]| bytes.iter().map(|byte| u64::from(*byte)).sum::<u64>();
+        let checksum = field(148, 8);
+        let counted = sum(block).saturating_sub(sum(checksum)).saturating_add(sum(&[b' '; 8]));
+        if octal(checksum, true) != Some(counted) {
             return Err(HeaderProblem::Checksum);
         }
         // 2. Names end where they end.
-        let mut path = text(field(0, 100))?;
-        if field(257, 8).eq(*b"ustar\x0000") {
+        let mut path = text(field(0, 100))?.to_vec();
+        if field(257, 8) == b"ustar\x0000" {
             // Where byte 475 is zero, node-tar keeps times behind a prefix of 130.
-            let prefix = text(field(345, if field(475, 1).eq([0]) { 130 } else { 155 }))?;
+            let prefix = text(field(345, if field(475, 1) == [0] { 130 } else { 155 }))?;
             if !prefix.is_empty() {
-                path = [prefix.as_slice(), b"/", &path].concat();
+                path = [prefix, b"/", &path].concat();
             }
         }
         let size = octal(field(124, 12), false).ok_or(HeaderProblem::Number)?;
-        let kind = field(156, 1).next().unwrap_or_default();
+        let kind = field(156, 1).first().copied().unwrap_or_default();
         // 3. What would make another reader go on elsewhere than behind `size` bytes.
         match kind {
             b'\0' | b'0' if path.last() == Some(&b'/') => return Err(HeaderProblem::FileNamedDirectory),
             b'5' if size > 0 => return Err(HeaderProblem::DirectoryContents),
-            b'\0' | b'0' | b'5' | b'L' if field(157, 100).any(|byte| byte != 0) => {
+            b'\0' | b'0' | b'5' | b'L' if field(157, 100).iter().any(|byte| *byte != 0) => {
                 return Err(HeaderProblem::LinkTarget);
             }
             _ => {}
@@ -176,24 +180,36 @@ impl Header {
 }
 
 /// Bytes up to the first NUL, with nothing but NULs behind it.
-fn text(field: impl Iterator<Item = u8>) -> Result<Vec<u8>, HeaderProblem> {
-    let mut bytes: Vec<u8> = field.collect();
-    while bytes.pop_if(|byte| *byte == 0).is_some() {}
-    if bytes.contains(&0) { Err(HeaderProblem::Text) } else { Ok(bytes) }
+fn text(field: &[u8]) -> Result<&[u8], HeaderProblem> {
+    let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
+    let (text, rest) = field.split_at(end);
+    if rest.iter().all(|byte| *byte == 0) { Ok(text) } else { Err(HeaderProblem::Text) }
 }
 
 /// Spaces, octal digits, then only NULs and spaces; `closed`: at least one of these, because node-tar
 /// reads past the field without.
-fn octal(field: impl Iterator<Item = u8>, closed: bool) -> Option<u64> {
-    let bytes: Vec<u8> = field.skip_while(|byte| *byte == b' ').collect();
-    let digits = bytes.iter().take_while(|byte| matches!(byte, b'0'..=b'7')).count();
-    let (digits, end) = bytes.split_at_checked(digits)?;
+fn octal(field: &[u8], closed: bool) -> Option<u64> {
+    let start = field.iter().position(|byte| *byte != b' ').unwrap_or(field.len());
+    let field = field.get(start..)?;
+    let digits = field.iter().take_while(|byte| matches!(byte, b'0'..=b'7')).count();
+    let (digits, end) = field.split_at_checked(digits)?;
     if digits.is_empty() || (closed && end.is_empty()) || end.iter().any(|byte| !matches!(byte, 0 | b' ')) {
         return None;
     }
     digits.iter().try_fold(0_u64, |value, digit| {
         value.checked_mul(8)?.checked_add(u64::from(digit.wrapping_sub(b'0')))
     })
+}
+
+/// Reads to the end, and drops it.
+fn skip(reader: &mut dyn BufRead) -> io::Result<()> {
+    loop {
+        let count = reader.fill_buf()?.len();
+        if count == 0 {
+            return Ok(());
+        }
+        reader.consume(count);
+    }
 }
 
 /// What extended headers say of the next file.

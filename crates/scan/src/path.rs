@@ -81,7 +81,30 @@ impl Places {
 /// Stands for `/` in a place: the smallest character, which no path holds.
 const SEPARATOR: char = '\0';
 
-/// Upper case first: it unites what lower case alone keeps apart (`ſ` and `s`, `ß` and `SS`).
+/// Case and composition folded.
 fn place(path: &str) -> String {
-    path.to_uppercase().to_lowercase().nfd().map(|c| if c == '/' { SEPARATOR } else { c }).collect()
+    let with_separator = |c: char| if c == '/' { SEPARATOR } else { c };
+    if path.is_ascii() {
+        // Comes to the same as `folded`, without a look at its tables.
+        return path.chars().map(|c| with_separator(c.to_ascii_lowercase())).collect();
+    }
+    folded(path).chars().map(with_separator).collect()
+}
+
+/// Upper case first: it unites what lower case alone keeps apart (`ſ` and `s`, `ß` and `SS`).
+fn folded(path: &str) -> String {
+    path.to_uppercase().to_lowercase().nfd().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ascii_is_folded_as_everything_else_is() {
+        let all: String = (0..128_u8).map(char::from).collect();
+        let expected: String = folded(&all).chars().map(|c| if c == '/' { SEPARATOR } else { c }).collect();
+        assert_eq!(place(&all), expected);
+        assert_eq!(place("ſtraße/É"), "strasse\0e\u{301}");
+    }
 }

@@ -8,7 +8,7 @@
 //! Formats: RFC 1952 (gzip), tar as in `archive`; npm drops the first path component.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write as _};
+use std::io::{self, BufRead, BufReader, Read, Write as _};
 
 use alloy_primitives::B256;
 use flate2::bufread::GzDecoder;
@@ -24,6 +24,9 @@ use crate::path::{Places, unpacked_path};
 
 /// Largest package.json, in bytes; npm's largest have about 1 MB, and reading one takes many times its size.
 const MAX_MANIFEST_BYTES: u64 = 4 << 20;
+
+/// What is unpacked at once, in bytes: as much as deflate looks back (RFC 1951, section 2).
+const PIECE: usize = 32 << 10;
 
 /// What an archive may cost.
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +91,7 @@ pub fn read_tarball(bytes: &[u8], limits: &Limits) -> Result<Tarball, TarballErr
             hasher.write_all(&kept)?;
             manifest_bytes = Some(kept);
         } else {
-            io::copy(contents, &mut hasher)?;
+            hash(contents, &mut hasher)?;
         }
         files.insert(path.to_owned(), FileEntry { mode, size, hash: hasher.finish() });
         Ok(true)
@@ -127,11 +130,12 @@ pub fn read_file(
 }
 
 /// Takes path, mode, size and contents of a file; says whether to go on.
-type Visit<'a> = dyn FnMut(&str, u32, u64, &mut dyn Read) -> io::Result<bool> + 'a;
+type Visit<'a> = dyn FnMut(&str, u32, u64, &mut dyn BufRead) -> io::Result<bool> + 'a;
 
 /// Steps 1 to 3.
 fn walk(bytes: &[u8], limits: &Limits, visit: &mut Visit<'_>) -> Result<(), TarballError> {
-    let mut archive = Archive::new(unpack(bytes, limits)?, limits.entries);
+    let unpacked = BufReader::with_capacity(PIECE, unpack(bytes, limits)?);
+    let mut archive = Archive::new(unpacked, limits.entries);
     let (mut places, mut left) = (Places::default(), limits.paths);
     // 2.
     while let Some(entry) = archive.next_entry()? {
@@ -150,15 +154,27 @@ fn walk(bytes: &[u8], limits: &Limits, visit: &mut Visit<'_>) -> Result<(), Tarb
     places.check_folders()?;
     // 3. Whatever follows the end, up to the end of the gzip member, is zeros.
     let mut rest = archive.into_inner();
-    let mut block = [0_u8; 8192];
     loop {
-        match rest.read(&mut block).map_err(refusal)? {
-            0 => break,
-            count if block.iter().take(count).all(|byte| *byte == 0) => {}
+        let piece = rest.fill_buf().map_err(refusal)?;
+        match piece.len() {
+            0 => return rest.into_inner().finish(),
+            count if piece.iter().all(|byte| *byte == 0) => rest.consume(count),
             _ => return Err(TarballError::AfterEnd),
         }
     }
-    rest.finish()
+}
+
+/// Adds all of it to a hash.
+fn hash(contents: &mut dyn BufRead, hasher: &mut FileHasher) -> io::Result<()> {
+    loop {
+        let piece = contents.fill_buf()?;
+        if piece.is_empty() {
+            return Ok(());
+        }
+        hasher.write_all(piece)?;
+        let count = piece.len();
+        contents.consume(count);
+    }
 }
 
 /// Step 1: the tar inside, with a bomb stopped at the limit.

@@ -3,7 +3,7 @@
 //! request. Content lies there by its hash, and npm hashes what it takes; without an entry of the index, which says of
 //! an answer what it was, `npm cache verify` clears it away.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -59,12 +59,19 @@ pub(crate) fn put(cache: &Path, integrity: &Integrity, bytes: &[u8]) -> std::io:
     let path = content(cache, integrity);
     // Where npm itself writes what is not whole yet.
     let unfinished = cache.join("_cacache/tmp");
-    for folder in path.parent().into_iter().chain([&*unfinished]) {
+    let as_npm = std::fs::Permissions::from_mode(0o666);
+    let begin = || tempfile::Builder::new().permissions(as_npm.clone()).tempfile_in(&unfinished);
+    let mut file = match begin() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            std::fs::create_dir_all(&unfinished)?;
+            begin()?
+        }
+        begun => begun?,
+    };
+    file.write_all(bytes)?;
+    if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let as_npm = std::fs::Permissions::from_mode(0o666);
-    let mut file = tempfile::Builder::new().permissions(as_npm).tempfile_in(unfinished)?;
-    file.write_all(bytes)?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
 }

@@ -34,7 +34,7 @@ use super::commands;
 use super::compare::{Compared, compare_tree};
 use super::gate::{Gatekeeper, Sources};
 use super::laid::{self, Before, Effect};
-use super::lists::Lists;
+use super::lists::{Lists, Seen};
 use super::lookup::Lookup;
 use super::manager::{Kind, Manager, find_program, kind_of_yarn, version_beside};
 use super::npm_scripts::{self, Scripts};
@@ -538,23 +538,21 @@ fn keep_lists(gate: &Gatekeeper, present: &BTreeMap<(String, String), Integrity>
     if let Err(error) = gate.sources().tarballs.prune() {
         tracing::warn!(%error, "signed tarballs were not cleared away");
     }
-    let announced = gate.announcements();
-    for arrived in gate.arrived() {
-        let (Some(files), Ok(name)) = (&arrived.files, arrived.finding.subject.name.parse()) else {
-            continue;
-        };
-        let version = arrived.finding.subject.version.clone().unwrap_or_default();
-        let key = (arrived.finding.subject.name.clone(), version.clone());
+    let (announced, arrived) = (gate.announcements(), gate.arrived());
+    let seen = arrived.iter().filter_map(|arrived| {
+        let subject = &arrived.finding.subject;
+        let (files, name) = (arrived.files.as_deref()?, subject.name.parse().ok()?);
+        let version = subject.version.as_deref().unwrap_or_default();
+        let key = (subject.name.clone(), version.to_owned());
         let is_announced = announced.get(&key).is_some_and(|hashes| hashes.contains(&arrived.integrity));
-        let by = is_announced.then(|| gate.registry_of(&name));
-        if arrived.is_remembered && by.is_none() {
-            continue;
-        }
-        if present.get(&key) == Some(&arrived.integrity)
-            && let Err(error) = lists.note(&name, &version, arrived.integrity, files, by.as_ref())
-        {
-            tracing::warn!(%error, "the file list of {name}@{version} was not kept");
-        }
+        let announced_by = is_announced.then(|| gate.registry_of(&name));
+        let is_new = !arrived.is_remembered || announced_by.is_some();
+        let is_there = present.get(&key) == Some(&arrived.integrity);
+        let integrity = arrived.integrity;
+        (is_new && is_there).then_some(Seen { name, version, integrity, files, announced_by })
+    });
+    if let Err(error) = lists.keep(&seen.collect::<Vec<_>>()) {
+        tracing::warn!(%error, "the lists of files were not kept");
     }
 }
 

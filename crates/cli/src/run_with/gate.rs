@@ -53,7 +53,9 @@ const SHORT_FORM: &str = "application/vnd.npm.install-v1+json; q=1.0, applicatio
 /// Addresses that are remembered.
 const MAX_ANNOUNCED: usize = 2_000_000;
 
-/// The largest document that is read where it arrives instead of on a thread of its own.
+/// The largest document or tarball that is read where it arrives instead of on a thread of its own: handing it over and
+/// back takes longer than most documents do, and a tenth of what a tarball does. The worst of that size unpacks to a
+/// thousand times as much, which keeps others waiting for a tenth of a second.
 const SMALL: usize = 64 * 1024;
 
 /// What is behind an address, as a document of the registry says.
@@ -312,16 +314,15 @@ impl Gatekeeper {
     /// Judges a tarball that `url` gave, and remembers it.
     pub(crate) async fn judge(&self, url: &Url, bytes: Bytes) -> Arrived {
         let whole = bytes.clone();
-        let fetched = match tokio::task::spawn_blocking(move || assess::read(&bytes)).await {
+        let read = match bytes.len() <= SMALL {
+            true => Ok(assess::read(&bytes)),
+            false => tokio::task::spawn_blocking(move || assess::read(&bytes)).await,
+        };
+        let fetched = match read {
             Ok(fetched) => Arc::new(fetched),
             Err(error) => {
-                return self.keep(self.refused(
-                    url,
-                    None,
-                    "tarball",
-                    "one that can be read",
-                    &error.to_string(),
-                ));
+                let expected = "one that can be read";
+                return self.keep(self.refused(url, None, "tarball", expected, &error.to_string()));
             }
         };
         let arrived = self.judge_read(url, fetched).await;
@@ -725,15 +726,17 @@ impl Shelf {
             return false;
         }
         let cache = self.cache.clone();
-        let put = tokio::task::spawn_blocking(move || npm_cache::put(&cache, &integrity, &bytes)).await;
-        match put {
-            Ok(Ok(())) => true,
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "a checked tarball was not put into npm's cache");
-                false
+        let put = match bytes.len() <= SMALL {
+            true => npm_cache::put(&cache, &integrity, &bytes),
+            false => {
+                let put = tokio::task::spawn_blocking(move || npm_cache::put(&cache, &integrity, &bytes));
+                put.await.unwrap_or_else(|error| Err(error.into()))
             }
-            Err(_) => false,
+        };
+        if let Err(error) = &put {
+            tracing::debug!(%error, "a checked tarball was not put into npm's cache");
         }
+        put.is_ok()
     }
 }
 
