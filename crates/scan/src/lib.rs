@@ -13,4 +13,4 @@ mod tarball;
 pub use diff::{TreeDiff, diff, text_diff};
 pub use error::{EntryKind, HeaderProblem, PathProblem, TarballError};
 pub use packing::{tar_integrity, tree_digest};
-pub use tarball::{FileEntry, Limits, Tarball, read_file, read_tarball};
+pub use tarball::{FileEntry, Limits, Tarball, read_file, read_files, read_tarball};

@@ -7,7 +7,7 @@
 //!
 //! Formats: RFC 1952 (gzip), tar as in `archive`; npm drops the first path component.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read, Write as _};
 
 use alloy_primitives::B256;
@@ -108,8 +108,7 @@ pub fn read_tarball(bytes: &[u8], limits: &Limits) -> Result<Tarball, TarballErr
     Ok(Tarball { files, manifest, manifest_json, has_binding_gyp })
 }
 
-/// The contents of one file, at most `limit` bytes of it; `None` when the archive does not hold it. What
-/// follows the file is not read: for bytes that [`read_tarball`] accepted.
+/// The contents of one file, at most `limit` bytes of it; `None` when the archive does not hold it. See [`read_files`].
 pub fn read_file(
     bytes: &[u8],
     path: &str,
@@ -117,16 +116,33 @@ pub fn read_file(
     limit: u64,
 ) -> Result<Option<Vec<u8>>, TarballError> {
     let mut found = None;
-    walk(bytes, limits, &mut |at, _, _, contents| {
-        if at != path {
+    read_files(bytes, &BTreeSet::from([path]), limits, limit, &mut |_, kept| found = Some(kept))?;
+    Ok(found)
+}
+
+/// Hands the contents of these files to `visit`, at most `limit` bytes of each, in one pass. What follows the last of
+/// them is not read: for bytes that [`read_tarball`] accepted.
+pub fn read_files(
+    bytes: &[u8],
+    paths: &BTreeSet<&str>,
+    limits: &Limits,
+    limit: u64,
+    visit: &mut dyn FnMut(&str, Vec<u8>),
+) -> Result<(), TarballError> {
+    let mut missing = paths.len();
+    if missing == 0 {
+        return Ok(());
+    }
+    walk(bytes, limits, &mut |path, _, _, contents| {
+        if !paths.contains(path) {
             return Ok(true);
         }
         let mut kept = Vec::new();
         contents.take(limit).read_to_end(&mut kept)?;
-        found = Some(kept);
-        Ok(false)
-    })?;
-    Ok(found)
+        visit(path, kept);
+        missing = missing.saturating_sub(1);
+        Ok(missing > 0)
+    })
 }
 
 /// Takes path, mode, size and contents of a file; says whether to go on.

@@ -9,7 +9,7 @@ use std::io::Write as _;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
-use scan::{Limits, read_file, read_tarball};
+use scan::{Limits, read_file, read_files, read_tarball};
 use support::{Archive, Header, MANIFEST};
 
 #[test]
@@ -65,6 +65,24 @@ fn one_file_is_read_within_its_bound() {
     assert_eq!(read_file(&bytes, "a", &limits, 4).unwrap().unwrap(), b"0123");
     assert_eq!(read_file(&bytes, "a", &limits, 100).unwrap().unwrap(), b"0123456789");
     assert_eq!(read_file(&bytes, "b", &limits, 4).unwrap(), None);
+}
+
+#[test]
+fn several_files_are_read_in_one_pass_that_ends_with_the_last() {
+    let archive =
+        Archive::package().file("package/a", b"1").file("package/b", b"2").file("package/c", b"345");
+    let bytes = archive.entry(b'2', "package/link", 0o644, b"").tgz();
+    let read = |paths: &[&str]| {
+        let mut found = Vec::new();
+        let paths = paths.iter().copied().collect();
+        let ended = read_files(&bytes, &paths, &Limits::default(), 2, &mut |path, kept| {
+            found.push((path.to_owned(), kept));
+        });
+        (found, ended.is_ok())
+    };
+    assert_eq!(read(&["c", "a"]), (vec![("a".into(), b"1".to_vec()), ("c".into(), b"34".to_vec())], true));
+    assert_eq!(read(&["a", "d"]), (vec![("a".into(), b"1".to_vec())], false), "it came to the link");
+    assert_eq!(read(&[]), (vec![], true));
 }
 
 #[test]

@@ -508,15 +508,15 @@ pub(crate) fn read(bytes: &Bytes) -> Fetched {
     let read = scan::read_tarball(bytes, &limits).map_err(|error| error.to_string()).map(|tarball| {
         let paths: BTreeSet<String> = tarball.files.keys().cloned().collect();
         let inside = Inside { json: &tarball.manifest_json, files: &paths };
-        let fixed: BTreeMap<String, B256> = bin_files(&inside)
-            .into_iter()
-            .filter(|path| paths.contains(path))
-            .filter_map(|path| {
-                let content = scan::read_file(bytes, &path, &limits, MAX_COMMAND_BYTES).ok()??;
-                let fixed = fixed_first_line(&content)?;
-                Some((path, of_file(&fixed)))
-            })
-            .collect();
+        let bins = bin_files(&inside);
+        let bins = bins.iter().filter(|path| paths.contains(*path)).map(String::as_str).collect();
+        let mut fixed = BTreeMap::new();
+        // What was read once can be read again.
+        let _ = scan::read_files(bytes, &bins, &limits, MAX_COMMAND_BYTES, &mut |path, content| {
+            if let Some(content) = fixed_first_line(&content) {
+                fixed.insert(path.to_owned(), of_file(&content));
+            }
+        });
         let contents = tarball.files.iter().map(|(path, file)| (path.clone(), file.hash)).collect();
         let files = Arc::new(files_on_disk(&contents, &fixed));
         Read { json: tarball.manifest_json, paths, files }

@@ -15,6 +15,7 @@
 //!    where the project itself makes it one of that name (`members`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,11 +30,12 @@ use trust::{Integrity, PackageName};
 use super::asked::{Asked, Found, Misplaced};
 use super::changes::{self, Patches};
 use super::commands;
+use super::folder::Folder;
 use super::gate::{Announcements, Arrived, Gatekeeper};
 use super::lists::Lists;
 use super::members::Members;
 use super::plug;
-use super::tree::{self, Package, Place, Tree, TreeError, aliases, list, without_version};
+use super::tree::{self, Package, Place, Tree, TreeError, aliases, without_version};
 use crate::install::assess::{Finding, Outcome, Subject, chain_of};
 use crate::install::entries::{Problem, Source};
 use crate::install::locked::{Pins, clean};
@@ -469,29 +471,8 @@ fn compare_one(
 /// empty file that the package manager leaves.
 pub(crate) fn compare_files(folder: &Path, files: &Files, mark: Option<&str>) -> Result<(), String> {
     let mut missing: BTreeSet<&str> = files.keys().map(String::as_str).collect();
-    let mut open = vec![String::new()];
-    while let Some(inner) = open.pop() {
-        for (name, kind) in list(&folder.join(&inner)).map_err(|error| chain_of(&error))? {
-            let path = if inner.is_empty() { name.clone() } else { format!("{inner}/{name}") };
-            let shown = || printable(&path, 200);
-            let is_mark = mark == Some(path.as_str()) && is_empty(&folder.join(&path));
-            if is_of_another(&path, files) || (is_mark && !files.contains_key(&path)) {
-                continue;
-            }
-            if kind.is_dir() {
-                open.push(path);
-            } else if kind.is_symlink() {
-                return Err(format!("{} is a symbolic link that the tarball does not have", shown()));
-            } else {
-                let (listed, file) = find_file(&path, files)
-                    .ok_or_else(|| format!("{} is not in the checked tarball", shown()))?;
-                let hash = hash(&folder.join(&path)).map_err(|error| format!("{}: {error}", shown()))?;
-                if hash != file.hash && Some(hash) != file.fixed {
-                    return Err(format!("{} differs from the checked tarball", shown()));
-                }
-                missing.remove(listed);
-            }
-        }
+    if let Some(opened) = Folder::open(folder).map_err(|error| chain_of(&error))? {
+        compare_opened(opened, files, mark, &mut missing)?;
     }
     // A bundled package may have been replaced by one that lies further up.
     match missing.into_iter().find(|path| !path.starts_with("node_modules/")) {
@@ -500,8 +481,40 @@ pub(crate) fn compare_files(folder: &Path, files: &Files, mark: Option<&str>) ->
     }
 }
 
-fn is_empty(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == 0)
+/// What is there, against the list; takes what it finds from `missing`.
+fn compare_opened<'a>(
+    mut folder: Folder,
+    files: &'a Files,
+    mark: Option<&str>,
+    missing: &mut BTreeSet<&'a str>,
+) -> Result<(), String> {
+    let mut open = vec![(String::new(), folder.list().map_err(|error| chain_of(&error))?)];
+    while let Some((inner, entries)) = open.pop() {
+        for (name, kind) in entries {
+            let path = if inner.is_empty() { name } else { format!("{inner}/{name}") };
+            let shown = || printable(&path, 200);
+            let is_mark = mark == Some(path.as_str()) && folder.has_empty_file(&path);
+            if is_of_another(&path, files) || (is_mark && !files.contains_key(&path)) {
+                continue;
+            }
+            if kind.is_dir() {
+                let entries = folder.list_inside(&path).map_err(|error| chain_of(&error))?;
+                open.push((path, entries));
+            } else if kind.is_symlink() {
+                return Err(format!("{} is a symbolic link that the tarball does not have", shown()));
+            } else {
+                let (listed, file) = find_file(&path, files)
+                    .ok_or_else(|| format!("{} is not in the checked tarball", shown()))?;
+                let hash =
+                    folder.file(&path).and_then(hash).map_err(|error| format!("{}: {error}", shown()))?;
+                if hash != file.hash && Some(hash) != file.fixed {
+                    return Err(format!("{} differs from the checked tarball", shown()));
+                }
+                missing.remove(listed);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The same for a package in an archive.
@@ -662,8 +675,7 @@ pub(crate) fn is_elsewhere(spec: &str) -> bool {
     prefixes.iter().any(|prefix| spec.starts_with(prefix)) || is_shortcut
 }
 
-fn hash(path: &Path) -> std::io::Result<B256> {
-    let mut file = std::fs::File::open(path)?;
+fn hash(mut file: File) -> std::io::Result<B256> {
     let mut hasher = FileHasher::default();
     std::io::copy(&mut file, &mut hasher)?;
     Ok(hasher.finish())

@@ -726,13 +726,8 @@ impl Shelf {
             return false;
         }
         let cache = self.cache.clone();
-        let put = match bytes.len() <= SMALL {
-            true => npm_cache::put(&cache, &integrity, &bytes),
-            false => {
-                let put = tokio::task::spawn_blocking(move || npm_cache::put(&cache, &integrity, &bytes));
-                put.await.unwrap_or_else(|error| Err(error.into()))
-            }
-        };
+        let put = tokio::task::spawn_blocking(move || npm_cache::put(&cache, &integrity, &bytes));
+        let put = put.await.unwrap_or_else(|error| Err(error.into()));
         if let Err(error) = &put {
             tracing::debug!(%error, "a checked tarball was not put into npm's cache");
         }

@@ -10,6 +10,7 @@ mod compare;
 pub(crate) mod exec;
 mod fetching;
 mod flow;
+mod folder;
 mod foreground;
 pub(crate) mod gate;
 mod git;

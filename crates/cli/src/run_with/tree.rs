@@ -5,12 +5,13 @@
 //! there; anything else is refused. Compares nothing with what was checked; that is `compare`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::FileType;
 use serde_json::Value;
 use trust::text::printable;
 
+use super::folder::list;
 use super::plug;
 use super::root::{MANIFESTS, hidden_names};
 use crate::install::project::{MAX_MANIFEST_BYTES, read_bounded};
@@ -267,7 +268,7 @@ fn walk_one(
     walk: &Walk<'_>,
     place: &Path,
     name: String,
-    kind: fs::FileType,
+    kind: FileType,
     depth: usize,
     tree: &mut Tree,
 ) -> Result<(), TreeError> {
@@ -359,27 +360,6 @@ pub(crate) fn read_manifest(root: &Path, place: &Path) -> Result<Value, TreeErro
     serde_json::from_slice(text).map_err(|error| no(error.to_string()))
 }
 
-/// A folder's entries by name; one that is not there is empty.
-pub(crate) fn list(folder: &Path) -> Result<Vec<(String, fs::FileType)>, TreeError> {
-    let failed = |source| io(folder, source);
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(failed)?;
-        let name = entry.file_name().into_string().map_err(|name| TreeError::Unknown {
-            location: folder.join(name),
-            what: "a folder of packages",
-        })?;
-        found.push((name, entry.file_type().map_err(failed)?));
-    }
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(found)
-}
-
 /// Which other packages a folder may hold than the one it is named after: every `"folder": "npm:other@…"`
 /// of the project's and the packages' own files.
 pub(crate) fn aliases<'a>(manifests: impl Iterator<Item = &'a Value>) -> BTreeMap<String, BTreeSet<String>> {
@@ -436,6 +416,8 @@ fn io(path: &Path, source: std::io::Error) -> TreeError {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use serde_json::json;
 
     use super::*;
