@@ -55,7 +55,7 @@ const MAX_ANNOUNCED: usize = 2_000_000;
 
 /// The largest document or tarball that is read where it arrives instead of on a thread of its own: handing it over and
 /// back takes longer than most documents do, and a tenth of what a tarball does. The worst of that size unpacks to a
-/// thousand times as much, which keeps others waiting for a tenth of a second.
+/// thousand times as much, which keeps others waiting for a fraction of a second.
 const SMALL: usize = 64 * 1024;
 
 /// What is behind an address, as a document of the registry says.
