@@ -162,8 +162,10 @@ try {
       }
       for (const cache of values.caches.split(",")) {
         const caches = { plain: join(work, "cache-plain"), ours: join(work, "cache-ours") };
+        // What 3pm itself saw before is forgotten, too.
+        const remembered = ["lists", "signed"].map((name) => join(local.home, name));
         const fresh = () => {
-          for (const folder of Object.values(caches)) rmSync(folder, { recursive: true, force: true });
+          for (const place of [...Object.values(caches), ...remembered]) rmSync(place, { recursive: true, force: true });
         };
         fresh();
         await once(plain, project, caches.plain, environment);

@@ -502,6 +502,8 @@ fn compare_opened<'a>(
                 open.push((path, entries));
             } else if kind.is_symlink() {
                 return Err(format!("{} is a symbolic link that the tarball does not have", shown()));
+            } else if !kind.is_file() {
+                return Err(format!("{} is neither a file nor a folder", shown()));
             } else {
                 let (listed, file) = find_file(&path, files)
                     .ok_or_else(|| format!("{} is not in the checked tarball", shown()))?;

@@ -51,6 +51,18 @@ fn another_byte_one_file_more_one_less_or_a_link_is_a_difference() {
 }
 
 #[test]
+fn a_pipe_is_no_file_and_nobody_waits_for_it() {
+    let list = [("package.json", "{}"), ("empty.js", "")];
+    let disk = on_disk(&list);
+    assert_eq!(compare_files(disk.path(), &files(&list), None), Ok(()));
+    std::fs::remove_file(disk.path().join("empty.js")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(disk.path().join("empty.js")).status().unwrap();
+    assert!(made.success());
+    let difference = compare_files(disk.path(), &files(&list), None).unwrap_err();
+    assert!(difference.contains("empty.js is neither a file nor a folder"), "{difference}");
+}
+
+#[test]
 fn a_package_managers_own_mark_is_empty_and_at_its_place() {
     let check = |extra: (&str, &str), mark: Option<&str>| {
         let list = [LIST, &[extra]].concat();

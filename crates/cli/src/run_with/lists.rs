@@ -133,7 +133,8 @@ impl Lists {
         }
         let mut file =
             OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.path)?;
-        let _lock = lock(&file)?;
+        // Until its last handle is closed, here.
+        lock(&file)?;
         // As others have left it by now.
         let index = Index::of(file.try_clone()?)?;
         let mut lines = if index.is_whole { Vec::new() } else { b"\n".to_vec() };
@@ -252,7 +253,7 @@ fn key(name: &PackageName, version: &str) -> Option<String> {
     Some(format!("{name}@{version}"))
 }
 
-/// Nobody else writes while the file is open; `file` is another handle of the same one.
+/// Nobody else writes for as long as this file is open.
 fn lock(file: &File) -> std::io::Result<()> {
     let started = Instant::now();
     loop {
