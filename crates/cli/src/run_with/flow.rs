@@ -552,7 +552,7 @@ fn keep_lists(gate: &Gatekeeper, present: &BTreeMap<(String, String), Integrity>
         (is_new && is_there).then_some(Seen { name, version, integrity, files, announced_by })
     });
     if let Err(error) = lists.keep(&seen.collect::<Vec<_>>()) {
-        tracing::warn!(%error, "the lists of files were not kept");
+        tracing::warn!(%error, "the lists of files in 3pm's folder were not kept; these tarballs are fetched once more some day");
     }
 }
 

@@ -262,7 +262,10 @@ fn lock(file: &File) -> std::io::Result<()> {
             Err(TryLockError::WouldBlock) if started.elapsed() < LOCK_LIMIT => {
                 std::thread::sleep(LOCK_PAUSE);
             }
-            Err(TryLockError::WouldBlock) => return Err(std::io::ErrorKind::TimedOut.into()),
+            Err(TryLockError::WouldBlock) => {
+                let why = format!("another run has been writing to it for {LOCK_LIMIT:?}");
+                return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, why));
+            }
             Err(TryLockError::Error(source)) => return Err(source),
         }
     }
@@ -417,6 +420,18 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
         assert!(known(home.path()).is_empty());
+    }
+
+    #[test]
+    fn a_line_is_whose_it_says_also_where_the_file_was_changed_meanwhile() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("lists");
+        keep(home.path(), 1, None);
+        let (lists, name) = (Lists::in_home(home.path()), "a".parse().unwrap());
+        assert_eq!(lists.read(&name, "1.0.0").len(), 1);
+        let other = std::fs::read_to_string(&path).unwrap().replace("a@1.0.0", "b@1.0.0");
+        std::fs::write(&path, other).unwrap();
+        assert!(lists.read(&name, "1.0.0").is_empty());
     }
 
     #[test]
