@@ -6,7 +6,10 @@
 //
 //   node bench/install.mjs [--binary target/release/3pm] [--packages 300,1000] [--runs 5] [--delay 20] [--plain]
 //                          [--managers "npm,npm with lockfile,pnpm,pnpm with lockfile"] [--pnpm PATH]
-//                          [--caches cold,warm]
+//                          [--caches cold,warm] [--real verdaccio@6.8.0]
+//
+// With --real the tree is not made up: it is what that package needs, as npm's own registry has it. Everything is fetched
+// from there once and kept in memory, then answered from loopback like the rest.
 //
 // Everything lies in the system's temporary folder (TMPDIR). On ext4 a new file takes longer for a while after many
 // were deleted, as they are after each run; on a file system in memory it does not.
@@ -15,7 +18,8 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symli
 import { cpus, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { name, start } from "./mirror.mjs";
+import * as mirrors from "./mirror.mjs";
+import * as replays from "./replay.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -25,6 +29,7 @@ const { values } = parseArgs({
     delay: { type: "string", default: "20" },
     plain: { type: "boolean", default: false },
     caches: { type: "string", default: "cold,warm" },
+    real: { type: "string" },
     managers: { type: "string", default: "npm,npm with lockfile,pnpm,pnpm with lockfile" },
     pnpm: { type: "string", default: "tools/clients/node_modules/pnpm/bin/pnpm.cjs" },
   },
@@ -97,6 +102,21 @@ const places = (cache) => ({
   XDG_DATA_HOME: join(cache, "data"),
 });
 
+/** The trees to install, each behind a registry on loopback: what a project needs, how large that is, and the registry. */
+async function* trees(delay, tls) {
+  if (values.real === undefined) {
+    for (const count of values.packages.split(",").map(Number)) {
+      yield { dependencies: { [mirrors.name(0)]: "1.0.0" }, label: String(count), mirror: await mirrors.start(count, delay, tls) };
+    }
+    return;
+  }
+  const registry = execFileSync("npm", ["config", "get", "registry"], { encoding: "utf8" }).trim();
+  for (const label of values.real.split(",")) {
+    const at = label.lastIndexOf("@");
+    yield { dependencies: { [label.slice(0, at)]: label.slice(at + 1) }, label, mirror: await replays.start(registry, delay, tls) };
+  }
+}
+
 /** One run in a project of its own: seconds; processor seconds of everything, and of its own process; its most memory. */
 async function once(command, project, cache, environment) {
   const folder = mkdtempSync(join(work, "run-"));
@@ -120,7 +140,8 @@ async function once(command, project, cache, environment) {
   const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
   const together = spentBelow("self") - spent;
   if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}\n${said}`);
-  if (!existsSync(join(folder, "node_modules", name(0)))) throw new Error(`${command.join(" ")} installed nothing`);
+  const [first] = Object.keys(JSON.parse(readFileSync(join(folder, "package.json"))).dependencies);
+  if (!existsSync(join(folder, "node_modules", first))) throw new Error(`${command.join(" ")} installed nothing`);
   rmSync(folder, { recursive: true });
   return { seconds, together, own: together - below, memory };
 }
@@ -130,8 +151,7 @@ const { file, tls } = values.plain ? {} : identity();
 const local = await world();
 try {
   const path = `${programs()}:${process.env.PATH}`;
-  for (const count of values.packages.split(",").map(Number)) {
-    const mirror = await start(count, Number(values.delay), tls);
+  for await (const { dependencies, label, mirror } of trees(Number(values.delay), tls)) {
     const environment = {
       ...process.env,
       PATH: path,
@@ -148,9 +168,9 @@ try {
       ...(file === undefined ? {} : { npm_config_cafile: file, NODE_EXTRA_CA_CERTS: file }),
     };
     for (const manager of values.managers.split(",")) {
-      const project = join(work, `project-${manager.replaceAll(" ", "-")}-${count}`);
+      const project = join(work, `project-${manager} ${label}`.replaceAll(/[^a-z0-9]/g, "-"));
       mkdirSync(project);
-      writeFileSync(join(project, "package.json"), JSON.stringify({ name: "bench", version: "1.0.0", dependencies: { [name(0)]: "1.0.0" } }));
+      writeFileSync(join(project, "package.json"), JSON.stringify({ name: "bench", version: "1.0.0", dependencies }));
       const [program, withLockfile] = manager.split(" with ");
       const plain = program === "npm" ? ["npm", "install"] : [program, "install", "--no-frozen-lockfile"];
       const ours = program === "npm" ? [binary, "install", "--quiet"] : [binary, "run-with", program, "--quiet", "--", ...plain.slice(1)];
@@ -180,7 +200,7 @@ try {
         }
         const of = (which, field) => median(runsOf[which].map((run) => run[field]));
         const ratio = (field, beside = field) => median(runsOf.ours.map((run, at) => run[field] / runsOf.plain[at][beside]));
-        const row = [manager, count, cache, of("plain", "seconds").toFixed(2), of("ours", "seconds").toFixed(2), `${ratio("seconds").toFixed(2)}x`];
+        const row = [manager, label, cache, of("plain", "seconds").toFixed(2), of("ours", "seconds").toFixed(2), `${ratio("seconds").toFixed(2)}x`];
         row.push(`${(100 * ratio("own", "together")).toFixed(1)} %`, `${ratio("together").toFixed(2)}x`, `${of("ours", "memory").toFixed(0)} MB`);
         rows.push(row);
         process.stderr.write(`${row.join("  ")}\n`);
