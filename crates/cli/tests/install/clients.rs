@@ -133,6 +133,9 @@ impl Client {
             .with("YARN_NODE_LINKER", linker)
             .with("YARN_ENABLE_IMMUTABLE_INSTALLS", "0")
             .with("YARN_ENABLE_TELEMETRY", "0")
+            // As on every CI. Otherwise yarn 4.18 hands a script a log file that it may not have opened yet, and fails
+            // where the disk is busy (`ERR_INVALID_ARG_VALUE: stdio`).
+            .with("YARN_ENABLE_INLINE_BUILDS", "1")
             .with("YARN_NPM_MINIMAL_AGE_GATE", "0")
             .with("BUN_INSTALL_CACHE_DIR", text("bun"))
             .with("BUN_CONFIG_REGISTRY", registry.clone())
