@@ -2,6 +2,7 @@
 //! document that passes which ones it will ask for next, and has them fetched in the meantime. A wrong guess costs a
 //! request; what is right to install is decided elsewhere, by npm and by the checks.
 
+use std::borrow::Borrow as _;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -15,6 +16,7 @@ use serde_json::value::RawValue;
 use trust::PackageName;
 
 use super::npm_cache::{self, Kept};
+use crate::run_with::announced::{Described, Document, Text};
 use crate::run_with::gate::name_of_document;
 
 /// Documents that are asked for ahead in one run: more than the biggest trees have.
@@ -38,25 +40,6 @@ struct State {
     begun: HashMap<PackageName, String>,
     /// What the project asks for, until the form is known.
     waiting: Vec<PackageName>,
-}
-
-/// A document, as far as a guess needs it.
-#[derive(Debug, Deserialize)]
-struct Document<'a> {
-    #[serde(rename = "dist-tags", default)]
-    dist_tags: BTreeMap<String, String>,
-    #[serde(borrow, default)]
-    versions: HashMap<String, &'a RawValue>,
-}
-
-/// What a version asks for.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Needs {
-    dependencies: BTreeMap<String, Value>,
-    optional_dependencies: BTreeMap<String, Value>,
-    peer_dependencies: BTreeMap<String, Value>,
-    peer_dependencies_meta: BTreeMap<String, Value>,
 }
 
 impl Foresight {
@@ -93,32 +76,30 @@ impl Foresight {
         self.lock().begun.len()
     }
 
-    /// Looks at a document that passes.
-    pub(crate) fn see(&self, asked: &Asked, bytes: &Bytes) {
-        let Some(name) = name_of_document(asked.url.path()) else { return };
-        let (range, mut next) = {
-            let mut state = self.lock();
-            let mut next = Vec::new();
-            if asked.purpose == Purpose::Client {
-                state.accept = state.accept.take().or_else(|| asked.accept.clone());
-                next = std::mem::take(&mut state.waiting);
-            }
-            let range = state.begun.entry(name.clone()).or_default().clone();
-            (range, next)
-        };
-        let needs = needs(bytes, &range);
-        {
-            let mut state = self.lock();
-            for (name, range) in needs {
-                if state.begun.len() < MAX_GUESSES && !state.begun.contains_key(&name) {
-                    state.begun.insert(name.clone(), range);
-                    next.push(name);
-                }
-            }
-            if state.accept.is_none() {
-                state.waiting.append(&mut next);
+    /// Looks at a document that passes: what is to be fetched now.
+    pub(crate) fn see(&self, asked: &Asked, document: &Document<'_>) -> Vec<PackageName> {
+        let Some(name) = name_of_document(asked.url.path()) else { return vec![] };
+        let mut state = self.lock();
+        let mut next = Vec::new();
+        if asked.purpose == Purpose::Client {
+            state.accept = state.accept.take().or_else(|| asked.accept.clone());
+            next = std::mem::take(&mut state.waiting);
+        }
+        let range = state.begun.entry(name).or_default().clone();
+        for (name, range) in needs(document, &range) {
+            if state.begun.len() < MAX_GUESSES && !state.begun.contains_key(&name) {
+                state.begun.insert(name.clone(), range);
+                next.push(name);
             }
         }
+        if state.accept.is_none() {
+            state.waiting.append(&mut next);
+        }
+        next
+    }
+
+    /// Has documents fetched.
+    pub(crate) fn fetch(&self, next: &[PackageName]) {
         if let Some(early) = self.early.get() {
             early.fetch(next.iter().filter_map(|name| self.ahead(name)));
         }
@@ -149,7 +130,9 @@ impl Gate for Foresight {
     }
 
     async fn document(&self, asked: &Asked, bytes: Bytes) -> Ruling {
-        self.see(asked, &bytes);
+        if let Ok(Some(document)) = Document::parse(&bytes) {
+            self.fetch(&self.see(asked, &document));
+        }
         Ruling::Release
     }
 }
@@ -183,35 +166,41 @@ fn target(name: &str, spec: &Value) -> Option<(PackageName, String)> {
 }
 
 /// What the version asks for that npm will choose for `range`.
-fn needs(bytes: &[u8], range: &str) -> Vec<(PackageName, String)> {
-    let Ok(document) = serde_json::from_slice::<Document<'_>>(bytes) else { return vec![] };
-    let Some(chosen) = choose(&document, range) else { return vec![] };
-    let needs: Needs = serde_json::from_str(chosen.get()).unwrap_or_default();
-    let is_optional = |name: &String| {
-        let meta = needs.peer_dependencies_meta.get(name);
-        meta.and_then(|meta| meta.get("optional")) == Some(&Value::Bool(true))
-    };
-    let peers = needs.peer_dependencies.iter().filter(|(name, _)| !is_optional(name));
-    let all = needs.dependencies.iter().chain(&needs.optional_dependencies).chain(peers);
+fn needs(document: &Document<'_>, range: &str) -> Vec<(PackageName, String)> {
+    let Some(chosen) = choose(document, range) else { return vec![] };
+    let dependencies = read(chosen.dependencies);
+    let optional = read(chosen.optional_dependencies);
+    let (peers, meta) = (read(chosen.peer_dependencies), read(chosen.peer_dependencies_meta));
+    let is_optional =
+        |name: &str| meta.get(name).and_then(|meta| meta.get("optional")) == Some(&Value::Bool(true));
+    let peers = peers.iter().filter(|(name, _)| !is_optional(name));
+    let all = dependencies.iter().chain(&optional).chain(peers);
     all.filter_map(|(name, spec)| target(name, spec)).collect()
 }
 
+/// An object of a document; empty where it is something else.
+fn read(raw: Option<&RawValue>) -> BTreeMap<String, Value> {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+}
+
 /// Nearly as npm chooses: a tag, that very version, the newest where it fits, else the highest of the same line.
-fn choose<'a>(document: &Document<'a>, range: &str) -> Option<&'a RawValue> {
-    let version = |version: &str| document.versions.get(version).copied();
-    if let Some(found) =
-        document.dist_tags.get(range).and_then(|tagged| version(tagged)).or_else(|| version(range))
+fn choose<'a>(document: &'a Document<'_>, range: &str) -> Option<&'a Described<'a>> {
+    let versions = document.versions.as_ref()?;
+    let tags = read(document.dist_tags);
+    let tagged = |tag: &str| tags.get(tag).and_then(Value::as_str);
+    if let Some(found) = tagged(range).and_then(|tagged| versions.get(tagged)).or_else(|| versions.get(range))
     {
         return Some(found);
     }
-    let latest = document.dist_tags.get("latest");
-    let Some(line) = line_of(range) else { return latest.and_then(|latest| version(latest)) };
+    let latest = tagged("latest");
+    let Some(line) = line_of(range) else { return versions.get(latest?) };
     let fits = |version: &str| parse(version).is_some_and(|numbers| numbers.starts_with(&line));
     if let Some(latest) = latest.filter(|latest| fits(latest)) {
-        return version(latest);
+        return versions.get(latest);
     }
-    let fitting = document.versions.iter().filter(|(version, _)| fits(version));
-    fitting.max_by_key(|(version, _)| parse(version)).map(|(_, found)| *found)
+    let numbers = |version: &Text<'_>| parse(version.borrow());
+    let fitting = versions.iter().filter(|(version, _)| fits((*version).borrow()));
+    fitting.max_by_key(|(version, _)| numbers(version)).map(|(_, found)| found)
 }
 
 /// The numbers that all versions of a range share, `[1]` for `^1.2.3`; none where the newest fits.
@@ -246,6 +235,10 @@ mod tests {
 
     use super::*;
 
+    fn asks(document: &str, range: &str) -> Vec<(PackageName, String)> {
+        needs(&Document::parse(document.as_bytes()).unwrap().unwrap(), range)
+    }
+
     #[test]
     fn the_version_that_npm_will_choose_is_guessed() {
         let document = json!({
@@ -271,11 +264,10 @@ mod tests {
             ("next", "v3-0-0"),
             ("2.1.0", "v2-1-0"),
         ] {
-            let names: Vec<_> = needs(document.as_bytes(), range).into_iter().map(|(name, _)| name).collect();
+            let names: Vec<_> = asks(&document, range).into_iter().map(|(name, _)| name).collect();
             assert_eq!(names, [expected.parse().unwrap()], "{range}");
         }
-        assert!(needs(document.as_bytes(), "^9").is_empty());
-        assert!(needs(b"{", "").is_empty());
+        assert!(asks(&document, "^9").is_empty());
     }
 
     #[test]
@@ -285,7 +277,7 @@ mod tests {
             "devDependencies": {"never": "1"}, "optionalDependencies": {"b": "^2"},
             "peerDependencies": {"c": "3", "d": "4"}, "peerDependenciesMeta": {"d": {"optional": true}},
         }}});
-        let mut found = needs(document.to_string().as_bytes(), "");
+        let mut found = asks(&document.to_string(), "");
         found.push(target("alias", &json!("npm:@s/real@^5")).unwrap());
         found.push(target("alias", &json!("npm:real")).unwrap());
         let found: Vec<_> = found.iter().map(|(name, range)| format!("{name} {range}")).collect();

@@ -27,11 +27,12 @@ use trust::policy::Policy;
 use trust::text::printable;
 use trust::{Integrity, PackageName};
 
+use super::announced::Announcements;
 use super::asked::{Asked, Found, Misplaced};
 use super::changes::{self, Patches};
 use super::commands;
 use super::folder::Folder;
-use super::gate::{Announcements, Arrived, Gatekeeper};
+use super::gate::{Arrived, Gatekeeper};
 use super::lists::Lists;
 use super::members::Members;
 use super::plug;
@@ -333,7 +334,7 @@ async fn find_missing(
 /// saw a tarball and neither the lockfile nor what the registry said then tells whether that one is meant.
 async fn ask_what_is_announced(missing: &BTreeSet<Key>, known: &Known<'_>) -> Announcements {
     let Known { gate, lists, pins } = known;
-    let mut announced = gate.announcements();
+    let mut announced = gate.announcements(missing);
     if gate.sources().npm.is_offline() {
         return announced;
     }
@@ -357,7 +358,7 @@ async fn ask_what_is_announced(missing: &BTreeSet<Key>, known: &Known<'_>) -> An
         }
     });
     asked.buffer_unordered(DOCUMENTS).count().await;
-    for (key, hashes) in gate.announcements() {
+    for (key, hashes) in gate.announcements(missing) {
         announced.entry(key).or_default().extend(hashes);
     }
     announced

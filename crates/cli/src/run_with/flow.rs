@@ -538,7 +538,7 @@ fn keep_lists(gate: &Gatekeeper, present: &BTreeMap<(String, String), Integrity>
     if let Err(error) = gate.sources().tarballs.prune() {
         tracing::warn!(%error, "signed tarballs were not cleared away");
     }
-    let (announced, arrived) = (gate.announcements(), gate.arrived());
+    let (announced, arrived) = (gate.announcements(present.keys()), gate.arrived());
     let seen = arrived.iter().filter_map(|arrived| {
         let subject = &arrived.finding.subject;
         let (files, name) = (arrived.files.as_deref()?, subject.name.parse().ok()?);

@@ -29,6 +29,7 @@ use trust::verdict::Verdict;
 use trust::{Integrity, PackageName, Version};
 use url::Url;
 
+use super::announced::{Announcements, Board, Described, Document};
 use super::lookup::Lookup;
 use crate::install::ages;
 use crate::install::assess::{self, Fetched, Finding, Outcome, Said, Subject, assess_arrived};
@@ -50,30 +51,13 @@ const DOCUMENT: Limits = Limits { bytes: 64 << 20, time: Duration::from_secs(30)
 /// How a registry is asked for the short form, or the long one where it has no other.
 const SHORT_FORM: &str = "application/vnd.npm.install-v1+json; q=1.0, application/json; q=0.8";
 
-/// Addresses that are remembered.
-const MAX_ANNOUNCED: usize = 2_000_000;
-
 /// The largest document or tarball that is read where it arrives instead of on a thread of its own: handing it over and
 /// back takes longer than most documents do, and a tenth of what a tarball does. The worst of that size unpacks to a
 /// thousand times as much, which keeps others waiting for a fraction of a second.
 const SMALL: usize = 64 * 1024;
 
-/// What is behind an address, as a document of the registry says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Announced {
-    url: Url,
-    /// Whose document said so.
-    about: String,
-    name: String,
-    version: String,
-    integrity: Option<Integrity>,
-}
-
 /// Names with versions that can be on record.
 pub(crate) type Releases = BTreeSet<(PackageName, Version)>;
-
-/// The hashes that a registry announces, by name and version.
-pub(crate) type Announcements = HashMap<(String, String), BTreeSet<Integrity>>;
 
 /// A tarball, and the server that it lies on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,37 +102,14 @@ pub(crate) struct Sources {
 #[derive(Debug)]
 pub(crate) struct Gatekeeper {
     sources: Arc<Sources>,
-    announced: Mutex<HashMap<String, Vec<Announced>>>,
+    announced: Mutex<Board>,
     documents: Mutex<HashMap<PackageName, Vec<Bytes>>>,
     arrived: Mutex<BTreeMap<(String, String, Integrity), Arrived>>,
     /// Manifests that npm takes out of its lockfile, by name and version.
     expected: Mutex<BTreeMap<(String, String), Vec<Value>>>,
 }
 
-/// A document about a package, as far as addresses go.
-#[derive(Debug, Deserialize)]
-struct Document {
-    name: Option<String>,
-    #[serde(default)]
-    versions: Option<HashMap<String, Described>>,
-    version: Option<String>,
-    dist: Option<Dist>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Described {
-    name: Option<String>,
-    version: Option<String>,
-    dist: Option<Dist>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Dist {
-    tarball: Option<String>,
-    integrity: Option<String>,
-}
-
-/// The same document, as far as manifests go.
+/// A document about a package, as far as manifests go.
 #[derive(Debug, Deserialize)]
 struct Manifests<'a> {
     #[serde(borrow, default)]
@@ -172,10 +133,9 @@ impl Manifests<'_> {
         let restricted = self.restricted.iter().filter_map(|restricted| restricted.versions.as_ref());
         let entries = self.versions.iter().chain(restricted).flatten();
         let leads = |key: &str, raw: &RawValue| {
-            let described = serde_json::from_str::<Described>(raw.get()).ok();
-            let said = described.as_ref().and_then(|described| described.version.as_deref());
-            let tarball =
-                described.as_ref().and_then(|described| described.dist.as_ref()?.tarball.as_deref());
+            let described = serde_json::from_str::<Described<'_>>(raw.get()).ok();
+            let said = described.as_ref().and_then(Described::version);
+            let tarball = described.as_ref().and_then(Described::tarball);
             clean(key) == clean(version)
                 || said.is_some_and(|said| clean(said) == clean(version))
                 || tarball.and_then(|url| Url::parse(url).ok()).is_some_and(|url| url.path() == path)
@@ -224,17 +184,12 @@ impl Gatekeeper {
         known.collect()
     }
 
-    /// What documents of this run announce, each about its own package.
-    pub(crate) fn announcements(&self) -> Announcements {
-        let announced = lock(&self.announced);
-        let mut hashes = Announcements::new();
-        for one in announced.values().flatten().filter(|one| one.about == one.name) {
-            if let Some(integrity) = one.integrity {
-                let key = (one.name.clone(), clean(&one.version).to_owned());
-                hashes.entry(key).or_default().insert(integrity);
-            }
-        }
-        hashes
+    /// What documents of this run announce of `wanted`, each about its own package.
+    pub(crate) fn announcements<'a>(
+        &self,
+        wanted: impl IntoIterator<Item = &'a (String, String)>,
+    ) -> Announcements {
+        lock(&self.announced).hashes(wanted)
     }
 
     /// Where packages of this name come from in this run.
@@ -250,7 +205,8 @@ impl Gatekeeper {
             let authorization = npm.config().authorization_for(&url);
             let asked = npm.http().get_bytes(&url, authorization.as_ref(), Some(SHORT_FORM), DOCUMENT);
             let bytes = asked.await.map_err(|error| assess::chain_of(&error))?;
-            self.read_document(url.path(), &bytes)
+            Document::parse(&bytes)?
+                .map_or(Ok(()), |document| self.keep_document(url.path(), &document, &bytes))
         };
         if let Err(reason) = asked.await {
             tracing::warn!(%name, reason, "the registry does not say which tarballs it has");
@@ -260,18 +216,15 @@ impl Gatekeeper {
 
     /// Where the registry says that tarballs lie.
     pub(crate) fn announced_places(&self) -> Vec<Placed> {
-        let announced = lock(&self.announced);
-        let places = announced.values().flatten().filter_map(|one| {
-            Some(Placed { name: one.name.clone(), version: one.version.clone(), host: origin_of(&one.url)? })
-        });
-        places.collect()
+        lock(&self.announced).places()
     }
 
     /// The tarball that a registry of this run has on another host, as its redirect says.
     pub(crate) fn sent_elsewhere(&self, request: &Passed) -> Option<Placed> {
         let host = origin_of(request.sent_to.as_ref()?)?;
         let url = Url::parse(&request.url).ok()?;
-        let announced = self.announced_at(&url).into_iter().next().map(|one| (one.name, one.version));
+        let announced = lock(&self.announced).at(&url).into_iter().next();
+        let announced = announced.map(|one| (one.name.to_string(), one.version.to_string()));
         let (name, version) = announced.or_else(|| package_of_path(url.path()))?;
         Some(Placed { name, version, host })
     }
@@ -435,9 +388,9 @@ impl Gatekeeper {
             }
         };
         // 2.
-        let announced = self.announced_at(url);
+        let announced = lock(&self.announced).at(url);
         let stands_for = match announced.first() {
-            Some(announced) => Some((announced.name.clone(), announced.version.clone())),
+            Some(announced) => Some((announced.name.to_string(), announced.version.to_string())),
             None => package_of_path(url.path()),
         };
         if let Some((expected_name, expected_version)) = stands_for
@@ -557,14 +510,6 @@ impl Gatekeeper {
         found
     }
 
-    fn announced_at(&self, url: &Url) -> Vec<Announced> {
-        let announced = lock(&self.announced).get(url.path()).cloned().unwrap_or_default();
-        let host = url.host_str().unwrap_or_default();
-        let here: Vec<Announced> =
-            announced.iter().filter(|one| one.url.host_str() == Some(host)).cloned().collect();
-        if here.is_empty() { announced } else { here }
-    }
-
     fn origin(&self, url: &Url, name: &PackageName) -> Origin {
         let config = self.sources.npm.config();
         let own = config.registry_for(name).url;
@@ -610,67 +555,16 @@ impl Gatekeeper {
         arrived
     }
 
-    /// Reads a document: `Err` with a reason when it is one about a package that cannot be read.
-    fn read_document(&self, path: &str, bytes: &Bytes) -> Result<(), String> {
-        let document: Document = match serde_json::from_slice(bytes) {
-            Ok(document) => document,
-            Err(error) => {
-                // A list of advisories, a ping: nothing to do with packages.
-                let about_package = serde_json::from_slice::<Value>(bytes)
-                    .is_ok_and(|value| value.get("versions").is_some() || value.get("dist").is_some());
-                return if about_package { Err(printable(&error.to_string(), 200)) } else { Ok(()) };
-            }
-        };
-        let describes = document.versions.is_some() || document.dist.is_some();
-        let name = match document.name {
-            // Whoever asked for one package would take it for that one, whatever it calls itself.
-            Some(name) if describes && !is_document_of(path, &name) => {
-                return Err(format!(
-                    "it is about {} and not about {}",
-                    printable(&name, 214),
-                    printable(path, 300)
-                ));
-            }
-            Some(name) => name,
-            None if describes => return Err("it does not say which package it is about".to_owned()),
-            None => return Ok(()),
-        };
-        let mut announced = Vec::new();
-        let mut add = |named: Option<String>, version: String, dist: Option<Dist>| {
-            let Some(Dist { tarball: Some(tarball), integrity }) = dist else { return };
-            let Ok(url) = Url::parse(&tarball) else { return };
-            let one = Announced {
-                url: url.clone(),
-                about: name.clone(),
-                name: named.unwrap_or_else(|| name.clone()),
-                version,
-                integrity: integrity.and_then(|text| text.parse().ok()),
-            };
-            announced.push((url.path().to_owned(), one));
-        };
-        for (key, described) in document.versions.into_iter().flatten() {
-            let version = described.version.unwrap_or(key);
-            add(described.name, version, described.dist);
-        }
-        if let Some(version) = document.version {
-            add(None, version, document.dist);
-        }
-        let mut known = lock(&self.announced);
-        for (path, one) in announced {
-            if known.len() >= MAX_ANNOUNCED {
-                return Err(format!("the registry announced more than {MAX_ANNOUNCED} tarballs"));
-            }
-            let there = known.entry(path).or_default();
-            if !there.contains(&one) {
-                there.push(one);
-            }
-        }
-        drop(known);
-        self.keep_document(&name, bytes)
+    /// Remembers what a document says: `Err` with a reason where it must not be handed out.
+    fn keep_document(&self, path: &str, document: &Document<'_>, bytes: &Bytes) -> Result<(), String> {
+        let Some(subject) = document.subject(path)? else { return Ok(()) };
+        let announced = document.announced(subject);
+        lock(&self.announced).add(announced)?;
+        self.keep_manifests(subject, bytes)
     }
 
     /// Keeps it until it is known that nobody will ask for its manifests.
-    fn keep_document(&self, name: &str, bytes: &Bytes) -> Result<(), String> {
+    fn keep_manifests(&self, name: &str, bytes: &Bytes) -> Result<(), String> {
         let Ok(name) = name.parse::<PackageName>() else { return Ok(()) };
         if self.sources.lookup.is_none() {
             return Ok(());
@@ -754,20 +648,15 @@ impl Gate for Door {
     }
 
     async fn document(&self, asked: &Asked, bytes: Bytes) -> Ruling {
-        let gate = Arc::clone(&self.gate);
-        if let Some(foresight) = &self.foresight {
-            let (foresight, asked, bytes) = (Arc::clone(foresight), asked.clone(), bytes.clone());
-            // Whoever waits for this document does not wait for the guess.
-            tokio::task::spawn_blocking(move || foresight.see(&asked, &bytes));
-        }
         let read = if bytes.len() <= SMALL {
-            gate.read_document(asked.url.path(), &bytes)
+            self.read(asked, &bytes)
         } else {
-            let (gate, bytes, path) = (Arc::clone(&gate), bytes.clone(), asked.url.path().to_owned());
-            let work = tokio::task::spawn_blocking(move || gate.read_document(&path, &bytes));
+            let (door, asked) = (self.clone(), asked.clone());
+            let work = tokio::task::spawn_blocking(move || door.read(&asked, &bytes));
             work.await.unwrap_or_else(|error| Err(error.to_string()))
         };
         if let Some(name) = name_of_document(asked.url.path()) {
+            let gate = Arc::clone(&self.gate);
             tokio::spawn(async move { gate.forget_unless_enrolled(&name).await });
         }
         match read {
@@ -776,6 +665,22 @@ impl Gate for Door {
                 Ruling::Refuse { message: format!("the registry's document cannot be read: {reason}") }
             }
         }
+    }
+}
+
+impl Door {
+    /// Reads a document, once for all who want to know what it says.
+    fn read(&self, asked: &Asked, bytes: &Bytes) -> Result<(), String> {
+        let Some(document) = Document::parse(bytes)? else { return Ok(()) };
+        if let Some(foresight) = &self.foresight {
+            let next = foresight.see(asked, &document);
+            if !next.is_empty() {
+                // Whoever waits for this document does not wait for those.
+                let foresight = Arc::clone(foresight);
+                tokio::task::spawn_blocking(move || foresight.fetch(&next));
+            }
+        }
+        self.gate.keep_document(asked.url.path(), &document, bytes)
     }
 }
 
@@ -835,15 +740,8 @@ pub(crate) fn name_of_document(path: &str) -> Option<PackageName> {
     }
 }
 
-/// Whether a document about `name` may be the answer to `path`: `…/name`, or `…/name/version`.
-fn is_document_of(path: &str, name: &str) -> bool {
-    let path = decoded(path.trim_end_matches('/'));
-    let ends_with =
-        |path: &str| path.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with('/'));
-    ends_with(&path) || path.rsplit_once('/').is_some_and(|(parent, _)| ends_with(parent))
-}
-
-fn decoded(path: &str) -> String {
+/// A path in which what registries escape is not.
+pub(crate) fn decoded(path: &str) -> String {
     path.replace("%2f", "/").replace("%2F", "/").replace("%40", "@")
 }
 
@@ -864,22 +762,6 @@ mod tests {
         assert_eq!(of("/npm/private/@a/b/-/@a/b-1.0.0.tgz").as_deref(), Some("@a/b 1.0.0"));
         assert_eq!(of("/download/ms.tgz"), None);
         assert_eq!(of("/ms/-/other-2.1.3.tgz"), None);
-    }
-
-    #[test]
-    fn a_document_is_about_what_was_asked_for() {
-        for (path, name) in [
-            ("/ms", "ms"),
-            ("/@a%2fb", "@a/b"),
-            ("/npm/private/@a/b", "@a/b"),
-            ("/ms/2.1.3", "ms"),
-            ("/ms/latest", "ms"),
-        ] {
-            assert!(is_document_of(path, name), "{path} {name}");
-        }
-        for (path, name) in [("/ms", "s"), ("/ms", "other"), ("/@a%2fb", "b2"), ("/a/b/c", "a")] {
-            assert!(!is_document_of(path, name), "{path} {name}");
-        }
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 //! compared, and a project ends as it was or complete. Start reading at `flow`. This file ties it to the command line; it makes no verdict and no decision.
 
 mod again;
+pub(crate) mod announced;
 mod asked;
 mod changes;
 mod code;

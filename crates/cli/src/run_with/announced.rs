@@ -1,0 +1,262 @@
+//! What the documents of a run say about tarballs: whose they are, which hash they have and where they lie. A document
+//! is read once, for this and for the guess about what comes next ([`crate::install::foresight`]). A tree of a few
+//! hundred packages has tens of thousands of versions in its documents, so little is kept of each.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use trust::Integrity;
+use trust::text::printable;
+use url::Url;
+
+use super::gate::{Placed, decoded, origin_of};
+use crate::install::locked::clean;
+
+/// Addresses that are remembered.
+const MAX_ANNOUNCED: usize = 2_000_000;
+
+/// The hashes that a registry announces, by name and version.
+pub(crate) type Announcements = HashMap<(String, String), BTreeSet<Integrity>>;
+
+/// Text that lies in the document, unless something in it is escaped.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl std::borrow::Borrow<str> for Text<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A document about a package: all of its versions, or one.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Document<'a> {
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) versions: Option<HashMap<Text<'a>, Described<'a>>>,
+    #[serde(borrow)]
+    version: Option<Text<'a>>,
+    #[serde(borrow)]
+    dist: Option<Dist<'a>>,
+    #[serde(borrow, rename = "dist-tags")]
+    pub(crate) dist_tags: Option<&'a RawValue>,
+}
+
+/// One version in it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Described<'a> {
+    #[serde(borrow)]
+    name: Option<Text<'a>>,
+    #[serde(borrow)]
+    version: Option<Text<'a>>,
+    #[serde(borrow)]
+    dist: Option<Dist<'a>>,
+    #[serde(borrow)]
+    pub(crate) dependencies: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) optional_dependencies: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) peer_dependencies: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(crate) peer_dependencies_meta: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Dist<'a> {
+    #[serde(borrow)]
+    tarball: Option<Text<'a>>,
+    #[serde(borrow)]
+    integrity: Option<Text<'a>>,
+}
+
+/// What is behind an address, as a document of the registry says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Announced {
+    /// The server, where that is one.
+    host: Option<Arc<Url>>,
+    /// Whose document said so.
+    about: Arc<str>,
+    /// Whose tarball it is.
+    pub(crate) name: Arc<str>,
+    /// Which version of it.
+    pub(crate) version: Box<str>,
+    /// The hash of it.
+    pub(crate) integrity: Option<Integrity>,
+}
+
+/// Everything that was announced, by the path of its address.
+#[derive(Debug, Default)]
+pub(crate) struct Board {
+    by_path: HashMap<Box<str>, Vec<Announced>>,
+}
+
+impl Described<'_> {
+    /// The version that it says it is.
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.version.as_ref().map(|version| &*version.0)
+    }
+
+    /// Where its tarball lies.
+    pub(crate) fn tarball(&self) -> Option<&str> {
+        self.dist.as_ref()?.tarball.as_ref().map(|tarball| &*tarball.0)
+    }
+}
+
+impl<'a> Document<'a> {
+    /// Reads it: none when it has nothing to do with packages, such as a list of advisories or a ping; `Err` with a
+    /// reason when it has, and cannot be read.
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Option<Self>, String> {
+        match serde_json::from_slice(bytes) {
+            Ok(document) => Ok(Some(document)),
+            Err(error) => {
+                let about_package = serde_json::from_slice::<Value>(bytes)
+                    .is_ok_and(|value| value.get("versions").is_some() || value.get("dist").is_some());
+                if about_package { Err(printable(&error.to_string(), 200)) } else { Ok(None) }
+            }
+        }
+    }
+
+    /// The package that a document about one is about, as the answer to `path`; none where it is about none.
+    pub(crate) fn subject(&self, path: &str) -> Result<Option<&str>, String> {
+        let describes = self.versions.is_some() || self.dist.is_some();
+        match &self.name {
+            // Whoever asked for one package would take it for that one, whatever it calls itself.
+            Some(Text(name)) if describes && !is_document_of(path, name) => {
+                Err(format!("it is about {} and not about {}", printable(name, 214), printable(path, 300)))
+            }
+            Some(Text(name)) => Ok(Some(name)),
+            None if describes => Err("it does not say which package it is about".to_owned()),
+            None => Ok(None),
+        }
+    }
+
+    /// The tarballs that it announces, each with the path of its address.
+    pub(crate) fn announced(&self, subject: &str) -> Vec<(Box<str>, Announced)> {
+        let about: Arc<str> = subject.into();
+        let mut hosts: Vec<Arc<Url>> = Vec::new();
+        let mut announced = Vec::with_capacity(self.versions.as_ref().map_or(1, HashMap::len));
+        let mut add = |named: Option<&Text<'_>>, version: &Text<'_>, dist: Option<&Dist<'_>>| {
+            let Some(Dist { tarball: Some(tarball), integrity }) = dist else { return };
+            let Ok(url) = Url::parse(&tarball.0) else { return };
+            let same = named.is_none_or(|named| *named.0 == *about);
+            let one = Announced {
+                host: shared_host(&url, &mut hosts),
+                name: named.filter(|_| !same).map_or_else(|| Arc::clone(&about), |named| (*named.0).into()),
+                about: Arc::clone(&about),
+                version: (*version.0).into(),
+                integrity: integrity.as_ref().and_then(|text| text.0.parse().ok()),
+            };
+            announced.push((url.path().into(), one));
+        };
+        for (key, described) in self.versions.iter().flatten() {
+            let version = described.version.as_ref().unwrap_or(key);
+            add(described.name.as_ref(), version, described.dist.as_ref());
+        }
+        if let Some(version) = &self.version {
+            add(None, version, self.dist.as_ref());
+        }
+        announced
+    }
+}
+
+/// Scheme, host and port of an address, kept once for all that lie there.
+fn shared_host(url: &Url, hosts: &mut Vec<Arc<Url>>) -> Option<Arc<Url>> {
+    let is_same = |host: &&Arc<Url>| {
+        (host.scheme(), host.host_str(), host.port()) == (url.scheme(), url.host_str(), url.port())
+    };
+    if let Some(known) = hosts.iter().find(is_same) {
+        return Some(Arc::clone(known));
+    }
+    let host = Arc::new(origin_of(url)?);
+    hosts.push(Arc::clone(&host));
+    Some(host)
+}
+
+impl Board {
+    /// Adds what a document announces.
+    pub(crate) fn add(&mut self, announced: Vec<(Box<str>, Announced)>) -> Result<(), String> {
+        for (path, one) in announced {
+            if self.by_path.len() >= MAX_ANNOUNCED {
+                return Err(format!("the registry announced more than {MAX_ANNOUNCED} tarballs"));
+            }
+            // Nearly always the only one.
+            let there = self.by_path.entry(path).or_insert_with(|| Vec::with_capacity(1));
+            if !there.contains(&one) {
+                there.push(one);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is said of the tarball at this address; where nothing is, what is said of that path on other servers.
+    pub(crate) fn at(&self, url: &Url) -> Vec<Announced> {
+        let Some(all) = self.by_path.get(url.path()) else { return vec![] };
+        let host = url.host_str().unwrap_or_default();
+        let is_here =
+            |one: &&Announced| one.host.as_ref().is_some_and(|there| there.host_str() == Some(host));
+        let here: Vec<Announced> = all.iter().filter(is_here).cloned().collect();
+        if here.is_empty() { all.clone() } else { here }
+    }
+
+    /// The hashes of `wanted`, as documents about them say; versions without build metadata.
+    pub(crate) fn hashes<'a>(&self, wanted: impl IntoIterator<Item = &'a (String, String)>) -> Announcements {
+        let wanted: HashSet<(&str, &str)> =
+            wanted.into_iter().map(|(name, version)| (name.as_str(), clean(version))).collect();
+        let mut hashes = Announcements::new();
+        if wanted.is_empty() {
+            return hashes;
+        }
+        for one in self.by_path.values().flatten().filter(|one| one.about == one.name) {
+            let version = clean(&one.version);
+            if let Some(integrity) = one.integrity.filter(|_| wanted.contains(&(&*one.name, version))) {
+                hashes.entry((one.name.to_string(), version.to_owned())).or_default().insert(integrity);
+            }
+        }
+        hashes
+    }
+
+    /// Where tarballs lie.
+    pub(crate) fn places(&self) -> Vec<Placed> {
+        let place = |one: &Announced| {
+            let host = Url::clone(one.host.as_deref()?);
+            Some(Placed { name: one.name.to_string(), version: one.version.to_string(), host })
+        };
+        self.by_path.values().flatten().filter_map(place).collect()
+    }
+}
+
+/// Whether a document about `name` may be the answer to `path`: `…/name`, or `…/name/version`.
+fn is_document_of(path: &str, name: &str) -> bool {
+    let path = decoded(path.trim_end_matches('/'));
+    let ends_with =
+        |path: &str| path.strip_suffix(name).is_some_and(|before| before.is_empty() || before.ends_with('/'));
+    ends_with(&path) || path.rsplit_once('/').is_some_and(|(parent, _)| ends_with(parent))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_about_what_was_asked_for() {
+        for (path, name) in [
+            ("/ms", "ms"),
+            ("/@a%2fb", "@a/b"),
+            ("/npm/private/@a/b", "@a/b"),
+            ("/ms/2.1.3", "ms"),
+            ("/ms/latest", "ms"),
+        ] {
+            assert!(is_document_of(path, name), "{path} {name}");
+        }
+        for (path, name) in [("/ms", "s"), ("/ms", "other"), ("/@a%2fb", "b2"), ("/a/b/c", "a")] {
+            assert!(!is_document_of(path, name), "{path} {name}");
+        }
+    }
+}
