@@ -6,10 +6,14 @@
 //
 //   node bench/install.mjs [--binary target/release/3pm] [--packages 300,1000] [--runs 5] [--delay 20] [--plain]
 //                          [--managers "npm,npm with lockfile,pnpm,pnpm with lockfile"] [--pnpm PATH]
-//                          [--caches cold,warm] [--real verdaccio@6.8.0]
+//                          [--caches cold,warm] [--real jest@29.7.0] [--alone target/release/examples/alone]
 //
 // With --real the tree is not made up: it is what that package needs, as npm's own registry has it. Everything is fetched
 // from there once and kept in memory, then answered from loopback like the rest.
+//
+// With --alone PROGRAM (`cargo build --release -p proxy --example alone`) the same install runs a third time, through
+// nothing but the proxy, which takes both hashes of every tarball and judges nothing; one more column has its processor
+// time beside that of the package manager alone.
 //
 // Everything lies in the system's temporary folder (TMPDIR). On ext4 a new file takes longer for a while after many
 // were deleted, as they are after each run; on a file system in memory it does not.
@@ -30,6 +34,7 @@ const { values } = parseArgs({
     plain: { type: "boolean", default: false },
     caches: { type: "string", default: "cold,warm" },
     real: { type: "string" },
+    alone: { type: "string" },
     managers: { type: "string", default: "npm,npm with lockfile,pnpm,pnpm with lockfile" },
     pnpm: { type: "string", default: "tools/clients/node_modules/pnpm/bin/pnpm.cjs" },
   },
@@ -80,12 +85,16 @@ function identity() {
 
 const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length / 2)];
 
-/** Processor seconds of all that a process started and waited for, so far. */
-function spentBelow(pid) {
+/** Processor seconds of a process so far, from two fields of its `stat`: user and system time, in hundredths. */
+function spent(pid, first) {
   const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ")[1].split(" ");
-  // User and system time, in hundredths.
-  return (Number(fields[13]) + Number(fields[14])) / 100;
+  return (Number(fields[first]) + Number(fields[first + 1])) / 100;
 }
+
+const spentIn = (pid) => spent(pid, 11);
+
+/** Of all that it started and waited for. */
+const spentBelow = (pid) => spent(pid, 13);
 
 /** The most memory that a process had so far, in MB; one that has ended and is not yet waited for has none. */
 function mostMemory(pid) {
@@ -117,12 +126,29 @@ async function* trees(delay, tls) {
   }
 }
 
+/** The proxy alone before `registry`: what the environment of a package manager needs, and its end. */
+async function alone(registry) {
+  const child = spawn(resolve(values.alone), [registry, ...(file === undefined ? [] : [file])], { stdio: ["pipe", "pipe", "inherit"] });
+  const [url, ca] = await new Promise((ready, failed) => {
+    child.once("exit", (code) => failed(new Error(`${values.alone} ended with ${code}`)));
+    child.stdout.once("data", (line) => ready(String(line).trim().split(" ")));
+  });
+  const env = { HTTPS_PROXY: url, HTTP_PROXY: url, https_proxy: url, http_proxy: url, npm_config_noproxy: "", npm_config_cafile: ca };
+  const end = async () => {
+    const seconds = spentIn(child.pid);
+    child.stdin.end();
+    await new Promise((ready) => child.once("close", ready));
+    return seconds;
+  };
+  return { env, end };
+}
+
 /** One run in a project of its own: seconds; processor seconds of everything, and of its own process; its most memory. */
 async function once(command, project, cache, environment) {
   const folder = mkdtempSync(join(work, "run-"));
   cpSync(project, folder, { recursive: true });
   const env = { ...environment, ...places(cache) };
-  const [begun, spent] = [process.hrtime.bigint(), spentBelow("self")];
+  const [begun, before] = [process.hrtime.bigint(), spentBelow("self")];
   const child = spawn(command[0], command.slice(1), { cwd: folder, env, stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
   let [below, memory] = [0, 0];
@@ -138,7 +164,7 @@ async function once(command, project, cache, environment) {
   const code = await new Promise((ready) => child.once("close", ready));
   clearInterval(watch);
   const seconds = Number(process.hrtime.bigint() - begun) / 1e9;
-  const together = spentBelow("self") - spent;
+  const together = spentBelow("self") - before;
   if (code !== 0) throw new Error(`${command.join(" ")} ended with ${code}\n${said}`);
   const [first] = Object.keys(JSON.parse(readFileSync(join(folder, "package.json"))).dependencies);
   if (!existsSync(join(folder, "node_modules", first))) throw new Error(`${command.join(" ")} installed nothing`);
@@ -181,27 +207,34 @@ try {
         rmSync(join(project, "node_modules"), { recursive: true });
       }
       for (const cache of values.caches.split(",")) {
-        const caches = { plain: join(work, "cache-plain"), ours: join(work, "cache-ours") };
+        const commands = { plain, ours, ...(values.alone === undefined ? {} : { alone: plain }) };
+        const caches = Object.fromEntries(Object.keys(commands).map((which) => [which, join(work, `cache-${which}`)]));
+        const run = async (which) => {
+          if (which !== "alone") return once(commands[which], project, caches[which], environment);
+          const proxy = await alone(mirror.url);
+          const measured = await once(plain, project, caches.alone, { ...environment, ...proxy.env });
+          return { ...measured, own: await proxy.end() };
+        };
         // What 3pm itself saw before is forgotten, too.
         const remembered = ["lists", "signed"].map((name) => join(local.home, name));
         const fresh = () => {
           for (const place of [...Object.values(caches), ...remembered]) rmSync(place, { recursive: true, force: true });
         };
         fresh();
-        await once(plain, project, caches.plain, environment);
-        await once(ours, project, caches.ours, environment);
-        const runsOf = { plain: [], ours: [] };
-        for (let run = 0; run < runs; run += 1) {
-          const order = run % 2 === 0 ? ["plain", "ours"] : ["ours", "plain"];
-          for (const which of order) {
+        for (const which of Object.keys(commands)) await run(which);
+        const runsOf = Object.fromEntries(Object.keys(commands).map((which) => [which, []]));
+        for (let round = 0; round < runs; round += 1) {
+          const order = Object.keys(commands);
+          for (const which of round % 2 === 0 ? order : order.toReversed()) {
             if (cache === "cold") fresh();
-            runsOf[which].push(await once(which === "plain" ? plain : ours, project, caches[which], environment));
+            runsOf[which].push(await run(which));
           }
         }
         const of = (which, field) => median(runsOf[which].map((run) => run[field]));
-        const ratio = (field, beside = field) => median(runsOf.ours.map((run, at) => run[field] / runsOf.plain[at][beside]));
+        const ratio = (field, beside = field, which = "ours") => median(runsOf[which].map((run, at) => run[field] / runsOf.plain[at][beside]));
         const row = [manager, label, cache, of("plain", "seconds").toFixed(2), of("ours", "seconds").toFixed(2), `${ratio("seconds").toFixed(2)}x`];
         row.push(`${(100 * ratio("own", "together")).toFixed(1)} %`, `${ratio("together").toFixed(2)}x`, `${of("ours", "memory").toFixed(0)} MB`);
+        if (values.alone !== undefined) row.push(`${(100 * ratio("own", "together", "alone")).toFixed(1)} %`);
         rows.push(row);
         process.stderr.write(`${row.join("  ")}\n`);
       }
@@ -213,5 +246,7 @@ try {
   rmSync(work, { recursive: true, force: true });
 }
 process.stdout.write(`${runs} paired runs each, ${values.delay} ms per answer over ${values.plain ? "http" : "https"}, ${cpus().length} x ${cpus()[0].model}\n\n`);
-process.stdout.write("| install by | packages | cache | alone, s | through 3pm, s | ratio | processor | together | memory |\n|---|---|---|---|---|---|---|---|---|\n");
+const columns = ["install by", "packages", "cache", "alone, s", "through 3pm, s", "ratio", "processor", "together", "memory"];
+if (values.alone !== undefined) columns.push("proxy alone");
+process.stdout.write(`| ${columns.join(" | ")} |\n|${"---|".repeat(columns.length)}\n`);
 for (const row of rows) process.stdout.write(`| ${row.join(" | ")} |\n`);

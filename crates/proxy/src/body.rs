@@ -1,10 +1,12 @@
 //! What a body is: unpacked within a limit, and a document or not. Believes no header about it.
 
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flate2::bufread::GzDecoder;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use flate2::{Crc, Decompress, FlushDecompress, Status};
 use serde::de::IgnoredAny;
 
 /// One block of a tar archive (POSIX.1-1988, ustar).
@@ -18,9 +20,6 @@ const TAR_KINDS: &[u8] = b"01234567gxADIKLMNSVX ";
 
 /// How many times its own size deflate can stand for at most (a match of 258 bytes takes two bits at least).
 const DEFLATE_RATIO: usize = 1032;
-
-/// The first piece of what does not say how long it is.
-const PIECE: usize = 16 << 10;
 
 /// Why a body is not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -86,10 +85,13 @@ pub(crate) fn unpack(body: &Bytes, encoding: Encoding, limit: usize) -> Result<B
     match encoding {
         Encoding::Identity if body.len() > limit => Err(BodyError::TooLarge { limit }),
         Encoding::Identity => Ok(body.clone()),
-        Encoding::Gzip => read_all(MultiGzDecoder::new(body.as_ref()), said_size(body), limit),
+        Encoding::Gzip => match unpack_at_once(body, limit) {
+            Some(unpacked) => Ok(unpacked),
+            None => read_all(MultiGzDecoder::new(body.as_ref()), limit),
+        },
         Encoding::Deflate => {
             let mut decoder = ZlibDecoder::new(body.as_ref());
-            let unpacked = read_all(&mut decoder, 0, limit)?;
+            let unpacked = read_all(&mut decoder, limit)?;
             if decoder.total_in() != body.len() as u64 {
                 return Err(BodyError::Broken { reason: "something follows its end".to_owned() });
             }
@@ -98,34 +100,35 @@ pub(crate) fn unpack(body: &Bytes, encoding: Encoding, limit: usize) -> Result<B
     }
 }
 
-/// What the end of a gzip stream says it unpacks to (RFC 1952, section 2.3.1: ISIZE), as far as deflate can do that.
-fn said_size(packed: &[u8]) -> usize {
-    let said = packed.last_chunk().map_or(0, |last| u32::from_le_bytes(*last));
-    usize::try_from(said).unwrap_or(0).min(packed.len().saturating_mul(DEFLATE_RATIO))
+/// One gzip member that is as long as its end says, straight to where it stays: a stream has a window to copy from. None
+/// for everything else, whatever is the matter with it.
+fn unpack_at_once(packed: &[u8], limit: usize) -> Option<Bytes> {
+    let decoder = GzDecoder::new(packed);
+    decoder.header()?;
+    // RFC 1952, section 2.3: CRC32 and ISIZE, which is the size modulo 2^32.
+    let (deflated, [a, b, c, d, size @ ..]) = decoder.into_inner().split_last_chunk::<8>()?;
+    let size = usize::try_from(u32::from_le_bytes(*size)).ok()?;
+    if size > limit.min(deflated.len().saturating_mul(DEFLATE_RATIO)) {
+        return None;
+    }
+    let mut unpacked = vec![0; size];
+    let mut inflate = Decompress::new(false);
+    let status = inflate.decompress(deflated, &mut unpacked, FlushDecompress::Finish).ok()?;
+    let is_whole = status == Status::StreamEnd
+        && inflate.total_in() == deflated.len() as u64
+        && inflate.total_out() == unpacked.len() as u64;
+    let mut checksum = Crc::new();
+    checksum.update(&unpacked);
+    (is_whole && checksum.sum() == u32::from_le_bytes([*a, *b, *c, *d])).then(|| unpacked.into())
 }
 
-/// Reads all; `expected` is a guess.
-fn read_all(mut reader: impl Read, expected: usize, limit: usize) -> Result<Bytes, BodyError> {
-    // Zeroes that the system gives cost nothing, those that `read_to_end` writes do. One more than expected, so that the
-    // end is seen without another piece.
-    let mut unpacked = vec![0; expected.min(limit) + 1];
-    let mut length = 0;
-    loop {
-        if length > limit {
-            return Err(BodyError::TooLarge { limit });
-        }
-        if length == unpacked.len() {
-            unpacked.resize(length.saturating_mul(2).max(PIECE).min(limit + 1), 0);
-        }
-        match reader.read(unpacked.get_mut(length..).unwrap_or_default()) {
-            Ok(0) => break,
-            Ok(more) => length += more,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(BodyError::Broken { reason: error.to_string() }),
-        }
-    }
-    unpacked.truncate(length);
-    Ok(unpacked.into())
+fn read_all(reader: impl Read, limit: usize) -> Result<Bytes, BodyError> {
+    let mut unpacked = Vec::new();
+    reader
+        .take(limit as u64 + 1)
+        .read_to_end(&mut unpacked)
+        .map_err(|error| BodyError::Broken { reason: error.to_string() })?;
+    if unpacked.len() > limit { Err(BodyError::TooLarge { limit }) } else { Ok(unpacked.into()) }
 }
 
 /// Whether all of it is one JSON object or array in UTF-8, and nothing that could be unpacked besides.
@@ -256,28 +259,37 @@ mod tests {
         let unpacked = |limit| unpack(&bomb, Encoding::Gzip, limit).map(|bytes| bytes.len());
         assert_eq!(unpacked(1 << 20), Ok(1 << 20));
         assert_eq!(unpacked((1 << 20) - 1), Err(BodyError::TooLarge { limit: (1 << 20) - 1 }));
-        assert_eq!(unpacked(0), Err(BodyError::TooLarge { limit: 0 }));
         assert!(unpack(&bomb.slice(..bomb.len() - 9), Encoding::Gzip, 1 << 20).is_err());
     }
 
     #[test]
-    fn what_a_packed_body_says_of_its_size_is_a_guess() {
+    fn one_member_is_unpacked_at_once_and_everything_else_as_a_stream() {
         let text: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(&text).unwrap();
-        let packed = encoder.finish().unwrap();
-        assert_eq!(said_size(&packed), text.len());
-        for expected in [0, 1, text.len() - 1, text.len(), text.len() + 1, usize::MAX] {
-            let read = read_all(MultiGzDecoder::new(packed.as_slice()), expected, 1 << 20);
-            assert_eq!(read.unwrap(), text, "{expected}");
+        let pack = |text: &[u8]| {
+            let header = flate2::GzBuilder::new().filename("name").comment("comment").extra("extra");
+            let mut encoder = header.write(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(text).unwrap();
+            encoder.finish().unwrap()
+        };
+        let packed = pack(&text);
+        let limit = text.len();
+        assert_eq!(unpack_at_once(&packed, limit).unwrap(), text);
+        assert_eq!(unpack_at_once(&pack(b""), 0).unwrap(), b"".as_slice());
+        assert_eq!(unpack_at_once(&packed, limit - 1), None);
+        let end = packed.len();
+        // Each byte of the checksum and of the size, the body, the header, and the end.
+        for at in (end - 8..end).chain([end / 2, 0, 2]) {
+            let mut other = packed.clone();
+            other[at] ^= 1;
+            assert_eq!(unpack_at_once(&other, limit), None, "{at}");
+            assert!(unpack(&other.into(), Encoding::Gzip, limit).is_err(), "{at}");
         }
-        let mut lying = packed[..40].to_vec();
-        lying.extend([0xff; 4]);
-        assert_eq!(said_size(&lying), 44 * DEFLATE_RATIO);
-        assert_eq!(said_size(b"abc"), 0);
-        // Two members are read as one, though only the last one's size is said.
+        for cut in [0, 5, 20, end - 8, end - 1] {
+            assert_eq!(unpack_at_once(&packed[..cut], limit), None, "{cut}");
+        }
         let both = Bytes::from([packed.clone(), packed].concat());
-        assert_eq!(unpack(&both, Encoding::Gzip, 1 << 20).unwrap(), [text.clone(), text].concat());
+        assert_eq!(unpack_at_once(&both, 2 * limit), None);
+        assert_eq!(unpack(&both, Encoding::Gzip, 2 * limit).unwrap(), [text.clone(), text].concat());
     }
 
     #[test]

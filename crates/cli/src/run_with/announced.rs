@@ -140,20 +140,20 @@ impl<'a> Document<'a> {
     /// The tarballs that it announces, each with the path of its address.
     pub(crate) fn announced(&self, subject: &str) -> Vec<(Box<str>, Announced)> {
         let about: Arc<str> = subject.into();
-        let mut hosts: Vec<Arc<Url>> = Vec::new();
+        let mut servers = Servers::default();
         let mut announced = Vec::with_capacity(self.versions.as_ref().map_or(1, HashMap::len));
         let mut add = |named: Option<&Text<'_>>, version: &Text<'_>, dist: Option<&Dist<'_>>| {
             let Some(Dist { tarball: Some(tarball), integrity }) = dist else { return };
-            let Ok(url) = Url::parse(&tarball.0) else { return };
+            let Some((host, path)) = servers.split(&tarball.0) else { return };
             let same = named.is_none_or(|named| *named.0 == *about);
             let one = Announced {
-                host: shared_host(&url, &mut hosts),
+                host,
                 name: named.filter(|_| !same).map_or_else(|| Arc::clone(&about), |named| (*named.0).into()),
                 about: Arc::clone(&about),
                 version: (*version.0).into(),
                 integrity: integrity.as_ref().and_then(|text| text.0.parse().ok()),
             };
-            announced.push((url.path().into(), one));
+            announced.push((path, one));
         };
         for (key, described) in self.versions.iter().flatten() {
             let version = described.version.as_ref().unwrap_or(key);
@@ -166,22 +166,43 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Scheme, host and port of an address, kept once for all that lie there.
-fn shared_host(url: &Url, hosts: &mut Vec<Arc<Url>>) -> Option<Arc<Url>> {
-    let is_same = |host: &&Arc<Url>| {
-        (host.scheme(), host.host_str(), host.port()) == (url.scheme(), url.host_str(), url.port())
-    };
-    if let Some(known) = hosts.iter().find(is_same) {
-        return Some(Arc::clone(known));
+/// Splits addresses into server and path. Nearly all of a document begin alike, and parsing them is most of what reading
+/// it takes.
+#[derive(Debug, Default)]
+struct Servers {
+    /// How the last address began, up to its path.
+    beginning: String,
+    host: Option<Arc<Url>>,
+}
+
+impl Servers {
+    /// The server, where it is one of http, and the path as [`Url::path`] has it; none for what is no address.
+    fn split(&mut self, address: &str) -> Option<(Option<Arc<Url>>, Box<str>)> {
+        let known =
+            address.strip_prefix(&self.beginning).filter(|path| !self.beginning.is_empty() && is_plain(path));
+        if let Some(path) = known {
+            return Some((self.host.clone(), path.into()));
+        }
+        let url = Url::parse(address).ok()?;
+        let host = origin_of(&url).map(Arc::new);
+        if let Some(beginning) = address.strip_suffix(url.path()).filter(|_| is_plain(url.path())) {
+            beginning.clone_into(&mut self.beginning);
+            self.host.clone_from(&host);
+        }
+        Some((host, url.path().into()))
     }
-    let host = Arc::new(origin_of(url)?);
-    hosts.push(Arc::clone(&host));
-    Some(host)
+}
+
+/// Whether parsing leaves a path as it is: nothing in it is escaped, ends it or leads up.
+fn is_plain(path: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~@+/".contains(&byte);
+    path.starts_with('/') && path.bytes().all(is_plain) && !path.contains("/.")
 }
 
 impl Board {
     /// Adds what a document announces.
     pub(crate) fn add(&mut self, announced: Vec<(Box<str>, Announced)>) -> Result<(), String> {
+        self.by_path.reserve(announced.len());
         for (path, one) in announced {
             if self.by_path.len() >= MAX_ANNOUNCED {
                 return Err(format!("the registry announced more than {MAX_ANNOUNCED} tarballs"));
@@ -243,6 +264,41 @@ fn is_document_of(path: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_split_as_they_are_parsed() {
+        let mut servers = Servers::default();
+        for address in [
+            "https://registry.example/a/-/a-1.0.0.tgz",
+            "https://registry.example/@s/b/-/b-1.0.0-rc.1+x.tgz",
+            "https://registry.example/@s%2fb/-/b-1.0.0.tgz",
+            "https://registry.example/a/../b/-/b.tgz",
+            "https://registry.example/a/%2E%2e/b.tgz",
+            "https://registry.example/a/.",
+            "https://registry.example/a?query#fragment",
+            "https://registry.example/a b",
+            "https://registry.example/é",
+            "https://registry.example/a\\b",
+            "https://registry.example\\a/b",
+            "https://registry.example:8080/a",
+            "https://registry.example",
+            "https://registry.example.other/a",
+            "HTTPS://REGISTRY.example/a",
+            "https://registry.example:443/a",
+            "https://user:secret@registry.example/a",
+            "https://user:secret@registry.example/b",
+            "https:registry.example/a",
+            "http://registry.example/a",
+            "file:///a/b",
+            "file:///a/c",
+            "data:/a",
+        ] {
+            let url = Url::parse(address).unwrap();
+            let (host, path) = servers.split(address).unwrap();
+            assert_eq!((host.as_deref(), &*path), (origin_of(&url).as_ref(), url.path()), "{address}");
+        }
+        assert_eq!(servers.split("a/b"), None);
+    }
 
     #[test]
     fn a_document_is_about_what_was_asked_for() {
