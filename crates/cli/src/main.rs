@@ -15,6 +15,7 @@ mod project_file;
 mod prompt;
 mod run_with;
 mod shell;
+mod temporary;
 mod world;
 
 use clap::Parser as _;

@@ -102,7 +102,7 @@ impl Running {
 pub(crate) async fn start<G: Gate>(settings: Settings, gate: Arc<G>) -> Result<Running, ProxyError> {
     let origins = Origins::parse(&settings.registries)?;
     let authority = Authority::new(&origins.hosts(), settings.now)?;
-    let folder = private_folder()?;
+    let folder = private_folder(settings.folder.clone().unwrap_or_else(std::env::temp_dir))?;
     write_private(&folder.path().join("authority.pem"), authority.pem().as_bytes())?;
     let secret = random_secret()?;
     let relay = Arc::new(Relay {
@@ -137,10 +137,10 @@ fn random_secret() -> Result<String, ProxyError> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-fn private_folder() -> std::io::Result<TempDir> {
+fn private_folder(parent: PathBuf) -> std::io::Result<TempDir> {
     use std::os::unix::fs::PermissionsExt as _;
     let only_owner = std::fs::Permissions::from_mode(0o700);
-    tempfile::Builder::new().prefix("3pm-proxy-").permissions(only_owner).tempdir()
+    tempfile::Builder::new().prefix("3pm-proxy-").permissions(only_owner).tempdir_in(parent)
 }
 
 /// Writes a file that only its owner can read.

@@ -1,6 +1,7 @@
 //! What one run may reach and what it may cost. Reads no environment and no file: the caller has.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use client::tls::AuthorityError;
@@ -19,6 +20,8 @@ pub struct Settings {
     pub upstream_no_proxy: Option<String>,
     /// The user's own certificate authorities (PEM), beside the system's.
     pub extra_roots: Vec<u8>,
+    /// Where the folder for the authority's certificate is made; the system's temporary folder, unless one is said.
+    pub folder: Option<PathBuf>,
     /// Limits.
     pub limits: Limits,
     /// Now: the certificates are valid from here for a day.
@@ -34,6 +37,7 @@ impl Default for Settings {
             upstream_proxy: None,
             upstream_no_proxy: None,
             extra_roots: Vec::new(),
+            folder: None,
             limits: Limits::default(),
             now: SystemTime::now(),
         }

@@ -12,10 +12,10 @@ use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
-use tempfile::TempDir;
 
 use super::lockfile::MAX_LOCKFILE_BYTES;
 use super::npm::{Npm, NpmRunError, QUESTION_LIMIT};
+use crate::temporary::Temporary;
 
 /// The largest package.json read; real ones have a few kilobytes.
 pub(crate) const MAX_MANIFEST_BYTES: u64 = 4 * 1024 * 1024;
@@ -41,7 +41,7 @@ pub(crate) struct Project {
 /// The private copy.
 #[derive(Debug)]
 pub(crate) struct Mirror {
-    holder: TempDir,
+    holder: Temporary,
     project: Project,
     /// What was copied: the original's path and its bytes, `None` for the empty manifest of a project
     /// that has none yet.
@@ -193,6 +193,11 @@ impl Mirror {
         Ok(mirror)
     }
 
+    /// The temporary folder that it lies in.
+    pub(crate) fn holder(&self) -> &Path {
+        self.holder.path()
+    }
+
     /// Where npm is started: the copy of the folder in which 3pm was.
     pub(crate) fn folder(&self) -> PathBuf {
         self.path_of(&self.project.folder)
@@ -287,12 +292,9 @@ impl Mirror {
     }
 }
 
-/// A temporary folder that nobody else can look into or write to, whatever the umask.
-pub(crate) fn private_folder() -> Result<TempDir, ProjectError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("3pm-").permissions(std::fs::Permissions::from_mode(0o700));
-    builder.tempdir().map_err(|source| io(&std::env::temp_dir(), source))
+/// A temporary folder.
+pub(crate) fn private_folder() -> Result<Temporary, ProjectError> {
+    Temporary::new().map_err(|source| io(&std::env::temp_dir(), source))
 }
 
 /// A file's bytes, `None` when there is none, an error past the limit.
@@ -398,7 +400,7 @@ fn io(path: &Path, source: std::io::Error) -> ProjectError {
 mod tests {
     use super::*;
 
-    fn project(files: &[(&str, &str)]) -> (TempDir, Project) {
+    fn project(files: &[(&str, &str)]) -> (tempfile::TempDir, Project) {
         let holder = tempfile::tempdir().unwrap();
         let base = holder.path().canonicalize().unwrap();
         let root = base.join("app");

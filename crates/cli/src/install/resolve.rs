@@ -87,7 +87,9 @@ impl Resolver<'_> {
         let (lockfile, manifest) = (project.read_lockfile()?, project.read_manifest()?);
         let foresight = Foresight::new(self.client.clone(), &[manifest], lockfile.as_deref(), self.now);
         let foresight = Arc::new(foresight);
-        let running = proxy::start(proxy_for(self.client.config(), others), Arc::clone(&foresight)).await?;
+        let folder = Some(mirror.holder().to_owned());
+        let settings = proxy::Settings { folder, ..proxy_for(self.client.config(), others) };
+        let running = proxy::start(settings, Arc::clone(&foresight)).await?;
         foresight.begin(running.early());
         Ok((self.npm.clone().with(behind(&running)), running))
     }

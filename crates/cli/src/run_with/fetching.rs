@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use proxy::{Ahead, Passed, Running};
+use proxy::{Ahead, Passed, ProxyError, Running};
 use trust::Integrity;
 use url::Url;
 
@@ -35,6 +35,7 @@ use crate::install::project::read_bounded;
 use crate::install::settings::{Phase, Settings};
 use crate::install::transaction::Transaction;
 use crate::output::Progress;
+use crate::temporary::Temporary;
 
 /// How long an install may take.
 const RUN_LIMIT: Duration = Duration::from_secs(60 * 60);
@@ -56,6 +57,8 @@ struct Reach {
 struct Behind {
     running: Running,
     total: Total,
+    /// Where the proxy's files lie.
+    _folder: Temporary,
 }
 
 /// How many tarballs there will be.
@@ -167,7 +170,7 @@ impl Run<'_> {
     ) -> Result<(process::Ended, Vec<Passed>, Variables), RunError> {
         let kind = self.manager.kind;
         let is_offline = gate.sources().npm.is_offline();
-        let Behind { running, total } = self.start_proxy(gate, reach, npm, locked).await?;
+        let Behind { running, total, _folder } = self.start_proxy(gate, reach, npm, locked).await?;
         let ca = running.ca_file();
         let gateway = Gateway { url: running.url(), ca: &ca };
         let places = kind.overruled(self.root, &self.around.folder);
@@ -253,7 +256,9 @@ impl Run<'_> {
         let shelf = cache.map(|cache| Shelf { cache, wanted });
         let door = Door { gate: Arc::clone(gate), foresight: foresight.clone(), shelf };
         let (registries, whole) = (reach.registries.clone(), reach.whole);
-        let settings = proxy::Settings { registries, whole, ..settings_for(npm.config()) };
+        let folder = Temporary::new().map_err(ProxyError::Io)?;
+        let within = Some(folder.path().to_owned());
+        let settings = proxy::Settings { registries, whole, folder: within, ..settings_for(npm.config()) };
         let running = proxy::start(settings, Arc::new(door)).await?;
         if let Some(foresight) = foresight {
             foresight.begin(running.early());
@@ -263,7 +268,7 @@ impl Run<'_> {
             let authorization = npm.config().authorization_for(&url).map(|value| value.into_header_value());
             Some(Ahead { authorization, ..Ahead::from(url) })
         }));
-        Ok(Behind { running, total })
+        Ok(Behind { running, total, _folder: folder })
     }
 
     /// Where npm keeps what it fetched; not known where its arguments say another place.

@@ -65,6 +65,7 @@ use crate::install::tarballs::Tarballs;
 use crate::install::transaction::{Transaction, TransactionError, YARN_CACHE};
 use crate::install::verify::{client_for, find_out};
 use crate::shell::decide::Refusal;
+use crate::temporary::{self, Temporary};
 
 /// How long a package manager may take to say its version or a setting.
 pub(crate) const QUESTION_LIMIT: Duration = Duration::from_secs(30);
@@ -171,6 +172,7 @@ pub(crate) async fn run(
             .output
             .warn("an earlier install was interrupted; the project was put back as it was before it");
     }
+    tokio::task::spawn_blocking(temporary::clear_away);
     let answers = Answers::of(&around.home, now());
     let version = async {
         match manager.version.is_empty() {
@@ -607,7 +609,7 @@ async fn ask_version(program: &Path, answers: &Answers) -> Result<String, Proces
 /// In an empty folder, where no project says which version it wants.
 async fn say_version(program: &Path) -> Result<String, ProcessError> {
     let neutral =
-        tempfile::tempdir().map_err(|source| ProcessError::Spawn { program: program.to_owned(), source })?;
+        Temporary::new().map_err(|source| ProcessError::Spawn { program: program.to_owned(), source })?;
     let quiet =
         [("COREPACK_ENABLE_PROJECT_SPEC", "0"), ("COREPACK_ENABLE_STRICT", "0"), ("YARN_IGNORE_PATH", "1")]
             .map(|(name, value)| (name, OsString::from(value)));

@@ -11,6 +11,7 @@ use client::http::UserProxy;
 use trust::text::printable;
 
 use super::manager::own_path;
+use crate::temporary::Temporary;
 
 /// The file beside the program with what it was asked, one argument a line.
 const ASKED: &str = "asked";
@@ -28,13 +29,13 @@ const PARAMETERS: &str = "GIT_CONFIG_PARAMETERS";
 /// git, as long as this lives and the variables are set.
 #[derive(Debug)]
 pub(crate) struct NoGit {
-    folder: tempfile::TempDir,
+    folder: Temporary,
 }
 
 impl NoGit {
     /// Writes the program.
     pub(crate) fn new() -> std::io::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("3pm-git-").tempdir()?;
+        let folder = Temporary::new()?;
         let path = folder.path().join("git");
         let mut program = std::fs::File::options().write(true).create_new(true).mode(0o700).open(path)?;
         program.write_all(PROGRAM.as_bytes())?;

@@ -83,12 +83,13 @@ fn interrupted(world: &World, client: Client, moment: Moment, signal: Signal) ->
     manifest(json!({"stop-before": "1"}), json!({}));
     let (victim, seen) = (Arc::new(AtomicI32::new(NOBODY)), Arc::new(Mutex::new(Seen::default())));
     let registry = tripwire(world, moment, signal, &victim, &seen);
-    client.user_of(world, &project, &registry).program(client.command(), ["install"]).succeeded();
+    let user = user(client, world, &project, &registry);
+    user.program(client.command(), ["install"]).succeeded();
     manifest(json!({"stop-before": "1", "stop-after": "1"}), json!({"postinstall": "sh ./stop.sh"}));
     let before = contents(&project);
     victim.store(0, Ordering::SeqCst);
     let words = project.root.with_extension("words");
-    let mut child = start(&client.user_of(world, &project, &registry), client, &words);
+    let mut child = start(&user, client, &words);
     let id = child.id().cast_signed();
     project.write("victim", &id.to_string());
     victim.store(id, Ordering::SeqCst);
@@ -196,7 +197,26 @@ fn listening(id: u32) -> Vec<u16> {
         .collect()
 }
 
+/// Its user, with a temporary folder that nobody else has.
+fn user(client: Client, world: &World, project: &Project, registry: &str) -> Person {
+    let temporary = project.root.with_extension("tmp");
+    std::fs::create_dir_all(&temporary).expect("a folder");
+    client.user_of(world, project, registry).with("TMPDIR", temporary.display().to_string())
+}
+
 impl Interrupted {
+    fn user(&self, world: &World, registry: &str) -> Person {
+        user(self.client, world, &self.project, registry)
+    }
+
+    /// No temporary folder of ours; what package managers keep there is theirs.
+    fn nothing_is_left(&self) {
+        let entries = std::fs::read_dir(self.project.root.with_extension("tmp")).expect("a folder");
+        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let left: Vec<String> = names.filter(|name| name.contains("3pm")).collect();
+        assert!(left.is_empty(), "{left:?}: {}", self.says());
+    }
+
     fn says(&self) -> String {
         format!("{:?}: {}", self.client, self.words)
     }
@@ -252,6 +272,7 @@ fn after_ctrl_c_the_project_is_as_before_and_nothing_runs_or_listens() {
             run.nothing_listens();
             run.nothing_runs();
             run.is_as_before();
+            run.nothing_is_left();
         }
     }
 }
@@ -266,14 +287,14 @@ fn after_kill_9_the_next_run_ends_what_was_left_and_puts_the_project_back_or_com
             assert_eq!(run.status.code(), None, "{moment:?}: {}", run.says());
             run.nothing_listens();
             // One that cannot install anything still puts back what it found.
-            let user = client.user_of(world, &run.project, CLOSED);
+            let user = run.user(world, CLOSED);
             let ended = user.threepm(["run-with", client.command(), "--", "install"]).ended_with(1);
             if moment != Moment::Ping {
                 ended.says(&["an earlier install was interrupted"]);
             }
             run.nothing_runs();
             run.is_as_before();
-            let user = client.user_of(world, &run.project, &run.registry);
+            let user = run.user(world, &run.registry);
             user.threepm(["run-with", client.command(), "--", "install"]).succeeded();
             assert_eq!(
                 run.project.read("node_modules/stop-after/index.js"),
@@ -281,6 +302,7 @@ fn after_kill_9_the_next_run_ends_what_was_left_and_puts_the_project_back_or_com
                 "{client:?} {moment:?}"
             );
             assert!(!run.project.has(".3pm-install"), "{client:?} {moment:?}");
+            run.nothing_is_left();
         }
     }
 }
