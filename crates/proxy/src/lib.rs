@@ -23,6 +23,7 @@ mod answer;
 mod authority;
 mod body;
 mod clock;
+mod connect;
 mod headers;
 mod judge;
 mod log;

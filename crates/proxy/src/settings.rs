@@ -121,9 +121,6 @@ pub enum ProxyError {
     /// No TLS.
     #[error("TLS cannot be set up")]
     Tls(#[from] rustls::Error),
-    /// No client for the registries.
-    #[error("the client for the registries cannot be made")]
-    Client(#[source] reqwest::Error),
     /// The user's own authorities are no PEM.
     #[error("the user's own certificate authorities (ca and cafile in npm's configuration) cannot be read")]
     ExtraRoots(#[source] AuthorityError),

@@ -1,19 +1,24 @@
 //! The way to the registries: follows no redirect, unpacks nothing by itself, goes through the user's own
 //! proxy where there is one, trusts the system's authorities and the user's own, and reads within limits.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
-use hyper::header::{CONTENT_ENCODING, HeaderMap};
-use hyper::{Method, StatusCode};
-use reqwest::{Client, NoProxy, Proxy, Response, redirect};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_ENCODING, HeaderMap, PROXY_AUTHORIZATION};
+use hyper::http::uri::InvalidUri;
+use hyper::{Method, Request, Response, StatusCode, Uri};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 use crate::answer::{Lane, Refusal};
 use crate::body::{BodyError, Encoding, last_cause, unpack};
 use crate::clock::Clock;
+use crate::connect::Connector;
 use crate::log::shown;
 use crate::{Limits, ProxyError, Settings};
 
@@ -29,7 +34,8 @@ const SMALL: usize = 64 << 10;
 /// The client for the registries, shared by all requests of a run.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    client: Client,
+    client: Client<Connector, Full<Bytes>>,
+    connector: Connector,
     limits: Limits,
     places: Arc<Semaphore>,
     large: Arc<Semaphore>,
@@ -38,7 +44,7 @@ pub(crate) struct Upstream {
 /// An answer whose body has not been read.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    response: Response,
+    response: Response<Incoming>,
     clock: Clock,
     /// Kept until the answer is judged.
     place: Option<OwnedSemaphorePermit>,
@@ -55,8 +61,14 @@ pub(crate) struct Body {
 
 impl Upstream {
     pub(crate) fn new(settings: &Settings) -> Result<Self, ProxyError> {
+        let connector = Connector::new(settings)?;
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_max_idle_per_host(settings.limits.in_flight)
+            .build(connector.clone());
         Ok(Self {
-            client: client(settings)?,
+            client,
+            connector,
             limits: settings.limits,
             places: Arc::new(Semaphore::new(settings.limits.in_flight.max(1))),
             large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
@@ -74,22 +86,24 @@ impl Upstream {
         body: Bytes,
     ) -> Result<Opened, Refusal> {
         let place = Arc::clone(&self.places).acquire_owned().await.ok();
-        let ask = || {
-            let mut request = self.client.request(method.clone(), url.clone()).headers(headers.clone());
-            if *method == Method::POST {
-                request = request.body(body.clone());
-            }
-            request.send()
-        };
-        let clock = Clock::start(self.limits.idle, self.limits.total);
-        let mut answer = clock.wait(ask()).await?;
-        if answer.as_ref().is_err_and(|error| error.is_request() && !error.is_connect()) {
-            answer = clock.wait(ask()).await?;
-        }
-        let response = answer.map_err(|error| {
-            let message = format!("{} cannot be reached: {}", shown(url), last_cause(&error));
+        let failed = |reason: &dyn Error| {
+            let message = format!("{} cannot be reached: {}", shown(url), last_cause(reason));
             Refusal::new(StatusCode::BAD_GATEWAY, &message)
-        })?;
+        };
+        let uri: Uri = url.as_str().parse().map_err(|error: InvalidUri| failed(&error))?;
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method.clone();
+        *request.headers_mut() = headers;
+        if let Some(authorization) = self.connector.proxy_authorization(&uri) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization);
+        }
+        *request.uri_mut() = uri;
+        let clock = Clock::start(self.limits.idle, self.limits.total);
+        let mut answer = clock.wait(self.client.request(request.clone())).await?;
+        if answer.as_ref().is_err_and(|error| !error.is_connect()) {
+            answer = clock.wait(self.client.request(request)).await?;
+        }
+        let response = answer.map_err(|error| failed(&error))?;
         Ok(Opened { response, clock, place })
     }
 
@@ -98,7 +112,8 @@ impl Upstream {
         let Opened { response, mut clock, place } = opened;
         let encodings = response.headers().get_all(CONTENT_ENCODING);
         let encoding = Encoding::parse(encodings.iter().map(|value| value.as_bytes()))?;
-        let announced = response.content_length();
+        let mut body = response.into_body();
+        let announced = body.size_hint().exact();
         if announced.is_some_and(|length| length > limit as u64) {
             return Err(BodyError::TooLarge { limit });
         }
@@ -106,9 +121,10 @@ impl Upstream {
         // In one piece, where its length is what it says.
         let expected = announced.map_or(0, |length| length.min(LARGE as u64));
         let mut packed = BytesMut::with_capacity(usize::try_from(expected).unwrap_or(0));
-        let mut stream = response.bytes_stream();
-        while let Some(chunk) = clock.wait(stream.next()).await? {
-            let chunk = chunk.map_err(|error| BodyError::Broken { reason: last_cause(&error) })?;
+        while let Some(frame) = clock.wait(body.frame()).await? {
+            let frame = frame.map_err(|error| BodyError::Broken { reason: last_cause(&error) })?;
+            // What follows a body in trailers is nobody's.
+            let Ok(chunk) = frame.into_data() else { continue };
             let length = packed.len() + chunk.len();
             if length > limit {
                 return Err(BodyError::TooLarge { limit });
@@ -164,26 +180,4 @@ async fn unpack_aside(packed: Bytes, encoding: Encoding, limit: usize) -> Result
     }
     let work = tokio::task::spawn_blocking(move || unpack(&packed, encoding, limit));
     work.await.unwrap_or_else(|error| Err(BodyError::Broken { reason: error.to_string() }))
-}
-
-fn client(settings: &Settings) -> Result<Client, ProxyError> {
-    let tls = client::tls::config(&settings.extra_roots, &["http/1.1"]).map_err(ProxyError::ExtraRoots)?;
-    let mut builder = Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(redirect::Policy::none())
-        .no_gzip()
-        .http1_only()
-        .no_proxy()
-        .referer(false)
-        .connect_timeout(settings.limits.connect)
-        .pool_max_idle_per_host(settings.limits.in_flight);
-    if let Some(proxy) = &settings.upstream_proxy {
-        if !matches!(proxy.scheme(), "http" | "https") {
-            return Err(ProxyError::UpstreamProxy { scheme: proxy.scheme().to_owned() });
-        }
-        let exceptions = settings.upstream_no_proxy.as_deref().and_then(NoProxy::from_string);
-        let proxy = Proxy::all(proxy.clone()).map_err(ProxyError::Client)?.no_proxy(exceptions);
-        builder = builder.proxy(proxy);
-    }
-    builder.build().map_err(ProxyError::Client)
 }

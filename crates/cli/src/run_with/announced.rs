@@ -300,6 +300,81 @@ mod tests {
         assert_eq!(servers.split("a/b"), None);
     }
 
+    const OF_A: &str = r#"{"name": "a", "dist-tags": {"latest": "2.0.0"}, "versions": {
+        "1.0.0": {"dist": {"tarball": "https:\/\/registry.example\/a\/-\/a-1.0.0.tgz", "integrity": "HASH"}},
+        "2.0.0": {"version": "2.0.0+x", "dist": {"tarball": "https://other.example/a/-/a-1.0.0.tgz", "integrity": "none"}},
+        "3.0.0": {"name": "b", "dist": {"tarball": "https://registry.example/b/-/b-3.0.0.tgz", "integrity": "HASH"}},
+        "4.0.0": {"dist": {"tarball": "no address"}},
+        "5.0.0": {}
+    }}"#;
+
+    fn board() -> (Board, Integrity) {
+        let integrity = Integrity::of(b"bytes");
+        let text = OF_A.replace("HASH", &integrity.to_string());
+        let document = Document::parse(text.as_bytes()).unwrap().unwrap();
+        let mut board = Board::default();
+        // Twice, as when two ask for it.
+        for _ in 0..2 {
+            board.add(document.announced(document.subject("/a").unwrap().unwrap())).unwrap();
+        }
+        (board, integrity)
+    }
+
+    #[test]
+    fn what_is_said_of_an_address_is_found_there_and_else_on_other_servers() {
+        let (board, integrity) = board();
+        let at = |url: &str| {
+            let found = board.at(&url.parse().unwrap());
+            let shown = |one: &Announced| {
+                format!("{} {} {}", one.name, one.version, one.integrity == Some(integrity))
+            };
+            let mut found: Vec<String> = found.iter().map(shown).collect();
+            found.sort();
+            found
+        };
+        assert_eq!(at("https://registry.example/a/-/a-1.0.0.tgz"), ["a 1.0.0 true"]);
+        assert_eq!(at("https://other.example/a/-/a-1.0.0.tgz"), ["a 2.0.0+x false"]);
+        assert_eq!(at("https://third.example/a/-/a-1.0.0.tgz"), ["a 1.0.0 true", "a 2.0.0+x false"]);
+        assert_eq!(at("https://registry.example/b/-/b-3.0.0.tgz"), ["b 3.0.0 true"]);
+        assert!(at("https://registry.example/a/-/a-4.0.0.tgz").is_empty());
+        let places: BTreeSet<String> = board.places().iter().map(|place| place.host.to_string()).collect();
+        assert_eq!(Vec::from_iter(places), ["https://other.example/", "https://registry.example/"]);
+    }
+
+    #[test]
+    fn only_a_document_about_a_package_says_which_hash_it_has() {
+        let (board, integrity) = board();
+        let key = |name: &str, version: &str| (name.to_owned(), version.to_owned());
+        let wanted = [key("a", "1.0.0+build"), key("a", "2.0.0"), key("a", "9.0.0"), key("b", "3.0.0")];
+        let expected = Announcements::from([(key("a", "1.0.0"), [integrity].into())]);
+        assert_eq!(board.hashes(&wanted), expected);
+        assert!(board.hashes(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_is_about_a_package_must_be_readable_and_about_the_right_one() {
+        let read = |text: &str| {
+            let document = Document::parse(text.as_bytes())?;
+            document.map_or(Ok(None), |document| Ok(document.subject("/a")?.map(str::to_owned)))
+        };
+        assert_eq!(read("{}"), Ok(None));
+        assert_eq!(read("[1]"), Ok(None));
+        assert_eq!(read(r#"{"name": 1, "ok": true}"#), Ok(None), "neither versions nor a tarball");
+        assert_eq!(read(r#"{"name": "b"}"#), Ok(Some("b".into())), "describes nothing");
+        assert_eq!(read(r#"{"name": "\u0061", "versions": {}}"#), Ok(Some("a".into())));
+        for text in [
+            r#"{"name": "a", "versions": {"1.0.0": {"version": 1}}}"#,
+            r#"{"name": "a", "versions": {}, "versions": {}}"#,
+            r#"{"name": "a", "versions": {"1.0.0": {"dependencies": {}, "dependencies": {}}}}"#,
+            r#"{"name": "a", "version": "1.0.0", "dist": []}"#,
+            r#"{"name": "b", "versions": {}}"#,
+            r#"{"name": "b", "dist": {}}"#,
+            r#"{"versions": {}}"#,
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+    }
+
     #[test]
     fn a_document_is_about_what_was_asked_for() {
         for (path, name) in [
