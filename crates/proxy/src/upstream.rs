@@ -90,7 +90,7 @@ impl Upstream {
             let message = format!("{} cannot be reached: {}", shown(url), last_cause(reason));
             Refusal::new(StatusCode::BAD_GATEWAY, &message)
         };
-        let uri: Uri = url.as_str().parse().map_err(|error: InvalidUri| failed(&error))?;
+        let uri = uri_of(url).map_err(|error| failed(&error))?;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = method.clone();
         *request.headers_mut() = headers;
@@ -162,6 +162,17 @@ impl Upstream {
     async fn enter(&self, lane: &Lane) {
         lane.take(Arc::clone(&self.large).acquire_owned().await.ok());
     }
+}
+
+/// As it is asked for: what an address itself says of users and passwords is sent to nobody.
+fn uri_of(url: &Url) -> Result<Uri, InvalidUri> {
+    if url.username().is_empty() && url.password().is_none() {
+        return url.as_str().parse();
+    }
+    let mut bare = url.clone();
+    let _ = bare.set_username("");
+    let _ = bare.set_password(None);
+    bare.as_str().parse()
 }
 
 impl Opened {

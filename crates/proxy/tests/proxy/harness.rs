@@ -122,7 +122,7 @@ impl Registry {
 }
 
 /// TLS for 127.0.0.1 and localhost, and the authority behind it.
-fn acceptor() -> (TlsAcceptor, Vec<u8>) {
+pub(crate) fn acceptor() -> (TlsAcceptor, Vec<u8>) {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
