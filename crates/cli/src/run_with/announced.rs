@@ -353,9 +353,11 @@ mod tests {
 
     #[test]
     fn what_is_about_a_package_must_be_readable_and_about_the_right_one() {
-        let read = |text: &str| {
-            let document = Document::parse(text.as_bytes())?;
-            document.map_or(Ok(None), |document| Ok(document.subject("/a")?.map(str::to_owned)))
+        let read = |text: &str| -> Result<Option<String>, String> {
+            match Document::parse(text.as_bytes())? {
+                Some(document) => Ok(document.subject("/a")?.map(str::to_owned)),
+                None => Ok(None),
+            }
         };
         assert_eq!(read("{}"), Ok(None));
         assert_eq!(read("[1]"), Ok(None));
