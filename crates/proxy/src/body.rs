@@ -7,6 +7,7 @@ use bytes::Bytes;
 use flate2::bufread::GzDecoder;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use flate2::{Crc, Decompress, FlushDecompress, Status};
+use memmap2::MmapMut;
 use serde::de::IgnoredAny;
 
 /// One block of a tar archive (POSIX.1-1988, ustar).
@@ -20,6 +21,10 @@ const TAR_KINDS: &[u8] = b"01234567gxADIKLMNSVX ";
 
 /// How many times its own size deflate can stand for at most (a match of 258 bytes takes two bits at least).
 const DEFLATE_RATIO: usize = 1032;
+
+/// What is larger lies in pages of its own, which go back to the system with it: an allocator keeps them, and has a heap for
+/// each thread that once had a large one.
+const OWN_PAGES: usize = 128 << 10;
 
 /// Why a body is not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -111,15 +116,25 @@ fn unpack_at_once(packed: &[u8], limit: usize) -> Option<Bytes> {
     if size > limit.min(deflated.len().saturating_mul(DEFLATE_RATIO)) {
         return None;
     }
-    let mut unpacked = vec![0; size];
+    let checksum = u32::from_le_bytes([*a, *b, *c, *d]);
+    if size < OWN_PAGES {
+        let mut unpacked = vec![0; size];
+        return inflate(deflated, checksum, &mut unpacked).then(|| unpacked.into());
+    }
+    let mut unpacked = MmapMut::map_anon(size).ok()?;
+    inflate(deflated, checksum, &mut unpacked).then(|| Bytes::from_owner(unpacked))
+}
+
+/// Whether all of `deflated`, and nothing else, fills `unpacked`, which has this checksum.
+fn inflate(deflated: &[u8], checksum: u32, unpacked: &mut [u8]) -> bool {
     let mut inflate = Decompress::new(false);
-    let status = inflate.decompress(deflated, &mut unpacked, FlushDecompress::Finish).ok()?;
-    let is_whole = status == Status::StreamEnd
+    let status = inflate.decompress(deflated, unpacked, FlushDecompress::Finish);
+    let mut sum = Crc::new();
+    sum.update(unpacked);
+    matches!(status, Ok(Status::StreamEnd))
         && inflate.total_in() == deflated.len() as u64
-        && inflate.total_out() == unpacked.len() as u64;
-    let mut checksum = Crc::new();
-    checksum.update(&unpacked);
-    (is_whole && checksum.sum() == u32::from_le_bytes([*a, *b, *c, *d])).then(|| unpacked.into())
+        && inflate.total_out() == unpacked.len() as u64
+        && sum.sum() == checksum
 }
 
 fn read_all(reader: impl Read, limit: usize) -> Result<Bytes, BodyError> {
@@ -275,6 +290,7 @@ mod tests {
         let limit = text.len();
         assert_eq!(unpack_at_once(&packed, limit).unwrap(), text);
         assert_eq!(unpack_at_once(&pack(b""), 0).unwrap(), b"".as_slice());
+        assert_eq!(unpack_at_once(&pack(&text[..5]), 5).unwrap(), &text[..5]);
         assert_eq!(unpack_at_once(&packed, limit - 1), None);
         let end = packed.len();
         // Each byte of the checksum and of the size, the body, the header, and the end.
