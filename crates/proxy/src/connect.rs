@@ -51,10 +51,6 @@ impl fmt::Debug for Connector {
     }
 }
 
-/// Without the user's proxy.
-#[derive(Clone)]
-struct Direct(Connector);
-
 /// A connection.
 pub(crate) struct Connection {
     io: TokioIo<Box<dyn Stream>>,
@@ -95,7 +91,7 @@ impl Connector {
         if !is_secure(&uri) {
             return Ok(Connection { is_to_proxy: true, ..self.reach(proxy.uri()).await? });
         }
-        let mut tunnel = Tunnel::new(proxy.uri().clone(), Direct(self.clone()));
+        let mut tunnel = Tunnel::new(proxy.uri().clone(), Self { proxy: None, ..self.clone() });
         if let Some(authorization) = proxy.basic_auth() {
             tunnel = tunnel.with_auth(authorization.clone());
         }
@@ -153,21 +149,6 @@ impl Service<Uri> for Connector {
         let (connector, limit) = (self.clone(), self.limit);
         let connected = async move { tokio::time::timeout(limit, connector.connect(uri)).await? };
         connected.boxed()
-    }
-}
-
-impl Service<Uri> for Direct {
-    type Response = Connection;
-    type Error = Failure;
-    type Future = BoxFuture<'static, Result<Connection, Failure>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, uri: Uri) -> Self::Future {
-        let Self(connector) = self.clone();
-        async move { connector.reach(&uri).await }.boxed()
     }
 }
 
