@@ -58,7 +58,8 @@ pub(crate) fn remove_conditions(headers: &mut HeaderMap) {
     }
 }
 
-fn takes_gzip(headers: &HeaderMap) -> bool {
+/// Whether an answer may be packed so.
+pub(crate) fn takes_gzip(headers: &HeaderMap) -> bool {
     let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).any(|one| {
         let name = one.split(';').next().unwrap_or_default().trim();
@@ -68,18 +69,15 @@ fn takes_gzip(headers: &HeaderMap) -> bool {
 
 fn without_hop_by_hop(from: &HeaderMap) -> HeaderMap {
     // `Connection` may name more of them.
-    let named: Vec<String> = from
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
-        .collect();
-    let mut headers = HeaderMap::new();
+    let named = || {
+        let values = from.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).map(str::trim)
+    };
+    let mut headers = HeaderMap::with_capacity(from.len());
     for (name, value) in from {
         let is_hop = HOP_BY_HOP.contains(name)
             || name.as_str().starts_with("proxy-")
-            || named.iter().any(|hop| hop == name.as_str());
+            || named().any(|hop| name.as_str().eq_ignore_ascii_case(hop));
         if !is_hop {
             headers.append(name.clone(), value.clone());
         }

@@ -12,8 +12,9 @@
 //! 3. Only GET and HEAD are passed on, and POST where an answer is advice (audits): nothing is published.
 //! 4. A body over its limit, too slow, cut short or in an encoding we do not read is an error for the client;
 //!    of what comes with status 200 nothing is passed on before all of it is here.
-//! 5. What is one JSON object or array, and cannot be read as an archive too, goes to the gate as a document;
-//!    everything else goes to it as a tarball. A gate that fails has refused.
+//! 5. What is text that begins as a JSON object or array does, and cannot be read as an archive, goes to the gate as a
+//!    document; everything else goes to it as a tarball. A gate that fails has refused. A document goes on packed, as it
+//!    came, where that can be read in one way only; every other body goes on as the gate saw it.
 //! 6. A redirect to a registry of this run is the package manager's to follow, and comes back through here;
 //!    any other is refused. So credentials go where the package manager sends them and nowhere else.
 //! 7. After [`Running::stop`], or when a [`Running`] is dropped, nothing listens and no file of it is left.
@@ -24,10 +25,12 @@ mod authority;
 mod body;
 mod clock;
 mod connect;
+mod document;
 mod headers;
 mod judge;
 mod log;
 mod origins;
+mod pages;
 mod relay;
 mod running;
 mod server;
@@ -51,7 +54,8 @@ pub use settings::{Limits, ProxyError, Settings};
 pub trait Gate: Send + Sync + 'static {
     /// A tarball, or whatever else is not a JSON document: handed out only if this says so.
     fn tarball(&self, asked: &Asked, bytes: Bytes) -> impl Future<Output = Ruling> + Send;
-    /// A JSON document on its way to the package manager, already unpacked.
+    /// A document on its way to the package manager, already unpacked. It begins as JSON does; whether all of it is JSON is
+    /// for the gate to say, which reads it anyway.
     fn document(&self, asked: &Asked, bytes: Bytes) -> impl Future<Output = Ruling> + Send;
 }
 

@@ -12,6 +12,8 @@ pub(crate) struct Origins(Vec<Origin>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Origin {
     scheme: String,
+    host: String,
+    port: u16,
     /// `host:port`.
     authority: String,
 }
@@ -36,7 +38,11 @@ impl Origins {
 
     /// Whether `url` lies at one of them.
     pub(crate) fn allow(&self, url: &Url) -> bool {
-        origin_of(url).is_some_and(|origin| self.0.contains(&origin))
+        self.0.iter().any(|origin| {
+            origin.scheme == url.scheme()
+                && url.host_str() == Some(&origin.host)
+                && url.port_or_known_default() == Some(origin.port)
+        })
     }
 
     /// The hosts that need a certificate, each once.
@@ -74,7 +80,12 @@ fn origin_of(url: &Url) -> Option<Origin> {
     if !matches!(url.scheme(), "http" | "https") {
         return None;
     }
-    Some(Origin { scheme: url.scheme().to_owned(), authority: authority_of(url)? })
+    Some(Origin {
+        scheme: url.scheme().to_owned(),
+        host: url.host_str()?.to_owned(),
+        port: url.port_or_known_default()?,
+        authority: authority_of(url)?,
+    })
 }
 
 #[cfg(test)]

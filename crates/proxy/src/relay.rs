@@ -12,15 +12,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, LOCATION};
+use hyper::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use hyper::{Method, Request, Response, StatusCode};
 use trust::text::printable;
 use url::Url;
 
 use crate::ahead::{Fetch, Store};
 use crate::answer::{Answer, Refusal, error_body, json_headers};
-use crate::body::{BodyError, is_document, is_json};
-use crate::headers::{is_conditional, of_answer, of_request, remove_conditions};
+use crate::body::{BodyError, Whole};
+use crate::document::{is_document, is_json};
+use crate::headers::{is_conditional, of_answer, of_request, remove_conditions, takes_gzip};
 use crate::judge::Judge;
 use crate::log::{Kind, Log, Passed, shown};
 use crate::origins::{Origins, authority_of};
@@ -33,8 +34,9 @@ const MAX_ERROR_BODY: usize = 1 << 20;
 /// Paths whose POST answers with advice and changes nothing.
 const ADVICE: [&str; 2] = ["/-/npm/v1/security/", "/-/npm/v1/attestations"];
 
-/// Documents below this are recognised where they arrive, instead of on a thread of their own.
-const SMALL: usize = 256 << 10;
+/// Bodies below this are recognised where they arrive, instead of on a thread of their own: that takes less than a
+/// millisecond.
+const SMALL: usize = 2 << 20;
 
 /// What all requests of a run share.
 pub(crate) struct Relay {
@@ -156,7 +158,8 @@ impl Relay {
     /// What was fetched ahead for such a request, where that is of use.
     async fn held(&self, url: &Url, headers: &HeaderMap) -> Option<Answer> {
         let answer = self.store.take(url, headers)?.await;
-        Store::is_worth_keeping(&answer).then_some(answer)
+        let is_read = takes_gzip(headers) || !answer.headers.contains_key(CONTENT_ENCODING);
+        (is_read && Store::is_worth_keeping(&answer)).then_some(answer)
     }
 
     /// A GET that begins when somebody waits for it, and ends when nobody does.
@@ -179,11 +182,12 @@ impl Relay {
         purpose: Purpose,
     ) -> Result<Answer, Refusal> {
         let is_conditional = is_conditional(&headers);
+        let takes_gzip = takes_gzip(&headers);
         let accept = headers.get(ACCEPT).and_then(|value| value.to_str().ok()).map(str::to_owned);
         // 3.
         let opened = self.upstream.open(method, url, headers, body).await?;
         let status = opened.status();
-        let headers = of_answer(opened.headers());
+        let mut headers = of_answer(opened.headers());
         if status == StatusCode::NOT_MODIFIED && is_conditional {
             return Ok(Answer::empty(status, headers));
         }
@@ -210,7 +214,7 @@ impl Relay {
         }
         let body = self.upstream.read(opened, self.limits.tarball.max(self.limits.document)).await?;
         if status != StatusCode::OK {
-            if body.bytes.is_empty() {
+            if body.whole.bytes.is_empty() {
                 return Ok(Answer::empty(status, headers));
             }
             let message = format!("{} answered {status} with a body, expected 200", shown(url));
@@ -218,14 +222,23 @@ impl Relay {
         }
         // 5.
         let (kind, at_hand) = if *method == Method::GET {
-            self.judge(Asked { url: url.clone(), method: method.clone(), purpose, accept }, &body).await?
-        } else if is_json(&body.bytes) {
+            let asked = Asked { url: url.clone(), method: method.clone(), purpose, accept };
+            self.judge(asked, &body.whole.bytes).await?
+        } else if is_json(&body.whole.bytes) {
             (Kind::Other, false)
         } else {
             let message = format!("{} answered with something else than JSON", shown(url));
             return Err(Refusal::new(StatusCode::BAD_GATEWAY, &message));
         };
-        Ok(Answer { body: body.bytes, kind, at_hand, lane: body.lane, ..Answer::empty(status, headers) })
+        let Body { whole, lane, .. } = body;
+        let body = match whole {
+            Whole { gzip: Some(gzip), .. } if kind == Kind::Document && takes_gzip => {
+                headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                gzip
+            }
+            Whole { bytes, .. } => bytes,
+        };
+        Ok(Answer { body, kind, at_hand, lane, ..Answer::empty(status, headers) })
     }
 
     /// To a registry of this run, or nowhere.
@@ -255,7 +268,7 @@ impl Relay {
     async fn pass_error(&self, url: &Url, opened: Opened, mut headers: HeaderMap) -> Result<Answer, Refusal> {
         let status = opened.status();
         let said = match self.upstream.read(opened, MAX_ERROR_BODY).await {
-            Ok(body) => Some(body.bytes).filter(|body| is_json(body)),
+            Ok(body) => Some(body.whole.bytes).filter(|body| is_json(body)),
             Err(BodyError::TooLarge { .. } | BodyError::Encoding { .. }) => None,
             Err(error) => return Err(error.into()),
         };
@@ -268,11 +281,11 @@ impl Relay {
     }
 
     /// What it is, and whether the package manager has it at hand already.
-    async fn judge(&self, asked: Asked, body: &Body) -> Result<(Kind, bool), Refusal> {
-        let bytes = body.bytes.clone();
+    async fn judge(&self, asked: Asked, bytes: &Bytes) -> Result<(Kind, bool), Refusal> {
         let is_document = if bytes.len() < SMALL {
-            is_document(&bytes)
+            is_document(bytes)
         } else {
+            let bytes = bytes.clone();
             tokio::task::spawn_blocking(move || is_document(&bytes)).await.unwrap_or(false)
         };
         let (kind, limit) = if is_document {
@@ -280,12 +293,12 @@ impl Relay {
         } else {
             (Kind::Tarball, self.limits.tarball)
         };
-        if body.bytes.len() > limit {
+        if bytes.len() > limit {
             return Err(BodyError::TooLarge { limit }.into());
         }
         let ruling = match kind {
-            Kind::Document => self.judge.document(&asked, body.bytes.clone()).await,
-            _ => self.judge.tarball(&asked, body.bytes.clone()).await,
+            Kind::Document => self.judge.document(&asked, bytes.clone()).await,
+            _ => self.judge.tarball(&asked, bytes.clone()).await,
         };
         match ruling {
             Ruling::Release => Ok((kind, false)),

@@ -16,7 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use trust::text::printable;
-use url::Url;
+use url::{Position, Url};
 
 use crate::log::{Kind, Passed};
 use crate::origins::{authority_of, host};
@@ -105,19 +105,21 @@ async fn answer(
         return server.relay.refuse_host(request.method(), &format!("{scheme}://{authority}"));
     }
     // Both ways of naming a host inside of a request.
-    let mut named: Vec<String> = request
-        .headers()
-        .get_all(HOST)
-        .iter()
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-        .collect();
-    named.extend(request.uri().authority().map(ToString::to_string));
-    let other = named.into_iter().find(|name| {
-        let named = Url::parse(&format!("{scheme}://{name}")).ok();
-        named.and_then(|named| authority_of(&named)) != authority_of(&url)
-    });
+    let said = request.headers().get_all(HOST).iter().map(|value| value.as_bytes());
+    let mut named = said.chain(request.uri().authority().map(|authority| authority.as_str().as_bytes()));
+    let other = named.find(|name| !is_host_of(&url, name)).map(<[u8]>::to_vec);
     match other {
-        Some(other) => server.relay.refuse_host(request.method(), &other),
+        Some(other) => server.relay.refuse_host(request.method(), &String::from_utf8_lossy(&other)),
         None => Arc::clone(&server.relay).answer(url, request).await,
     }
+}
+
+/// Whether `name` is the host and port of `url`, however it says that.
+fn is_host_of(url: &Url, name: &[u8]) -> bool {
+    let Ok(name) = str::from_utf8(name) else { return false };
+    if name == &url[Position::BeforeHost..Position::AfterPort] {
+        return true;
+    }
+    let named = Url::parse(&format!("{}://{name}", url.scheme())).ok();
+    named.is_some_and(|named| authority_of(&named) == authority_of(url))
 }

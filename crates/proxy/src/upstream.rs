@@ -16,10 +16,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 use crate::answer::{Lane, Refusal};
-use crate::body::{BodyError, Encoding, last_cause, unpack};
+use crate::body::{BodyError, Encoding, Whole, last_cause, said_size, unpack};
 use crate::clock::Clock;
 use crate::connect::Connector;
 use crate::log::shown;
+use crate::pages::Pages;
 use crate::{Limits, ProxyError, Settings};
 
 /// A body above this is large: most tarballs and documents are far below.
@@ -39,6 +40,7 @@ pub(crate) struct Upstream {
     limits: Limits,
     places: Arc<Semaphore>,
     large: Arc<Semaphore>,
+    pages: Pages,
 }
 
 /// An answer whose body has not been read.
@@ -50,10 +52,10 @@ pub(crate) struct Opened {
     place: Option<OwnedSemaphorePermit>,
 }
 
-/// A whole body, unpacked.
+/// A body that has been read.
 #[derive(Debug)]
 pub(crate) struct Body {
-    pub(crate) bytes: Bytes,
+    pub(crate) whole: Whole,
     pub(crate) lane: Lane,
     /// Kept until it is judged.
     pub(crate) _place: Option<OwnedSemaphorePermit>,
@@ -72,6 +74,7 @@ impl Upstream {
             limits: settings.limits,
             places: Arc::new(Semaphore::new(settings.limits.in_flight.max(1))),
             large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
+            pages: Pages::default(),
         })
     }
 
@@ -134,8 +137,8 @@ impl Upstream {
             }
             packed.extend_from_slice(&chunk);
         }
-        let bytes = self.unpack(packed.freeze(), encoding, limit, &lane).await?;
-        Ok(Body { bytes, lane, _place: place })
+        let whole = self.unpack(packed.freeze(), encoding, limit, &lane).await?;
+        Ok(Body { whole, lane, _place: place })
     }
 
     async fn unpack(
@@ -144,18 +147,35 @@ impl Upstream {
         encoding: Encoding,
         limit: usize,
         lane: &Lane,
-    ) -> Result<Bytes, BodyError> {
+    ) -> Result<Whole, BodyError> {
         if encoding == Encoding::Identity {
-            return Ok(packed);
+            return Ok(packed.into());
+        }
+        if !lane.is_taken() && said_size(&packed, encoding).is_some_and(|size| size > LARGE) {
+            self.enter(lane).await;
         }
         if !lane.is_taken() {
             let small = limit.min(LARGE);
-            match unpack_aside(packed.clone(), encoding, small).await {
+            match self.unpack_aside(packed.clone(), encoding, small).await {
                 Err(BodyError::TooLarge { .. }) if small < limit => self.enter(lane).await,
                 other => return other,
             }
         }
-        unpack_aside(packed, encoding, limit).await
+        self.unpack_aside(packed, encoding, limit).await
+    }
+
+    async fn unpack_aside(
+        &self,
+        packed: Bytes,
+        encoding: Encoding,
+        limit: usize,
+    ) -> Result<Whole, BodyError> {
+        if packed.len() < SMALL && limit <= LARGE {
+            return unpack(&packed, encoding, limit, &self.pages);
+        }
+        let pages = self.pages.clone();
+        let work = tokio::task::spawn_blocking(move || unpack(&packed, encoding, limit, &pages));
+        work.await.unwrap_or_else(|error| Err(BodyError::Broken { reason: error.to_string() }))
     }
 
     /// Waits until there is room for one more large body.
@@ -183,12 +203,4 @@ impl Opened {
     pub(crate) fn headers(&self) -> &HeaderMap {
         self.response.headers()
     }
-}
-
-async fn unpack_aside(packed: Bytes, encoding: Encoding, limit: usize) -> Result<Bytes, BodyError> {
-    if packed.len() < SMALL && limit <= LARGE {
-        return unpack(&packed, encoding, limit);
-    }
-    let work = tokio::task::spawn_blocking(move || unpack(&packed, encoding, limit));
-    work.await.unwrap_or_else(|error| Err(BodyError::Broken { reason: error.to_string() }))
 }

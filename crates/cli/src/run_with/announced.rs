@@ -111,14 +111,15 @@ impl Described<'_> {
 
 impl<'a> Document<'a> {
     /// Reads it: none when it has nothing to do with packages, such as a list of advisories or a ping; `Err` with a
-    /// reason when it has, and cannot be read.
+    /// reason when it has and cannot be read, and when it is not JSON.
     pub(crate) fn parse(bytes: &'a [u8]) -> Result<Option<Self>, String> {
+        let reason = |error: serde_json::Error| printable(&error.to_string(), 200);
         match serde_json::from_slice(bytes) {
             Ok(document) => Ok(Some(document)),
             Err(error) => {
-                let about_package = serde_json::from_slice::<Value>(bytes)
-                    .is_ok_and(|value| value.get("versions").is_some() || value.get("dist").is_some());
-                if about_package { Err(printable(&error.to_string(), 200)) } else { Ok(None) }
+                let value: Value = serde_json::from_slice(bytes).map_err(reason)?;
+                let about_package = value.get("versions").is_some() || value.get("dist").is_some();
+                if about_package { Err(reason(error)) } else { Ok(None) }
             }
         }
     }
@@ -372,6 +373,15 @@ mod tests {
             r#"{"name": "b", "versions": {}}"#,
             r#"{"name": "b", "dist": {}}"#,
             r#"{"versions": {}}"#,
+            // No JSON, whatever it is about: the proxy looks at how a document begins.
+            r#"{"ok": true"#,
+            r#"{"ok": true} x"#,
+            r#"{"ok": true}{}"#,
+            r#"{"ok": {"#,
+            r#"{ok}"#,
+            "[1, 2",
+            // Too deep for whoever wants to see what it is about.
+            &[r#"{"name": 1, "ok": "#, &"[".repeat(200), &"]".repeat(200), "}"].concat(),
         ] {
             assert!(read(text).is_err(), "{text}");
         }

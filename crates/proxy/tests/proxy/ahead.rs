@@ -1,5 +1,6 @@
 //! What is fetched once for several, and what is fetched before anybody asks.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use proxy::{Ahead, Kind, Purpose};
@@ -62,6 +63,29 @@ async fn what_was_fetched_ahead_is_handed_out_once() {
     assert_eq!(registry.seen().len(), 50);
     assert_eq!(get(&running, urls[0].clone()).await.0, 200);
     assert_eq!((registry.seen().len(), gate.purposes()[50]), (51, Purpose::Client));
+}
+
+#[tokio::test]
+async fn what_was_fetched_ahead_packed_is_for_who_reads_that() {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(b"{\"name\":\"x\"}").unwrap();
+    let packed = encoder.finish().unwrap();
+    let served = packed.clone();
+    let registry = Registry::https(move |seen| match seen.header("accept-encoding") {
+        Some("gzip") => reply("200 OK", &[("content-encoding", "gzip")], &served),
+        _ => ok("application/json", b"{\"name\":\"x\"}"),
+    })
+    .await;
+    let (running, gate) = start(&[&registry]).await;
+    running.fetch_ahead([registry.at("/a"), registry.at("/b")]);
+    eventually("both were judged", || gate.seen().len() == 2).await;
+    let answer =
+        client(&running).get(registry.at("/a")).header("accept-encoding", "gzip").send().await.unwrap();
+    assert_eq!(answer.headers()["content-encoding"], "gzip");
+    assert_eq!(answer.bytes().await.unwrap(), packed);
+    assert_eq!(get(&running, registry.at("/b")).await, (200, b"{\"name\":\"x\"}"[..].into()));
+    let ahead: Vec<bool> = running.log().iter().map(|passed| passed.ahead).collect();
+    assert_eq!((ahead, registry.seen().len()), (vec![true, false], 3));
 }
 
 #[tokio::test]

@@ -52,7 +52,9 @@ async fn what_a_body_is_its_bytes_say_and_nothing_else() {
         ("application/json", polyglot, Kind::Tarball),
         ("application/json", b"{\"a\":1}\0".to_vec(), Kind::Tarball),
         ("application/json", b"null".to_vec(), Kind::Tarball),
-        ("application/json", b"{\"cut\":".to_vec(), Kind::Tarball),
+        // Whether it is whole is for the gate to say.
+        ("application/json", b"{\"cut\":".to_vec(), Kind::Document),
+        ("application/json", b"{\"a\":\"\x1f\"}".to_vec(), Kind::Tarball),
         ("application/json", Vec::new(), Kind::Tarball),
     ];
     let served: Vec<(&str, Vec<u8>)> = cases.iter().map(|(kind, body, _)| (*kind, body.clone())).collect();
@@ -69,33 +71,45 @@ async fn what_a_body_is_its_bytes_say_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_encoded_body_is_unpacked_for_the_gate_and_the_client_alike() {
+async fn an_encoded_body_is_unpacked_for_the_gate() {
     let document = br#"{"name":"x"}"#;
+    let (packed, two) = (gzip(document), [gzip(b"{\"name\""), gzip(b":\"x\"}")].concat());
+    let served = (packed.clone(), two);
     let registry = Registry::https(move |seen| match seen.target.as_str() {
-        "/gzip" => reply("200 OK", &[("content-encoding", "gzip")], &gzip(document)),
+        "/gzip" | "/gzip-all-the-same" => reply("200 OK", &[("content-encoding", "gzip")], &served.0),
+        "/two" => reply("200 OK", &[("content-encoding", "gzip")], &served.1),
         "/deflate" => reply("200 OK", &[("content-encoding", "deflate")], &zlib(document)),
         "/twice.tgz" => reply("200 OK", &[("content-encoding", "gzip")], &gzip(&gzip(document))),
         _ => reply("200 OK", &[("content-encoding", "identity")], document),
     })
     .await;
     let (running, gate) = start(&[&registry]).await;
-    for path in ["/gzip", "/deflate", "/identity"] {
-        let answer = client(&running)
-            .get(registry.at(path))
-            .header("accept-encoding", "gzip, br")
-            .send()
-            .await
-            .unwrap();
-        assert!(!answer.headers().contains_key("content-encoding"));
-        assert_eq!(answer.headers()["content-length"], document.len().to_string());
-        assert_eq!(answer.bytes().await.unwrap(), document[..]);
+    // What is asked for, what the client takes, and whether it gets it packed.
+    for (path, takes, is_packed) in [
+        ("/gzip", "gzip, br", true),
+        ("/gzip-all-the-same", "br", false),
+        ("/two", "gzip", false),
+        ("/deflate", "gzip", false),
+        ("/identity", "gzip", false),
+    ] {
+        let request = client(&running).get(registry.at(path)).header("accept-encoding", takes);
+        let answer = request.send().await.unwrap();
+        let encoding = answer.headers().get("content-encoding").map(|value| value.to_str().unwrap());
+        assert_eq!(encoding, is_packed.then_some("gzip"), "{path}");
+        let expected = if is_packed { packed.as_slice() } else { document };
+        assert_eq!(answer.headers()["content-length"], expected.len().to_string());
+        assert_eq!(answer.bytes().await.unwrap(), *expected);
         assert_eq!(gate.seen().last().unwrap(), &(Kind::Document, path.to_owned(), document[..].into()));
     }
-    assert_eq!(get(&running, registry.at("/twice.tgz")).await, (200, gzip(document).into()));
+    // No document: what was judged is what comes.
+    let request = client(&running).get(registry.at("/twice.tgz")).header("accept-encoding", "gzip");
+    let answer = request.send().await.unwrap();
+    assert!(!answer.headers().contains_key("content-encoding"));
+    assert_eq!(answer.bytes().await.unwrap(), gzip(document));
     assert_eq!(gate.seen().last().unwrap().0, Kind::Tarball);
     let asked: Vec<_> =
         registry.seen().iter().map(|seen| seen.header("accept-encoding").unwrap().to_owned()).collect();
-    assert_eq!(asked, ["gzip", "gzip", "gzip", "identity"]);
+    assert_eq!(asked, ["gzip", "identity", "gzip", "gzip", "gzip", "gzip"]);
 }
 
 /// Whatever the registry does at `/x`: the status, and that nothing of it reaches anybody.
