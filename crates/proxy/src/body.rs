@@ -230,6 +230,12 @@ mod tests {
         for cut in [0, 5, 12, 20, end - 8, end - 1] {
             assert!(ungzip(&packed[..cut], text.len()).is_err(), "{cut}");
         }
+        // Each bit of the flags: what follows them may be the name of a file to somebody.
+        for bit in 0..8 {
+            let mut other = packed.clone();
+            other[3] ^= 1 << bit;
+            assert_eq!(ungzip(&other, text.len()).ok().and_then(|whole| whole.gzip), None, "{bit}");
+        }
         // These mean something; not everybody need read them alike.
         let header = flate2::GzBuilder::new().filename("name").comment("comment").extra("extra");
         let mut named = header.write(Vec::new(), flate2::Compression::fast());
