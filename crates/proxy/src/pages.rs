@@ -1,5 +1,5 @@
-//! Memory for large bodies that are looked at once and not handed out. It lies in pages of its own: an allocator keeps what
-//! was large, and has a heap for each thread that once had it.
+//! Memory for large bodies that came packed, most of which are looked at once and go on packed. It lies in pages of its own:
+//! an allocator keeps what was large, and has a heap for each thread that once had it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -117,7 +117,9 @@ impl<'a> Document<'a> {
         match serde_json::from_slice(bytes) {
             Ok(document) => Ok(Some(document)),
             Err(error) => {
-                let value: Value = serde_json::from_slice(bytes).map_err(reason)?;
+                let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+                    format!("expected JSON that can be read, received: {}", reason(error))
+                })?;
                 let about_package = value.get("versions").is_some() || value.get("dist").is_some();
                 if about_package { Err(reason(error)) } else { Ok(None) }
             }
