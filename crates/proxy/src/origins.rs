@@ -14,8 +14,13 @@ struct Origin {
     scheme: String,
     host: String,
     port: u16,
+}
+
+impl Origin {
     /// `host:port`.
-    authority: String,
+    fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
 }
 
 impl Origins {
@@ -33,7 +38,7 @@ impl Origins {
 
     /// Whether a tunnel to `host:port` may be opened, whatever is spoken in it.
     pub(crate) fn reach(&self, authority: &str) -> bool {
-        self.0.iter().any(|origin| origin.authority.eq_ignore_ascii_case(authority))
+        self.0.iter().any(|origin| origin.authority().eq_ignore_ascii_case(authority))
     }
 
     /// Whether `url` lies at one of them.
@@ -51,7 +56,7 @@ impl Origins {
             .0
             .iter()
             .filter(|origin| origin.scheme == "https")
-            .map(|origin| host(&origin.authority))
+            .map(|origin| host(&origin.authority()))
             .collect();
         hosts.sort();
         hosts.dedup();
@@ -60,7 +65,7 @@ impl Origins {
 
     /// For messages.
     pub(crate) fn names(&self) -> String {
-        let names: Vec<&str> = self.0.iter().map(|origin| origin.authority.as_str()).collect();
+        let names: Vec<String> = self.0.iter().map(Origin::authority).collect();
         if names.is_empty() { "none".to_owned() } else { names.join(", ") }
     }
 }
@@ -84,7 +89,6 @@ fn origin_of(url: &Url) -> Option<Origin> {
         scheme: url.scheme().to_owned(),
         host: url.host_str()?.to_owned(),
         port: url.port_or_known_default()?,
-        authority: authority_of(url)?,
     })
 }
 
