@@ -1,10 +1,11 @@
 //! Who is believed about a server's certificate: the system's authorities, and those that the user names.
 //!
-//! Reading the system's takes milliseconds each time, and a run that is short may speak TLS with nobody: they are read at
-//! the first handshake, and once for the whole process.
+//! Reading the system's takes milliseconds, a run that is short may speak TLS with nobody, and whoever names authorities
+//! has registries behind them: the system's are read at the first handshake that needs them, once for the whole process.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::{self, PemObject as _};
@@ -36,12 +37,15 @@ pub fn config(pem: &[u8], protocols: &[&str]) -> Result<ClientConfig, AuthorityE
     Ok(config)
 }
 
-/// The system's authorities and some more, read when they are needed.
+/// The system's authorities, read when they are needed, and some more.
 #[derive(Debug)]
 struct Authorities {
     more: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
-    verifier: OnceLock<Result<Verifier, Error>>,
+    /// Believes only `more`.
+    named: Option<Arc<WebPkiServerVerifier>>,
+    /// Believes `more` and the system's.
+    all: OnceLock<Result<Verifier, Error>>,
 }
 
 impl Authorities {
@@ -56,14 +60,17 @@ impl Authorities {
         let mut store = RootCertStore::empty();
         more.iter().try_for_each(|authority| store.add(authority.clone()))?;
         let provider = Arc::new(ring::default_provider());
-        let authorities = Arc::new(Self { more, provider, verifier: OnceLock::new() });
+        // None, where nobody is named.
+        let named =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider)).build().ok();
+        let authorities = Arc::new(Self { more, provider, named, all: OnceLock::new() });
         known.push(Arc::clone(&authorities));
         Ok(authorities)
     }
 
-    fn verifier(&self) -> Result<&Verifier, Error> {
+    fn all(&self) -> Result<&Verifier, Error> {
         let read = || Verifier::new_with_extra_roots(self.more.iter().cloned(), Arc::clone(&self.provider));
-        self.verifier.get_or_init(read).as_ref().map_err(Clone::clone)
+        self.all.get_or_init(read).as_ref().map_err(Clone::clone)
     }
 }
 
@@ -76,7 +83,13 @@ impl ServerCertVerifier for Authorities {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.verifier()?.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        let verify = |verifier: &dyn ServerCertVerifier| {
+            verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        };
+        match self.named.as_deref().map(|named| verify(named)) {
+            Some(Ok(verified)) => Ok(verified),
+            Some(Err(_)) | None => verify(self.all()?),
+        }
     }
 
     fn verify_tls12_signature(
@@ -189,6 +202,40 @@ mod tests {
         assert!(verify(&with(""), &certificate, "a.example").is_err());
     }
 
+    /// Runs itself once more, because what the system's authorities are stands in the environment (rustls-native-certs).
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_systems_authorities_are_believed_beside_those_that_are_named() {
+        const LEAF: &str = "TEST_LEAF_OF_THE_SYSTEMS";
+        let (_, other) = issued();
+        if let Some(leaf) = std::env::var_os(LEAF) {
+            let leaf = CertificateDer::from(std::fs::read(leaf).expect("a certificate"));
+            for named in ["", &other] {
+                let authorities = Authorities::with(named.as_bytes()).expect("authorities");
+                assert_eq!(verify(&authorities, &leaf, "a.example"), Ok(()));
+                assert!(verify(&authorities, &leaf, "b.example").is_err());
+            }
+            return;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let (system, leaf) = (folder.path().join("system.pem"), folder.path().join("leaf.der"));
+        let (certificate, authority) = issued();
+        std::fs::write(&leaf, &certificate).expect("a file");
+        let again = |authorities: &str| {
+            std::fs::write(&system, authorities).expect("a file");
+            let mut test = std::process::Command::new(std::env::current_exe().expect("this test"));
+            test.args([
+                "--exact",
+                "tls::tests::the_systems_authorities_are_believed_beside_those_that_are_named",
+            ]);
+            test.env(LEAF, &leaf).env("SSL_CERT_FILE", &system).env_remove("SSL_CERT_DIR");
+            test.output().expect("this test")
+        };
+        let believed = again(&authority);
+        assert!(believed.status.success(), "{}", String::from_utf8_lossy(&believed.stdout));
+        assert!(!again(&other).status.success());
+    }
+
     #[test]
     fn a_certificate_is_worth_nothing_without_its_key() {
         let (certificate, key, authority) = issued_with_key();
@@ -202,14 +249,16 @@ mod tests {
     }
 
     #[test]
-    fn authorities_are_read_when_they_are_needed_and_once() {
+    fn the_systems_authorities_are_read_when_they_are_needed_and_once() {
         let (certificate, authority) = issued();
+        let (foreign, _) = issued();
         let first = Authorities::with(authority.as_bytes()).expect("authorities");
-        assert!(first.verifier.get().is_none());
+        verify(&first, &certificate, "a.example").expect("a certificate that is believed");
+        assert!(first.all.get().is_none());
+        verify(&first, &foreign, "a.example").expect_err("a certificate of nobody");
+        assert!(first.all.get().is_some());
         let second = Authorities::with(authority.as_bytes()).expect("authorities");
         assert!(Arc::ptr_eq(&first, &second));
-        verify(&second, &certificate, "a.example").expect("a certificate that is believed");
-        assert!(first.verifier.get().is_some());
     }
 
     #[test]

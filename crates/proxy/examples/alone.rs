@@ -29,7 +29,8 @@ impl Gate for Hashing {
     }
 }
 
-#[tokio::main]
+// As many threads as 3pm has for it.
+#[tokio::main(worker_threads = 1)]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let registry = arguments.next().ok_or("expected the address of a registry")?.parse()?;

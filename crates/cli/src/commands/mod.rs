@@ -24,7 +24,7 @@ mod team;
 mod wallet;
 
 pub(crate) use intercept::short_form;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Arguments, Command};
 use crate::context::Context;
@@ -35,7 +35,7 @@ use crate::{install, run_with, world};
 /// Runs what was typed.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let context = Context::new(&arguments.global);
-    let runtime = match Runtime::new() {
+    let runtime = match runtime_for(&arguments.command) {
         Ok(runtime) => runtime,
         Err(error) => {
             context.output.failure(&error.into());
@@ -49,6 +49,16 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         context.output.failure(&failure);
         failure.exit_code()
     })
+}
+
+/// What runs beside the command itself, such as the proxy, waits most of the time, and what takes long has threads of its
+/// own: one thread wakes up where its last work lies in the caches. The coordinator serves many at once.
+fn runtime_for(command: &Command) -> std::io::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    if !matches!(command, Command::Coordinator(_)) {
+        builder.worker_threads(1);
+    }
+    builder.enable_all().build()
 }
 
 async fn run_until_interrupted(context: &Context, command: Command) -> Outcome {
