@@ -86,10 +86,9 @@ impl ServerCertVerifier for Authorities {
         let verify = |verifier: &dyn ServerCertVerifier| {
             verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
         };
-        match self.named.as_deref().map(|named| verify(named)) {
-            Some(Ok(verified)) => Ok(verified),
-            Some(Err(_)) | None => verify(self.all()?),
-        }
+        let by_named = self.named.as_deref().and_then(|named| verify(named).ok());
+        // Whom neither believes is refused in the words of the second, which also knows the named ones.
+        by_named.map_or_else(|| verify(self.all()?), Ok)
     }
 
     fn verify_tls12_signature(
