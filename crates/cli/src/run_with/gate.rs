@@ -661,9 +661,12 @@ impl Gate for Door {
         }
         match read {
             Ok(()) => Ruling::Release,
-            Err(reason) => {
-                Ruling::Refuse { message: format!("the registry's document cannot be read: {reason}") }
-            }
+            Err(reason) => Ruling::Refuse {
+                message: format!(
+                    "the registry's document at {} cannot be read: {reason}; tell whoever runs that registry",
+                    printable(asked.url.path(), 300)
+                ),
+            },
         }
     }
 }

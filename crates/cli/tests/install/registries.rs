@@ -185,3 +185,25 @@ fn a_tarball_on_another_host_is_named_and_needs_consent_unless_its_bytes_are_sig
         }
     }
 }
+
+#[test]
+fn a_document_that_is_no_json_is_refused_and_says_which_and_what_to_do() {
+    let world = World::shared();
+    stock(world, "no-json", "1.0.0", "1");
+    let registry = proxy::start(world.registry(), move |request: &Request, upstream: &Upstream| {
+        let mut response = ask(upstream, request)?;
+        if request.path == "/no-json" {
+            response.body = br#"{"name": "no-json", "versions": {"#.to_vec();
+        }
+        Some(response)
+    });
+    let mut project = Project::asking(world, "no-json-project", json!({"no-json": "1.0.0"}));
+    project.user = project.user.with("NPM_CONFIG_REGISTRY", &registry);
+    let told = [
+        "the registry's document at /no-json cannot be read",
+        "expected JSON",
+        "tell whoever runs that registry",
+    ];
+    project.install(&[]).refused().says(&told);
+    assert!(!project.has("node_modules"));
+}
